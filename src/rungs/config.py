@@ -1,0 +1,280 @@
+"""The configuration: layers, validation, and the runs that it asks for.
+
+A profile (``config/quick.yaml``) is laid over ``config/common.yaml``, key by key. What a
+single run is told is resolved from it in :func:`resolve`; nothing else reads the
+configuration's ``network`` and ``training`` sections, so a change makes stale just the runs
+whose resolved settings differ.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rungs.errors import ConfigError
+from rungs.files import sha256, write_text
+
+#: the clone: configuration, schema and embedded data lie beside the package
+ROOT = Path(__file__).resolve().parents[2]
+COMMON = ROOT / "config" / "common.yaml"
+SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+RAW_DATA_VARIABLE = "RUNGS_RAW_DATA"
+CONFIG_VARIABLE = "RUNGS_CONFIG"
+
+Config = dict[str, Any]
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """One dataset, variant, depth and seed. Its path names its folder and its jobs.
+
+    >>> Run.parse("mnist5k/vae-bn/depth5/seed0").depth
+    5
+    """
+
+    dataset: str
+    variant: str
+    depth: int
+    seed: int
+
+    @property
+    def path(self) -> str:
+        """``dataset/variant/depthD/seedS``."""
+        return f"{self.dataset}/{self.variant}/depth{self.depth}/seed{self.seed}"
+
+    @classmethod
+    def parse(cls, path: str) -> Run:
+        """The run of a path.
+
+        Raises:
+            ConfigError: if ``path`` is not of the form ``dataset/variant/depthD/seedS``.
+        """
+        match = re.fullmatch(r"([\w-]+)/([\w-]+)/depth(\d+)/seed(\d+)", path)
+        if not match:
+            raise ConfigError(
+                f"run {path!r}: expected dataset/variant/depth<D>/seed<S>, "
+                "for example mnist5k/vae-bn/depth5/seed0."
+            )
+        return cls(match[1], match[2], int(match[3]), int(match[4]))
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Config:
+    """``over`` laid over ``base``: mappings key by key, everything else replaced.
+
+    >>> merge({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}})
+    {'a': {'x': 1, 'y': 3}}
+    """
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def read_file(path: Path | str) -> Config:
+    """Read one YAML or JSON file.
+
+    Raises:
+        ConfigError: if it is missing, not YAML, or not a mapping.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: the configuration cannot be read ({error}).") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ConfigError(f"{path}: not valid YAML ({error}).") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected a mapping of keys, found {type(content).__name__}.")
+    return content
+
+
+def load(paths: Iterable[Path | str]) -> Config:
+    """Layer profiles over ``config/common.yaml`` and validate the result.
+
+    A ``.json`` file is a frozen configuration (:func:`freeze`), already complete.
+    """
+    profiles = [Path(path) for path in paths]
+    frozen = bool(profiles) and profiles[0].suffix == ".json"
+    config = {} if frozen else read_file(COMMON)
+    for path in profiles:
+        config = merge(config, read_file(path))
+    validate(config)
+    return config
+
+
+def validate(config: Config) -> None:
+    """Check every key and type against the JSON Schema, then what it cannot express.
+
+    Raises:
+        ConfigError: naming the first offending key and, for an unknown one, the nearest
+            valid one.
+    """
+    import jsonschema
+
+    validator = jsonschema.Draft202012Validator(read_file(SCHEMA))
+    errors = sorted(
+        validator.iter_errors(config),
+        # a misspelt key is also a missing one: name what was written first
+        key=lambda e: (e.validator == "required", len(e.absolute_path), e.message),
+    )
+    if errors:
+        raise ConfigError(_explain(errors[0]))
+    for document, grids in config["experiments"].items():
+        for number, grid in enumerate(grids):
+            where = f"experiments.{document}[{number}]"
+            for variant in grid["variants"]:
+                _known(variant, config["variants"], f"{where}.variants", "variant")
+            _check_depths(config, grid, where)
+    from rungs.data import DATASETS
+    from rungs.figures import FIGURES
+    from rungs.models import MODELS
+
+    for name, variant in config["variants"].items():
+        _known(variant["model"], MODELS, f"variants.{name}.model", "model")
+    for name in config["figures"]:
+        _known(name, FIGURES, "figures", "figure")
+    for document, grids in config["experiments"].items():
+        for number, grid in enumerate(grids):
+            for dataset in grid["datasets"]:
+                _known(dataset, DATASETS, f"experiments.{document}[{number}].datasets", "data set")
+
+
+def _check_depths(config: Config, grid: Config, where: str) -> None:
+    for variant in grid["variants"]:
+        network = merge(config["network"], config["variants"][variant].get("network", {}))
+        longest = min(len(network["latent_sizes"]), len(network["hidden_sizes"]))
+        if max(grid["depths"]) > longest:
+            raise ConfigError(
+                f"{where}.depths: depth {max(grid['depths'])} needs as many network.latent_sizes "
+                f"and network.hidden_sizes, found {longest}; give more sizes or a lower depth."
+            )
+
+
+def _known(name: str, valid: Iterable[str], key: str, kind: str) -> None:
+    if name not in valid:
+        raise ConfigError(
+            f"configuration key {key}: {kind} {name!r} is not known{nearest(name, valid)}"
+        )
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """The end of a sentence that offers the valid name nearest to ``name``.
+
+    >>> nearest("vea", ["vae", "lvae"])
+    "; did you mean 'vae'?"
+    """
+    valid = sorted(map(str, valid))
+    close = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(valid)}."
+
+
+def _explain(error: Any) -> str:
+    """One line for a person from one of jsonschema's errors."""
+    where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in error.absolute_path)
+    key = where.lstrip(".") or "top level"
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        unknown = sorted(str(k) for k in error.instance if k not in known)[0]
+        return f"configuration, {key}: unknown key {unknown!r}{nearest(unknown, known)}"
+    if error.validator == "required":
+        missing = next(k for k in error.validator_value if k not in error.instance)
+        return f"configuration, {key}: the key {missing!r} is missing."
+    if "propertyNames" in error.schema_path:
+        return (
+            f"configuration, {key}: {error.instance!r} is not a valid name (letters, digits, - _)."
+        )
+    shown = json.dumps(error.instance, default=str)
+    shown = shown if len(shown) < 80 else f"{shown[:77]}..."
+    expected = error.message if len(error.message) < 200 else f"fails {error.validator!r}"
+    return f"configuration key {key}: found {shown}: {expected}."
+
+
+def runs(config: Config, document: str | None = None) -> list[Run]:
+    """Every run that the configuration asks for, each once, in the order of the file."""
+    found: dict[Run, None] = {}
+    for name, grids in config["experiments"].items():
+        if document is not None and name != document:
+            continue
+        for grid in grids:
+            found.update(
+                (Run(dataset, variant, depth, seed), None)
+                for dataset in grid["datasets"]
+                for variant in grid["variants"]
+                for depth in grid["depths"]
+                for seed in grid["seeds"]
+            )
+    return list(found)
+
+
+def _layered(config: Config, run: Run, section: str) -> Config:
+    """A section as this run sees it: the profile's, its data set's, its variant's over it."""
+    layers = (
+        config.get("datasets", {}).get(run.dataset, {}).get(section, {}),
+        config["variants"][run.variant].get(section, {}),
+    )
+    merged = config[section]
+    for layer in layers:
+        merged = merge(merged, layer)
+    return dict(merged)
+
+
+def resolve(config: Config, run: Run) -> Config:
+    """All that training this run rests on, and nothing more.
+
+    Returns:
+        ``dataset, variant, depth, seed, model, network, training, threads, device``.
+
+    Raises:
+        ConfigError: if the run's variant is not in the configuration.
+    """
+    from rungs.models import entry
+
+    _known(run.variant, config["variants"], "variants", "variant")
+    variant = config["variants"][run.variant]
+    settings = _layered(config, run, "network")
+    network = {key: settings[key] for key in entry(variant["model"]).network}
+    return {
+        "dataset": run.dataset,
+        "variant": run.variant,
+        "depth": run.depth,
+        "seed": run.seed,
+        "model": variant["model"],
+        "network": network,
+        "training": _layered(config, run, "training"),
+        "device": config["compute"]["device"],
+        "threads": config["compute"]["threads"],
+    }
+
+
+def evaluation_settings(config: Config, run: Run) -> Config:
+    """What evaluating this run rests on besides the trained run itself."""
+    return _layered(config, run, "evaluation")
+
+
+def raw_data(config: Config) -> Path | None:
+    """The folder of raw data files: the environment variable, else the configuration key."""
+    named = os.environ.get(RAW_DATA_VARIABLE) or config.get("raw_data")
+    return Path(named).expanduser() if named else None
+
+
+def freeze(config: Config, folder: Path | str) -> Path:
+    """Write the complete configuration to ``folder`` under the name of its hash.
+
+    Jobs read this file: it never changes, so a job that starts later, or on another
+    machine, sees the configuration that its workflow was started with.
+    """
+    text = json.dumps(config, indent=1, sort_keys=True) + "\n"
+    path = Path(folder) / f"{sha256(text.encode())[:12]}.json"
+    if not path.exists():
+        write_text(path, text)
+    return path

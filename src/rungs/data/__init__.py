@@ -1,0 +1,55 @@
+"""The registry of data sets. A further data set is one module and one line here.
+
+``prepare`` of each entry returns :class:`rungs.data.prepared.Prepared`; the modules are
+imported when they are asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rungs.data.prepared import Prepared
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A data set: the module whose ``prepare`` makes it, and what it is."""
+
+    module: str
+    title: str
+    shape: tuple[int, ...]
+    train: int
+    test: int
+
+
+DATASETS = {
+    "mnist5k": Entry("rungs.data.mnist5k", "5,000 MNIST digits, embedded", (28, 28), 4000, 1000),
+    "mnist": Entry("rungs.data.mnist", "MNIST, complete", (28, 28), 60000, 10000),
+}
+
+
+def prepare(name: str, raw: Path | None, cache: Path) -> Prepared:
+    """Make the arrays of a data set and check them against its entry.
+
+    Args:
+        name: a key of :data:`DATASETS`.
+        raw: the user's folder of raw data files, or None to download.
+        cache: where downloads go.
+
+    Raises:
+        ConfigError: if there is no such data set.
+        DataError: if a source is missing, corrupt or of the wrong shape.
+    """
+    from rungs.config import nearest
+    from rungs.errors import ConfigError
+
+    if name not in DATASETS:
+        raise ConfigError(f"data set {name!r} is not known{nearest(name, DATASETS)}")
+    entry = DATASETS[name]
+    prepared: Prepared = import_module(entry.module).prepare(raw, cache)
+    prepared.check(name, entry.shape, entry.train, entry.test)
+    return prepared

@@ -1,0 +1,116 @@
+"""MNIST, complete (LeCun, Cortes and Burges): 60,000 + 10,000 digits of 28x28.
+
+From a raw-data folder (``mnist/train-images-idx3-ubyte.gz`` and its three companions,
+packed or not), else downloaded with torchvision. The decompressed files are checked by
+SHA-256 either way.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from rungs.data.prepared import Prepared
+from rungs.errors import DataError
+from rungs.files import sha256
+
+#: SHA-256 of the decompressed files
+FILES = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+#: the largest decompressed file: 60,000 images and a header of 16 bytes
+MAX_BYTES = 16 + 60_000 * 784
+
+
+def prepare(raw: Path | None, cache: Path) -> Prepared:
+    """Read the four files, from ``raw/mnist`` if given, else by download into ``cache``."""
+    folder = download(cache) if raw is None else raw / "mnist"
+    content = {name: read_idx(_find(folder, name), expected) for name, expected in FILES.items()}
+    return Prepared(
+        content["train-images-idx3-ubyte"],
+        content["train-labels-idx1-ubyte"],
+        content["t10k-images-idx3-ubyte"],
+        content["t10k-labels-idx1-ubyte"],
+        {
+            "source": "MNIST, Y. LeCun, C. Cortes, C. J. C. Burges",
+            "licence": "CC BY-SA 3.0",
+            "sha256": FILES,
+        },
+    )
+
+
+def download(cache: Path) -> Path:
+    """Download with torchvision; returns the folder of the files.
+
+    Raises:
+        DataError: if the download fails.
+    """
+    from rungs.compat import import_torchvision
+
+    import_torchvision()
+    from torchvision.datasets import MNIST
+
+    try:
+        MNIST(str(cache), download=True)
+    except (OSError, RuntimeError) as error:
+        raise DataError(
+            f"data set mnist: the download failed ({error}). Set raw_data in the configuration, or "
+            "RUNGS_RAW_DATA, to a folder that has mnist/train-images-idx3-ubyte.gz and its companions."
+        ) from error
+    return cache / "MNIST" / "raw"
+
+
+def _find(folder: Path, name: str) -> Path:
+    for candidate in (folder / f"{name}.gz", folder / name):
+        if candidate.is_file():
+            return candidate
+    raise DataError(
+        f"data set mnist: {folder / name}.gz is missing. Put the four files of MNIST there, or unset "
+        "raw_data and RUNGS_RAW_DATA to download them."
+    )
+
+
+def read_idx(path: Path, expected_sha256: str | None = None) -> np.ndarray:
+    """Read an IDX file of unsigned bytes, packed by gzip or not.
+
+    Args:
+        expected_sha256: of the decompressed content; checked if given.
+
+    Raises:
+        DataError: if the file is truncated, corrupt, altered or not IDX of bytes.
+    """
+    remedy = "Replace the file by a fresh copy."
+    try:
+        if path.suffix == ".gz":
+            with gzip.open(path) as file:
+                content = file.read(MAX_BYTES + 1)
+        else:
+            with path.open("rb") as plain:
+                content = plain.read(MAX_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(
+            f"{path}: cannot be read, truncated or corrupt ({error}). {remedy}"
+        ) from error
+    if len(content) > MAX_BYTES:
+        raise DataError(f"{path}: is larger than any file of MNIST ({MAX_BYTES} bytes). {remedy}")
+    if expected_sha256 is not None and sha256(content) != expected_sha256:
+        raise DataError(
+            f"{path}: SHA-256 of the decompressed content is {sha256(content)}, "
+            f"expected {expected_sha256}: the file is truncated or altered. {remedy}"
+        )
+    if len(content) < 4 or content[:3] != b"\0\0\x08":
+        raise DataError(f"{path}: is not an IDX file of unsigned bytes. {remedy}")
+    dimensions = content[3]
+    header = 4 + 4 * dimensions
+    shape = tuple(int(n) for n in np.frombuffer(content[4:header], dtype=">u4"))
+    if len(shape) != dimensions or len(content) - header != int(np.prod(shape, dtype=object)):
+        raise DataError(
+            f"{path}: its header promises shape {shape}, but {len(content) - header} bytes follow. {remedy}"
+        )
+    return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape).copy()

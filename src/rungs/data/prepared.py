@@ -1,0 +1,62 @@
+"""A prepared data set: arrays in memory, and its one HDF5 file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rungs import store
+from rungs.errors import DataError
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Images uint8 ``[n, *shape]`` and labels ``[n]`` of both splits, and where they come from."""
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    provenance: dict[str, Any]
+
+    def check(self, name: str, shape: tuple[int, ...], train: int, test: int) -> None:
+        """Raise a DataError unless types, shapes and counts are as the registry says."""
+        for split, images, labels, count in (
+            ("train", self.train_images, self.train_labels, train),
+            ("test", self.test_images, self.test_labels, test),
+        ):
+            if images.dtype != np.uint8 or images.shape != (count, *shape):
+                raise DataError(
+                    f"data set {name}, {split} images: expected uint8 of shape {(count, *shape)}, "
+                    f"found {images.dtype} of shape {images.shape}; the source is not the right file."
+                )
+            if labels.shape != (count,):
+                raise DataError(
+                    f"data set {name}, {split} labels: expected shape {(count,)}, "
+                    f"found {labels.shape}; the source is not the right file."
+                )
+
+    def write(self, path: Path | str) -> None:
+        """Write the HDF5 file that every run reads."""
+        arrays = {
+            "train/images": self.train_images,
+            "train/labels": self.train_labels.astype(np.int64),
+            "test/images": self.test_images,
+            "test/labels": self.test_labels.astype(np.int64),
+        }
+        store.write(path, arrays, {"provenance": self.provenance})
+
+
+def read_images(path: Path | str, split: str) -> np.ndarray:
+    """The images of one split, uint8 ``[n, *shape]``.
+
+    Raises:
+        StoreError: if the file is missing or damaged.
+    """
+    images = store.read(path, only=[f"{split}/images"])[f"{split}/images"]
+    if images.dtype != np.uint8:
+        raise DataError(f"{path}: expected uint8 images, found {images.dtype}; prepare it again.")
+    return images

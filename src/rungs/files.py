@@ -1,0 +1,70 @@
+"""Files that are either complete or absent.
+
+Everything that rungs writes goes under a temporary name in the folder of its
+destination, is synced, and is renamed when complete: a killed job, a full disk or
+a power cut leaves the old file or none, never half of one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from rungs.errors import RungsError
+
+
+@contextmanager
+def replacing(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path that becomes ``path`` when the block ends without error.
+
+    The temporary name keeps the suffix, because libraries choose formats by it.
+
+    Raises:
+        RungsError: if the file cannot be written (full disk, read-only folder);
+            what was there before is left as it was.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        descriptor = os.open(temporary, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise RungsError(
+            f"{path}: cannot be written ({error.strerror or error}). "
+            "Free some disk space or mend the folder's permissions, then run the same command again; "
+            "nothing that was complete has been lost."
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the file system allows it."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write ``text`` to ``path`` whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def sha256(content: bytes) -> str:
+    """The SHA-256 of ``content`` in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()

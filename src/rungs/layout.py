@@ -1,0 +1,99 @@
+"""Where everything lies below ``results/``, and which files a figure or table is made from.
+
+Rules and command line both ask here, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rungs.config import Config, Run, runs
+from rungs.errors import ConfigError
+
+RESULTS = "results"
+RUN_PATTERN = "{dataset}/{variant}/depth{depth}/seed{seed}"
+#: kind of input -> the file of each run that holds it
+RUN_FILES = {
+    "training": ("training.h5",),
+    "evaluation": ("evaluation.h5",),
+    "cost": ("training-cost.json", "evaluation-cost.json"),
+}
+Files = Mapping[str, Sequence[Path]]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths of one profile's results, relative to the working directory."""
+
+    profile: str
+
+    @property
+    def root(self) -> str:
+        """``results/<profile>``."""
+        return f"{RESULTS}/{self.profile}"
+
+    @staticmethod
+    def data(dataset: str) -> str:
+        """The prepared data set, shared by all profiles."""
+        return f"{RESULTS}/data/{dataset}.h5"
+
+    @property
+    def runs(self) -> str:
+        """The folder of all runs."""
+        return f"{self.root}/runs"
+
+    def run(self, run: Run) -> str:
+        """The folder of one run."""
+        return f"{self.runs}/{run.path}"
+
+    def figure(self, name: str, suffix: str) -> str:
+        """A figure's file."""
+        return f"{self.root}/figures/{name}{suffix}"
+
+    def table(self, name: str, suffix: str) -> str:
+        """A table's file."""
+        return f"{self.root}/tables/{name}{suffix}"
+
+    @property
+    def calibration(self) -> str:
+        """The estimates on the linear Gaussian model."""
+        return f"{self.root}/calibration.h5"
+
+    @property
+    def summary(self) -> str:
+        """The summary that is printed at the end."""
+        return f"{self.root}/summary.txt"
+
+
+def inputs(
+    config: Config, needs: Sequence[str], document: str | None = None
+) -> dict[str, list[str]]:
+    """The files of each kind that a figure or table needs.
+
+    Args:
+        needs: kinds: those of :data:`RUN_FILES`, ``calibration``, or ``table:<id>``.
+        document: take the runs of this document only.
+
+    Raises:
+        ConfigError: if a kind is not known.
+    """
+    layout = Layout(config["profile"])
+    found: dict[str, list[str]] = {}
+    for kind in needs:
+        if kind in RUN_FILES:
+            found[kind] = [
+                f"{layout.run(run)}/{name}"
+                for run in runs(config, document)
+                for name in RUN_FILES[kind]
+            ]
+        elif kind == "calibration":
+            found[kind] = [layout.calibration]
+        elif kind.startswith("table:"):
+            found[kind] = [layout.table(kind.removeprefix("table:"), ".csv")]
+        else:
+            raise ConfigError(
+                f"input kind {kind!r} is not known; known are {', '.join(RUN_FILES)}."
+            )
+    return found

@@ -1,0 +1,134 @@
+"""The HDF5 layout of results: the only module that knows it.
+
+A file holds named arrays (``layers/1/kl``) and one JSON document of attributes. Each array
+and the attributes carry their SHA-256, checked at every read, so that a flipped byte is
+named and refused instead of plotted. Files hold no times: the same work gives the same bytes.
+
+==================  =============================================================================
+file                arrays
+==================  =============================================================================
+data                ``train/images, train/labels, test/images, test/labels``; images uint8
+                    ``[n, height, width]``
+training            ``elbo, reconstruction, kl_weight, learning_rate`` ``[epochs]``;
+                    ``layers/<i>/kl, layers/<i>/mean_variance`` ``[epochs, units]``
+evaluation          ``test/lk, test/elbo, test/ess`` ``[images]``; ``test/nested_k`` ``[ks]`` and
+                    ``test/nested_lk`` ``[ks, images]``; ``train/elbo`` ``[train images]``;
+                    ``layers/<i>/kl, layers/<i>/active_variance`` ``[units]``
+calibration         ``exact``, ``lk`` ``[images]``; ``nested_k`` ``[ks]``; ``nested_lk``
+                    ``[ks, images]`` for each proposal
+==================  =============================================================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from rungs.errors import StoreError
+from rungs.files import replacing
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a results file holds."""
+
+    path: Path
+    arrays: dict[str, np.ndarray]
+    attributes: dict[str, Any]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """The array of this name; a StoreError names the file if it has none."""
+        if name not in self.arrays:
+            raise StoreError(
+                f"{self.path}: has no array {name!r}; delete the file and make it again."
+            )
+        return self.arrays[name]
+
+    def layers(self, name: str) -> list[np.ndarray]:
+        """``layers/1/<name>``, ``layers/2/<name>``, ... as far as there are any."""
+        found: list[np.ndarray] = []
+        while (key := f"layers/{len(found) + 1}/{name}") in self.arrays:
+            found.append(self.arrays[key])
+        return found
+
+
+def write(path: Path | str, arrays: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
+    """Write arrays and attributes, whole or not at all.
+
+    Args:
+        arrays: name -> array; names may contain ``/`` for groups.
+        attributes: anything that JSON can hold.
+    """
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        for name, value in arrays.items():
+            array = np.asarray(value)
+            large = array.nbytes > 65536
+            dataset = file.create_dataset(
+                name, data=array, compression="gzip" if large else None, shuffle=large or None
+            )
+            dataset.attrs["sha256"] = _array_hash(array)
+        text = json.dumps(attributes, sort_keys=True)
+        file.attrs["attributes"] = text
+        file.attrs["attributes_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+
+
+def read(path: Path | str, only: Iterable[str] | None = None) -> Stored:
+    """Read a file, checking every array that is read against its hash.
+
+    Args:
+        only: names, or prefixes ending in ``/``, of the arrays to read; all by default.
+
+    Raises:
+        StoreError: if the file is missing, not HDF5, truncated or altered.
+    """
+    path = Path(path)
+    wanted = None if only is None else tuple(only)
+    if not path.is_file():
+        raise StoreError(
+            f"{path}: the file is missing; make it with 'snakemake --cores all {path}'."
+        )
+    arrays: dict[str, np.ndarray] = {}
+
+    def visit(name: str, item: Any) -> None:
+        if not isinstance(item, h5py.Dataset):
+            return
+        if wanted is not None and not any(
+            name == w or (w.endswith("/") and name.startswith(w)) for w in wanted
+        ):
+            return
+        array = item[()]
+        if _array_hash(np.asarray(array)) != item.attrs["sha256"]:
+            raise StoreError(_damaged(path, f"array {name!r} differs from its checksum"))
+        arrays[name] = array
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(visit)
+            text = str(file.attrs["attributes"])
+            if hashlib.sha256(text.encode()).hexdigest() != file.attrs["attributes_sha256"]:
+                raise StoreError(_damaged(path, "its attributes differ from their checksum"))
+            attributes = json.loads(text)
+    except StoreError:
+        raise
+    except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
+        raise StoreError(_damaged(path, str(error))) from error
+    return Stored(path, arrays, attributes)
+
+
+def _array_hash(array: np.ndarray) -> str:
+    head = f"{array.dtype.str}{array.shape}".encode()
+    return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def _damaged(path: Path, reason: str) -> str:
+    return (
+        f"{path}: the file is damaged or not written by rungs ({reason}). "
+        "Delete it and run the same command again: it will be made anew."
+    )
