@@ -1,0 +1,89 @@
+"""Log-densities and divergences, per unit, in nats.
+
+Functions return one value a unit and leave the sum to the caller: active units are
+counted by each unit's own term.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+LOG_TWO_PI = math.log(2 * math.pi)
+
+
+@dataclass(frozen=True)
+class DiagonalGaussian:
+    """Independent Gaussians, one a unit: N(mean, variance).
+
+    Attributes:
+        mean: ``[..., units]``.
+        variance: ``[..., units]``, positive, broadcastable to ``mean``.
+
+    Example:
+        >>> standard = DiagonalGaussian(torch.zeros(2), torch.ones(2))
+        >>> standard.log_density(torch.zeros(2))
+        tensor([-0.9189, -0.9189])
+        >>> DiagonalGaussian(torch.ones(2), torch.ones(2)).divergence(standard)
+        tensor([0.5000, 0.5000])
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """Reparameterised draw ``mean + sqrt(variance) * noise`` (Kingma and Welling 2014).
+
+        Args:
+            noise: standard Gaussian, broadcastable with ``mean``, e.g. ``[samples, batch, units]``.
+        """
+        return torch.addcmul(self.mean, self.variance.sqrt(), noise)
+
+    def log_density(self, z: Tensor) -> Tensor:
+        """``log N(z; mean, variance)`` of every unit, ``[..., units]``."""
+        return -0.5 * (LOG_TWO_PI + self.variance.log() + (z - self.mean).square() / self.variance)
+
+    def divergence(self, other: DiagonalGaussian) -> Tensor:
+        """``KL(self || other)`` of every unit, ``[..., units]``, in closed form:
+
+        ``(log(v2/v1) + (v1 + (m1 - m2)^2)/v2 - 1) / 2``.
+        """
+        ratio = self.variance / other.variance
+        distance = (self.mean - other.mean).square() / other.variance
+        return 0.5 * (ratio + distance - 1 - ratio.log())
+
+    def merge(self, other: DiagonalGaussian) -> DiagonalGaussian:
+        """The normalised product of two Gaussian densities: precisions add.
+
+        This is the ladder's merge of bottom-up evidence with the top-down prior
+        (Sonderby et al. 2016, eq. 17 to 19).
+        """
+        total = self.variance + other.variance
+        mean = (self.mean * other.variance + other.mean * self.variance) / total
+        return DiagonalGaussian(mean, self.variance * other.variance / total)
+
+
+def standard_gaussian_like(tensor: Tensor) -> DiagonalGaussian:
+    """N(0, 1) for every unit of ``tensor``, on its device."""
+    return DiagonalGaussian(torch.zeros_like(tensor), torch.ones_like(tensor))
+
+
+def bernoulli_log_likelihood(x: Tensor, logits: Tensor) -> Tensor:
+    """``log p(x)`` of independent Bernoulli pixels given by logits, summed over pixels.
+
+    ``x * logit - softplus(logit)``: exact for x in {0, 1}, stable for any logit.
+
+    Args:
+        x: ``[batch, pixels]`` of zeros and ones.
+        logits: ``[..., batch, pixels]``.
+
+    Returns:
+        ``[..., batch]``, nats.
+    """
+    if x.shape == logits.shape:
+        return -functional.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
+    return torch.einsum("...bp,bp->...b", logits, x) - functional.softplus(logits).sum(-1)

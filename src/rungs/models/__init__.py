@@ -1,0 +1,65 @@
+"""The registry of models. A further model is one module and one line here.
+
+The classes are imported when they are asked for, so that a run rests only on the
+module of its own model (see :mod:`rungs.provenance`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from rungs.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rungs.models.protocol import LatentVariableModel
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a model is and which keys of the configuration's ``network`` section it takes."""
+
+    location: str
+    network: tuple[str, ...]
+
+
+_DENSE = ("latent_sizes", "hidden_sizes", "batch_norm")
+
+#: name in the configuration -> module, class and network settings
+MODELS = {
+    "vae": Entry("rungs.models.vae:BottomUpVAE", _DENSE),
+    "lvae": Entry("rungs.models.ladder:LadderVAE", (*_DENSE, "upward", "share_top_down")),
+}
+
+
+def entry(model: str) -> Entry:
+    """The registry's entry of ``model``.
+
+    Raises:
+        ConfigError: if there is no such model.
+    """
+    if model not in MODELS:
+        raise ConfigError(f"model {model!r} is not known; known are {', '.join(sorted(MODELS))}.")
+    return MODELS[model]
+
+
+def module_of(model: str) -> str:
+    """The name of the module that holds ``model``."""
+    return entry(model).location.split(":")[0]
+
+
+def build(model: str, pixels: int, depth: int, network: dict[str, Any]) -> LatentVariableModel:
+    """Build an uninitialised model.
+
+    Args:
+        model: a key of :data:`MODELS`.
+        pixels: size of a flattened image.
+        depth: number of stochastic layers; the first ``depth`` sizes of ``network`` are used.
+        network: the settings that the model's entry names.
+    """
+    module, name = entry(model).location.split(":")
+    built: LatentVariableModel = getattr(import_module(module), name)(
+        pixels=pixels, depth=depth, **network
+    )
+    return built

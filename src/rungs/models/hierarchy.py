@@ -1,0 +1,88 @@
+"""The generative model p(x, z) that the bottom-up and the ladder VAE share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from rungs.distributions import (
+    DiagonalGaussian,
+    bernoulli_log_likelihood,
+    standard_gaussian_like,
+)
+from rungs.models.networks import MLP, Dense, GaussianMLP
+
+
+def top_down_networks(
+    latent_sizes: list[int], hidden_sizes: list[int], batch_norm: bool
+) -> nn.ModuleList:
+    """The networks from z_{i+1} to z_i, bottom first; each has the hidden size of level i+1."""
+    return nn.ModuleList(
+        GaussianMLP(above, hidden, below, batch_norm)
+        for below, above, hidden in zip(
+            latent_sizes, latent_sizes[1:], hidden_sizes[1:], strict=False
+        )
+    )
+
+
+class Hierarchy(nn.Module):
+    """``p(x|z_1) p(z_1|z_2) ... p(z_d)`` with Gaussian latents and Bernoulli pixels.
+
+    Args:
+        pixels: size of a flattened image.
+        depth: number of stochastic layers d; the first d entries of the sizes are used.
+        latent_sizes: units of z_1, z_2, ...
+        hidden_sizes: units of the networks of level 1, 2, ...
+        batch_norm: normalise every dense layer but the pixels'.
+
+    Raises:
+        ValueError: if fewer than ``depth`` sizes are given.
+    """
+
+    def __init__(
+        self,
+        pixels: int,
+        depth: int,
+        latent_sizes: list[int],
+        hidden_sizes: list[int],
+        batch_norm: bool,
+    ) -> None:
+        super().__init__()
+        if min(len(latent_sizes), len(hidden_sizes)) < depth:
+            raise ValueError(
+                f"depth {depth} needs {depth} latent_sizes and hidden_sizes, "
+                f"got {latent_sizes} and {hidden_sizes}"
+            )
+        self.pixels = pixels
+        self.latent_sizes = list(latent_sizes[:depth])
+        self.hidden_sizes = list(hidden_sizes[:depth])
+        self.batch_norm = batch_norm
+        self.top_down = top_down_networks(self.latent_sizes, self.hidden_sizes, batch_norm)
+        self.decoder = MLP(self.latent_sizes[0], self.hidden_sizes[0], batch_norm)
+        self.pixel_logits = Dense(self.hidden_sizes[0], pixels, batch_norm=False)
+
+    def logits(self, z: Tensor) -> Tensor:
+        """Logits of p(x | z_1), ``[..., pixels]``."""
+        logits: Tensor = self.pixel_logits(self.decoder(z))
+        return logits
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        """``log p(x | z_1)``, ``[..., batch]``, nats."""
+        return bernoulli_log_likelihood(x, self.logits(z))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The mean image of p(x | z_1), ``[..., pixels]``."""
+        return torch.sigmoid(self.logits(z))
+
+    def generate(self, noise: list[Tensor]) -> list[Tensor]:
+        """Ancestral samples from the prior, bottom layer first, one for each noise."""
+        latents = [noise[-1]]
+        for network, epsilon in zip(reversed(self.top_down), reversed(noise[:-1]), strict=True):
+            prior: DiagonalGaussian = network(latents[0])
+            latents.insert(0, prior.sample(epsilon))
+        return latents
+
+    def priors(self, latents: list[Tensor]) -> list[DiagonalGaussian]:
+        """p(z_i | z_{i+1}) of every layer at the given latents, bottom first."""
+        below = [network(z) for network, z in zip(self.top_down, latents[1:], strict=True)]
+        return [*below, standard_gaussian_like(latents[-1])]

@@ -1,0 +1,96 @@
+"""A linear Gaussian model, whose log-likelihood is known exactly.
+
+``z ~ N(0, I)``, ``x = A z + b + noise``, ``noise ~ N(0, s^2 I)``, hence
+``x ~ N(b, A A' + s^2 I)`` and ``z | x ~ N(M^-1 A'(x - b)/s^2, M^-1)`` with
+``M = I + A'A/s^2``. A has orthogonal columns, so that the posterior is diagonal and the
+proposal can be exact. It calibrates the estimators: with the exact posterior every
+importance weight is p(x).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from rungs.distributions import LOG_TWO_PI, DiagonalGaussian
+from rungs.models.protocol import Layer
+
+
+class LinearGaussian:
+    """Probabilistic PCA with a diagonal posterior, in float64.
+
+    Args:
+        pixels: size of x.
+        units: size of z.
+        generator: draws A and b.
+        spread: the proposal's standard deviation over the posterior's; 1 with ``shift`` 0 is
+            the exact posterior. At least 1: a proposal narrower than the posterior has weights
+            of infinite variance once ``spread^2 <= 1/2``.
+        shift: the proposal's mean is off by this many posterior standard deviations.
+    """
+
+    def __init__(
+        self,
+        pixels: int,
+        units: int,
+        generator: torch.Generator,
+        spread: float = 1.0,
+        shift: float = 0.0,
+    ) -> None:
+        self.latent_sizes = [units]
+        columns = torch.randn(pixels, units, generator=generator, dtype=torch.float64)
+        lengths = torch.linspace(0.5, 2.0, units, dtype=torch.float64)
+        self.weight = torch.linalg.qr(columns).Q * lengths
+        self.offset = torch.randn(pixels, generator=generator, dtype=torch.float64)
+        self.noise_variance = 0.25
+        self.spread, self.shift = spread, shift
+
+    def exact_log_likelihood(self, x: Tensor) -> Tensor:
+        """``log p(x)``, ``[batch]``, nats, in closed form."""
+        pixels = x.shape[-1]
+        covariance = self.weight @ self.weight.T + self.noise_variance * torch.eye(
+            pixels, dtype=torch.float64
+        )
+        factor = torch.linalg.cholesky(covariance)
+        whitened = torch.linalg.solve_triangular(factor, (x - self.offset).T, upper=False)
+        log_determinant = 2 * factor.diagonal().log().sum()
+        return -0.5 * (pixels * LOG_TWO_PI + log_determinant + whitened.square().sum(0))
+
+    def encode(self, x: Tensor) -> DiagonalGaussian:
+        """The proposal for ``x [batch, pixels]``: the exact posterior, widened and shifted."""
+        precision = 1 + self.weight.square().sum(0) / self.noise_variance
+        mean = (x - self.offset) @ self.weight / self.noise_variance / precision
+        deviation = precision.rsqrt()
+        return DiagonalGaussian(
+            mean + self.shift * deviation, (self.spread * deviation).square().expand_as(mean)
+        )
+
+    def draw(self, context: DiagonalGaussian, noise: list[Tensor]) -> list[Layer]:
+        """Draw from the proposal."""
+        z = context.sample(noise[0].double())
+        prior = DiagonalGaussian(torch.zeros_like(z), torch.ones_like(z))
+        return [Layer(z, context, prior, analytic=True)]
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        """``log p(x | z)``, ``[..., batch]``, nats."""
+        residual = x - self.decode(z)
+        return -0.5 * (
+            x.shape[-1] * (LOG_TWO_PI + math.log(self.noise_variance))
+            + residual.square().sum(-1) / self.noise_variance
+        )
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The mean of p(x | z), ``[..., pixels]``."""
+        return z @ self.weight.T + self.offset
+
+    def generate(self, noise: list[Tensor]) -> list[Tensor]:
+        """A draw from the prior."""
+        return [noise[0].double()]
+
+    def simulate(self, images: int, generator: torch.Generator) -> Tensor:
+        """Draw ``images`` from p(x), ``[images, pixels]``."""
+        z = torch.randn(images, *self.latent_sizes, generator=generator, dtype=torch.float64)
+        noise = torch.randn(images, len(self.offset), generator=generator, dtype=torch.float64)
+        return self.decode(z) + math.sqrt(self.noise_variance) * noise

@@ -1,0 +1,168 @@
+"""The dense networks that all models share.
+
+The recipe is the released one of Sonderby et al. 2016: two dense layers a level, leaky
+rectifiers of slope 0.01, Glorot-normal weights, batch normalisation on every dense layer
+(those that give mean and variance included) but not on the pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rungs.distributions import DiagonalGaussian
+
+SLOPE = 0.01
+MIN_VARIANCE = 1e-5
+BATCH_NORM_EPSILON = 1e-5
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation whose test statistics are those of the whole training set.
+
+    In training it normalises by the batch. For testing, :func:`collect_statistics` passes
+    the training set once and stores the exact mean and variance; there is no running average.
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(units))
+        self.shift = nn.Parameter(torch.zeros(units))
+        self.register_buffer("mean", torch.zeros(units))
+        self.register_buffer("variance", torch.ones(units))
+        self.collected: tuple[int, Tensor, Tensor] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``x [..., units]`` by the moments of its leading dimensions."""
+        flat = x.reshape(-1, x.shape[-1])
+        if self.collected is not None:
+            count, total, squares = self.collected
+            wide = flat.detach().double()
+            self.collected = (
+                count + len(flat),
+                total + wide.sum(0),
+                squares + wide.square().sum(0),
+            )
+        flat = functional.batch_norm(
+            flat, None, None, self.scale, self.shift, training=True, eps=BATCH_NORM_EPSILON
+        )
+        return flat.reshape(x.shape)
+
+    def start_collecting(self) -> None:
+        """Begin to add up the moments of what passes."""
+        zeros = torch.zeros_like(self.mean, dtype=torch.float64)
+        self.collected = (0, zeros, zeros)
+
+    def finish_collecting(self) -> None:
+        """Store the moments of what has passed since :meth:`start_collecting`."""
+        assert self.collected is not None, "start_collecting comes first"
+        count, total, squares = self.collected
+        mean = total / count
+        self.mean.copy_(mean)
+        self.variance.copy_((squares / count - mean.square()).clamp_min(0))
+        self.collected = None
+
+
+class Dense(nn.Module):
+    """An affine layer, batch-normalised or not."""
+
+    def __init__(self, inputs: int, outputs: int, batch_norm: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs))
+        self.norm = BatchNorm(outputs) if batch_norm else None
+        # Batch normalisation has its own shift: a bias before it would have no effect.
+        self.bias = None if batch_norm else nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[..., inputs]`` to ``[..., outputs]``."""
+        if self.norm is None:
+            return functional.linear(x, self.weight, self.bias)
+        if self.training:
+            normalised: Tensor = self.norm(functional.linear(x, self.weight))
+            return normalised
+        # For testing the normalisation is affine: folded into the weights it costs nothing.
+        scale = self.norm.scale * (self.norm.variance + BATCH_NORM_EPSILON).rsqrt()
+        shift = self.norm.shift - self.norm.mean * scale
+        return functional.linear(x, self.weight * scale[:, None], shift)
+
+
+class MLP(nn.Module):
+    """Two dense layers with leaky rectifiers."""
+
+    def __init__(self, inputs: int, hidden: int, batch_norm: bool) -> None:
+        super().__init__()
+        self.first = Dense(inputs, hidden, batch_norm)
+        self.second = Dense(hidden, hidden, batch_norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[..., inputs]`` to ``[..., hidden]``."""
+        x = functional.leaky_relu_(self.first(x), SLOPE)
+        return functional.leaky_relu_(self.second(x), SLOPE)
+
+
+class GaussianHead(nn.Module):
+    """Mean (linear) and variance (softplus + 1e-5) from one affine layer."""
+
+    def __init__(self, inputs: int, units: int, batch_norm: bool) -> None:
+        super().__init__()
+        self.affine = Dense(inputs, 2 * units, batch_norm)
+
+    def forward(self, hidden: Tensor) -> DiagonalGaussian:
+        """A Gaussian over ``[..., units]``."""
+        mean, raw = self.affine(hidden).chunk(2, -1)
+        return DiagonalGaussian(mean, functional.softplus(raw) + MIN_VARIANCE)
+
+
+class GaussianMLP(nn.Module):
+    """A Gaussian whose parameters an MLP gives."""
+
+    def __init__(self, inputs: int, hidden: int, units: int, batch_norm: bool) -> None:
+        super().__init__()
+        self.hidden = MLP(inputs, hidden, batch_norm)
+        self.head = GaussianHead(hidden, units, batch_norm)
+
+    def forward(self, x: Tensor) -> DiagonalGaussian:
+        """A Gaussian over ``[..., units]`` given ``x [..., inputs]``."""
+        gaussian: DiagonalGaussian = self.head(self.hidden(x))
+        return gaussian
+
+
+def initialise(model: nn.Module, generator: torch.Generator) -> None:
+    """Draw Glorot-normal weights; biases and shifts start at 0, scales at 1.
+
+    A Gaussian head is two affine layers in one matrix, each initialised by its own fan-out.
+    """
+    heads = {m.affine for m in model.modules() if isinstance(m, GaussianHead)}
+    for module in model.modules():
+        if isinstance(module, Dense):
+            with torch.no_grad():
+                for part in module.weight.chunk(2) if module in heads else [module.weight]:
+                    nn.init.xavier_normal_(part, generator=generator)
+
+
+def collect_statistics(
+    model: nn.Module, batches: Iterable[Tensor], forward: Callable[[Tensor], object]
+) -> None:
+    """Set every batch normalisation's test statistics from one pass over ``batches``.
+
+    The pass itself normalises by the batch, as in training.
+    """
+    norms = [module for module in model.modules() if isinstance(module, BatchNorm)]
+    if not norms:
+        return
+    was_training = model.training
+    model.train()
+    for norm in norms:
+        norm.start_collecting()
+    with torch.no_grad():
+        for batch in batches:
+            forward(batch)
+        for norm in norms:
+            norm.finish_collecting()
+    model.train(was_training)

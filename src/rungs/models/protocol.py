@@ -1,0 +1,89 @@
+"""What training and evaluation know of a model.
+
+A model maps explicit noise to latents: it never draws random numbers itself, so the
+same noise gives the same numbers wherever and in whatever company a model runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from rungs.distributions import DiagonalGaussian
+
+#: whatever a model computes from x alone, once, before latents are drawn
+Context = Any
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One stochastic layer of a draw from the posterior.
+
+    Attributes:
+        sample: z_i, ``[..., batch, units]``.
+        posterior: q(z_i | what it was drawn given).
+        prior: p(z_i | z_{i+1}), at the drawn z_{i+1}.
+        analytic: whether ``KL(posterior || prior)`` is this layer's term of the ELBO given
+            the layers that are drawn before it. It is so if z_{i+1} is drawn before z_i.
+            In a bottom-up model z_{i+1} is drawn *from* z_i; there only
+            ``log q - log p`` at the sample is unbiased.
+    """
+
+    sample: Tensor
+    posterior: DiagonalGaussian
+    prior: DiagonalGaussian
+    analytic: bool
+
+    def kl(self) -> Tensor:
+        """The layer's term of the ELBO, ``[..., batch, units]``, nats: an unbiased estimate."""
+        return self.posterior.divergence(self.prior) if self.analytic else -self.log_ratio()
+
+    def log_ratio(self) -> Tensor:
+        """``log p(z_i|z_{i+1}) - log q(z_i|.)`` at the sample, ``[..., batch, units]``."""
+        return self.prior.log_density(self.sample) - self.posterior.log_density(self.sample)
+
+
+class LatentVariableModel(Protocol):
+    """A model p(x, z) with a posterior q(z | x), z in one or more layers, bottom first."""
+
+    latent_sizes: list[int]
+
+    def encode(self, x: Tensor) -> Context:
+        """What q needs of ``x [batch, pixels]``, computed once for any number of draws."""
+        ...
+
+    def draw(self, context: Context, noise: list[Tensor]) -> list[Layer]:
+        """A draw from q for each noise ``[..., batch, units]``, bottom layer first."""
+        ...
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        """``log p(x | z_1)``, ``[..., batch]``, nats."""
+        ...
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The mean image of p(x | z_1), ``[..., pixels]``."""
+        ...
+
+    def generate(self, noise: list[Tensor]) -> list[Tensor]:
+        """A draw from the prior for each noise ``[..., units]``, bottom layer first."""
+        ...
+
+
+def draw_noise(latent_sizes: list[int], *leading: int, generator: torch.Generator) -> list[Tensor]:
+    """Standard Gaussian noise ``[*leading, units]`` for every layer."""
+    total = sum(latent_sizes)
+    device = generator.device
+    return list(
+        torch.randn(*leading, total, generator=generator, device=device).split(latent_sizes, -1)
+    )
+
+
+def log_weights(model: LatentVariableModel, x: Tensor, layers: list[Layer]) -> Tensor:
+    """``log p(x, z) - log q(z | x)`` at each draw, ``[..., batch]`` (Burda et al. 2016, eq. 8)."""
+    total = model.log_likelihood(x, layers[0].sample)
+    for layer in layers:
+        total = total + layer.log_ratio().sum(-1)
+    return total

@@ -1,0 +1,386 @@
+"""The training loop: knows a model by its protocol and a run by its resolved settings.
+
+An epoch is the unit of everything: statistics, checkpoints, interruption. The state at its end
+(parameters, Adam's moments, the random generator, the history) is all that the rest depends
+on, so an interrupted run ends bit for bit where an uninterrupted one ends.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+import signal
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rungs import provenance, store
+from rungs.data.binarise import binarise
+from rungs.data.prepared import read_images
+from rungs.errors import StoreError, TrainingError
+from rungs.files import sha256, write_text
+from rungs.locks import locked
+from rungs.models import build
+from rungs.models.networks import collect_statistics, initialise
+from rungs.models.protocol import LatentVariableModel, draw_noise
+from rungs.objectives import elbo_terms, kl_weight, learning_rate
+from rungs.progress import ProgressLine, duration
+from rungs.seeds import generator
+from rungs.weights import load_tensors, save_tensors
+
+Spec = dict[str, Any]
+ADAM_BETAS = (0.9, 0.999)
+ACTIVE_KL = 0.01
+#: parameters start at multiples of a cache line, so that matrix products see aligned memory
+ALIGNMENT = 16
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: the run continues later
+    """The run was asked to stop and has saved itself."""
+
+
+class FlatParameters:
+    """All parameters of a module as views of one vector, their gradients of another.
+
+    Clipping and the optimiser then are a handful of operations instead of a handful for each
+    of some fifty tensors.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        parameters = list(module.parameters())
+        starts = [0]
+        for parameter in parameters:
+            starts.append(starts[-1] + -(-parameter.numel() // ALIGNMENT) * ALIGNMENT)
+        device = parameters[0].device
+        self.values = nn.Parameter(torch.zeros(starts[-1], device=device))
+        self.gradients = torch.zeros(starts[-1], device=device)
+        self.values.grad = self.gradients
+        for parameter, start in zip(parameters, starts, strict=False):
+            part = slice(start, start + parameter.numel())
+            self.values.data[part] = parameter.data.reshape(-1)
+            parameter.data = self.values.data[part].view_as(parameter)
+            parameter.grad = self.gradients[part].view_as(parameter)
+
+    def clip_gradients(self, norm: float, element: float) -> None:
+        """Constrain the gradient's norm, then its elements, as the ladder's release does."""
+        scale = (norm / (torch.linalg.vector_norm(self.gradients) + 1e-7)).clamp_max(1.0)
+        self.gradients.mul_(scale).clamp_(-element, element)
+
+
+@dataclass
+class History:
+    """One entry an epoch; the arrays of the ``training`` file."""
+
+    elbo: list[float] = field(default_factory=list)
+    reconstruction: list[float] = field(default_factory=list)
+    kl_weight: list[float] = field(default_factory=list)
+    learning_rate: list[float] = field(default_factory=list)
+    kl: list[Tensor] = field(default_factory=list)
+    mean_variance: list[Tensor] = field(default_factory=list)
+
+    SCALARS = ("elbo", "reconstruction", "kl_weight", "learning_rate")
+    VECTORS = ("kl", "mean_variance")
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything as float64 tensors, for a checkpoint."""
+        scalars = {n: torch.tensor(getattr(self, n), dtype=torch.float64) for n in self.SCALARS}
+        return scalars | {n: torch.stack(getattr(self, n)) for n in self.VECTORS}
+
+    @classmethod
+    def of(cls, tensors: dict[str, Tensor]) -> History:
+        """The inverse of :meth:`tensors`."""
+        scalars = {name: tensors[name].tolist() for name in cls.SCALARS}
+        return cls(**scalars, **{name: list(tensors[name]) for name in cls.VECTORS})
+
+    def arrays(self, latent_sizes: list[int]) -> dict[str, np.ndarray]:
+        """The arrays of the training file, units split into layers."""
+        arrays: dict[str, np.ndarray] = {n: np.array(getattr(self, n)) for n in self.SCALARS}
+        for name in self.VECTORS:
+            split = torch.stack(getattr(self, name)).split(latent_sizes, -1)
+            arrays |= {f"layers/{i}/{name}": part.numpy() for i, part in enumerate(split, 1)}
+        return arrays
+
+
+class Trainer:
+    """One run in training.
+
+    Args:
+        spec: the run's resolved settings (:func:`rungs.config.resolve`).
+        images: the training images, uint8 ``[n, pixels]``.
+        device: where to compute.
+    """
+
+    def __init__(self, spec: Spec, images: Tensor, device: str) -> None:
+        self.spec, self.settings = spec, spec["training"]
+        self.images = images.to(device)
+        self.device = device
+        self.model = build_model(spec, images.shape[1], device)
+        self.parameters = FlatParameters(self.model)
+        self.optimiser = torch.optim.Adam(
+            [self.parameters.values],
+            lr=self.settings["learning_rate"],
+            betas=ADAM_BETAS,
+            eps=self.settings["adam_epsilon"],
+            fused=True,
+        )
+        self.generator = generator(spec["seed"], "training", device)
+        self.batch = min(self.settings["batch_size"], len(images))
+        #: the remainder of an epoch is left out; the next epoch shuffles anew
+        self.batches = len(images) // self.batch
+        self.history = History()
+        self.seconds = 0.0
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return len(self.history.elbo)
+
+    def run_epoch(self) -> None:
+        """Train one epoch and append its statistics to the history.
+
+        Raises:
+            TrainingError: if the loss is not finite.
+        """
+        started = time.perf_counter()
+        model: LatentVariableModel = self.model  # type: ignore[assignment]
+        self.model.train()
+        order = torch.randperm(len(self.images), generator=self.generator, device=self.device)
+        settings, epoch = self.settings, self.epoch
+        weight = kl_weight(epoch, settings["warm_up"], settings["warm_up_epochs"])
+        rate = 0.0
+        units = sum(model.latent_sizes)
+        sums = torch.zeros(1 + 3 * units, dtype=torch.float64, device=self.device)
+        for i in range(self.batches):
+            step = epoch * self.batches + i
+            rate = learning_rate(
+                step,
+                settings["epochs"] * self.batches,
+                settings["learning_rate"],
+                settings["annealing"],
+            )
+            self.optimiser.param_groups[0]["lr"] = rate
+            chosen = order[i * self.batch : (i + 1) * self.batch]
+            x = binarise(self.images[chosen], self.generator)
+            terms = elbo_terms(model, x, self.generator)
+            self.parameters.gradients.zero_()
+            torch.autograd.backward(terms.loss(weight))
+            self.parameters.clip_gradients(
+                settings["max_gradient_norm"], settings["max_gradient_element"]
+            )
+            self.optimiser.step()
+            with torch.no_grad():
+                means = terms.posterior_mean
+                parts = (
+                    terms.reconstruction.sum()[None],
+                    terms.kl.sum(0),
+                    means.sum(0),
+                    means.square().sum(0),
+                )
+                sums += torch.cat(parts)
+        self._append(sums.cpu() / (self.batches * self.batch), units, weight, rate)
+        self.seconds += time.perf_counter() - started
+
+    def _append(self, means: Tensor, units: int, weight: float, rate: float) -> None:
+        reconstruction, kl, mean, square = means.split([1, units, units, units])
+        elbo = float(reconstruction - kl.sum())
+        if not math.isfinite(elbo):
+            raise TrainingError(
+                f"run {name_of(self.spec)}: the loss is not finite in epoch {self.epoch + 1}. Lower "
+                "training.learning_rate or training.max_gradient_norm for this variant and run it again."
+            )
+        self.history.elbo.append(elbo)
+        self.history.reconstruction.append(float(reconstruction))
+        self.history.kl_weight.append(weight)
+        self.history.learning_rate.append(rate)
+        self.history.kl.append(kl.clone())
+        self.history.mean_variance.append((square - mean.square()).clamp_min(0))
+
+    def finish(self) -> None:
+        """Collect the batch norm statistics of the whole training set, for testing."""
+        model: LatentVariableModel = self.model  # type: ignore[assignment]
+        source = generator(self.spec["seed"], "statistics", self.device)
+
+        def forward(x: Tensor) -> None:
+            noise = draw_noise(model.latent_sizes, len(x), generator=source)
+            layers = model.draw(model.encode(x), noise)
+            model.log_likelihood(x, layers[0].sample)
+
+        chunks = self.images.split(self.batch)
+        whole = [chunk for chunk in chunks if len(chunk) == self.batch]
+        collect_statistics(self.model, (binarise(chunk, source) for chunk in whole), forward)
+        self.model.eval()
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """All that the rest of the run depends on: tensors and metadata."""
+        moments = self.optimiser.state[self.parameters.values]
+        tensors = {
+            "parameters": self.parameters.values.data,
+            "generator": self.generator.get_state(),
+            **{f"adam/{name}": tensor for name, tensor in moments.items()},
+            **{f"history/{name}": tensor for name, tensor in self.history.tensors().items()},
+        }
+        return tensors, {"key": run_key(self.spec), "seconds": repr(self.seconds)}
+
+    def restore(self, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+        """Continue from a :meth:`state` of the same run.
+
+        Raises:
+            StoreError: if it is another run's, or incomplete.
+        """
+        if metadata.get("key") != run_key(self.spec):
+            raise StoreError("the checkpoint is of other settings or other code")
+        try:
+            self.parameters.values.data.copy_(tensors["parameters"])
+            self.generator.set_state(tensors["generator"])
+            self.optimiser.state[self.parameters.values] = {
+                name: tensors[f"adam/{name}"].to("cpu" if name == "step" else self.device)
+                for name in ("step", "exp_avg", "exp_avg_sq")
+            }
+            names = (*History.SCALARS, *History.VECTORS)
+            self.history = History.of({name: tensors[f"history/{name}"] for name in names})
+            self.seconds = float(metadata["seconds"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise StoreError(f"the checkpoint is incomplete ({error})") from error
+
+    def describe(self) -> str:
+        """The progress line."""
+        history, total = self.history, self.settings["epochs"]
+        sizes = self.model.latent_sizes
+        active = "+".join(
+            str(int((part > ACTIVE_KL).sum())) for part in history.kl[-1].split(sizes)
+        )
+        left = self.seconds / self.epoch * (total - self.epoch)
+        return (
+            f"{name_of(self.spec)}  epoch {self.epoch}/{total}  ELBO {history.elbo[-1]:.2f}"
+            f"  KL {float(history.kl[-1].sum()):.2f}  active {active}"
+            f"  {self.images_per_second():,.0f} images/s  {duration(left)} left"
+        )
+
+    def images_per_second(self) -> float:
+        """Training throughput of the run so far."""
+        return self.epoch * self.batches * self.batch / max(self.seconds, 1e-9)
+
+
+def name_of(spec: Spec) -> str:
+    """The run's path, as a person knows it."""
+    return f"{spec['dataset']}/{spec['variant']}/depth{spec['depth']}/seed{spec['seed']}"
+
+
+def run_key(spec: Spec) -> str:
+    """A hash of the run's settings and code: what a checkpoint must agree with."""
+    settings = json.dumps(spec, sort_keys=True)
+    return sha256(f"{settings}{provenance.training_code(spec['model'])}".encode())[:16]
+
+
+def build_model(spec: Spec, pixels: int, device: str) -> nn.Module:
+    """The run's model with its initial weights."""
+    model = build(spec["model"], pixels, spec["depth"], spec["network"])
+    assert isinstance(model, nn.Module)
+    initialise(model, generator(spec["seed"], "weights"))
+    return model.to(device)
+
+
+def train(spec: Spec, data: Path, folder: Path, checkpoint_minutes: float) -> None:
+    """Train one run, resuming it if a checkpoint of the same settings and code is there.
+
+    Writes ``weights.safetensors``, ``training.h5`` and ``training-cost.json`` into ``folder``.
+    SIGTERM, SIGINT and SIGUSR1 save the run at the end of the current epoch.
+
+    Raises:
+        Interrupted: if a signal stopped it; running it again continues.
+        TrainingError: if the loss is not finite.
+    """
+    torch.set_num_threads(spec["threads"])
+    torch.use_deterministic_algorithms(True)
+    with locked(folder):
+        images = torch.from_numpy(read_images(data, "train")).flatten(1)
+        trainer = Trainer(spec, images, spec["device"])
+        checkpoint = folder / f"checkpoint-{run_key(spec)}.safetensors"
+        _resume(trainer, checkpoint)
+        _train_epochs(trainer, checkpoint, checkpoint_minutes)
+        trainer.finish()
+        attributes = {"run": spec, "provenance": provenance.describe()}
+        save_tensors(
+            folder / "weights.safetensors",
+            trainer.model.state_dict(),
+            {"run": json.dumps(spec, sort_keys=True)},
+        )
+        sizes: list[int] = trainer.model.latent_sizes  # type: ignore[assignment]
+        count = sum(p.numel() for p in trainer.model.parameters())
+        store.write(
+            folder / "training.h5",
+            trainer.history.arrays(sizes),
+            {**attributes, "parameters": count, "pixels": images.shape[1]},
+        )
+        write_cost(
+            folder / "training-cost.json",
+            seconds=trainer.seconds,
+            images=trainer.epoch * trainer.batches * trainer.batch,
+            spec=spec,
+        )
+        for stale in folder.glob("checkpoint-*.safetensors"):
+            stale.unlink()
+
+
+def _resume(trainer: Trainer, checkpoint: Path) -> None:
+    if not checkpoint.exists():
+        return
+    try:
+        trainer.restore(*load_tensors(checkpoint))
+    except StoreError as error:
+        print(
+            f"{checkpoint}: not used ({error}); the run starts from its beginning.", file=sys.stderr
+        )
+        checkpoint.unlink()
+        return
+    print(f"{name_of(trainer.spec)}: resumed after epoch {trainer.epoch}", file=sys.stderr)
+
+
+def _train_epochs(trainer: Trainer, checkpoint: Path, minutes: float) -> None:
+    """Run the epochs that are left, saving every few minutes and when asked to stop."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+
+    signals = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+    previous = {number: signal.signal(number, ask) for number in signals}
+    line, saved = ProgressLine(), time.monotonic()
+    total = trainer.settings["epochs"]
+    try:
+        while trainer.epoch < total:
+            trainer.run_epoch()
+            line.update(trainer.describe(), final=trainer.epoch == total)
+            if asked or time.monotonic() - saved > 60 * minutes:
+                save_tensors(checkpoint, *trainer.state())
+                saved = time.monotonic()
+            if asked:
+                raise Interrupted(
+                    f"{name_of(trainer.spec)}: stopped by {signal.Signals(asked[0]).name} after epoch "
+                    f"{trainer.epoch}/{total}; the same command continues it."
+                )
+    finally:
+        for number, handler in previous.items():
+            with suppress(TypeError):
+                signal.signal(number, handler)
+
+
+def write_cost(path: Path, seconds: float, images: int, spec: Spec) -> None:
+    """What a job cost, in a file of its own: result files hold no times."""
+    cost = {
+        "seconds": seconds,
+        "images_per_second": images / max(seconds, 1e-9),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "device": spec["device"],
+        "threads": spec["threads"],
+    }
+    write_text(path, json.dumps(cost, indent=1) + "\n")
