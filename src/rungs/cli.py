@@ -1,0 +1,182 @@
+"""``rungs <verb>``: every rule's work, by hand. Heavy imports happen inside the verbs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rungs import config as configuration
+from rungs.config import ROOT, Config, Run
+from rungs.errors import ConfigError, RungsError
+from rungs.layout import Layout, inputs
+
+DEFAULT_PROFILE = ROOT / "config" / "quick.yaml"
+
+
+class Verbs(click.Group):
+    """A group that offers the nearest verb for a wrong one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Look the verb up."""
+        name = args[0]
+        if self.get_command(ctx, name) is None:
+            ctx.fail(f"no such verb {name!r}{configuration.nearest(name, self.commands)}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="rungs")
+def cli() -> None:
+    """Replicate variational autoencoders: train, evaluate, draw."""
+
+
+def with_config(function: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--config`` to a verb: profiles laid over config/common.yaml, or a frozen one."""
+    return click.option(
+        "--config",
+        "profiles",
+        multiple=True,
+        envvar=configuration.CONFIG_VARIABLE,
+        type=click.Path(path_type=Path),
+        help="Profile to use (default: config/quick.yaml); may be repeated, later ones win.",
+    )(function)
+
+
+def load_config(profiles: tuple[Path, ...]) -> Config:
+    """The configuration of a verb."""
+    return configuration.load(profiles or (DEFAULT_PROFILE,))
+
+
+@cli.command()
+@with_config
+@click.argument("dataset")
+def prepare(profiles: tuple[Path, ...], dataset: str) -> None:
+    """Prepare DATASET into results/data/DATASET.h5."""
+    from rungs import data
+
+    config = load_config(profiles)
+    cache = Path(Layout.data("cache")).with_suffix("")
+    data.prepare(dataset, configuration.raw_data(config), cache).write(Layout.data(dataset))
+
+
+@cli.command()
+@with_config
+@click.argument("run")
+def train(profiles: tuple[Path, ...], run: str) -> None:
+    """Train RUN (dataset/variant/depthD/seedS), or continue it."""
+    config = load_config(profiles)
+    parsed = Run.parse(run)
+    from rungs.training import Interrupted
+    from rungs.training import train as work
+
+    spec = configuration.resolve(config, parsed)
+    folder = Path(Layout(config["profile"]).run(parsed))
+    try:
+        work(
+            spec,
+            Path(Layout.data(parsed.dataset)),
+            folder,
+            config["compute"]["checkpoint_minutes"],
+        )
+    except Interrupted as stopped:
+        click.echo(str(stopped), err=True)
+        sys.exit(75)  # EX_TEMPFAIL: trying again continues
+
+
+@cli.command()
+@with_config
+@click.argument("run")
+def evaluate(profiles: tuple[Path, ...], run: str) -> None:
+    """Measure the trained RUN: L_k, ELBO, active units."""
+    config = load_config(profiles)
+    parsed = Run.parse(run)
+    from rungs.evaluation.evaluate import evaluate as work
+
+    folder = Path(Layout(config["profile"]).run(parsed))
+    work(
+        folder,
+        Path(Layout.data(parsed.dataset)),
+        configuration.evaluation_settings(config, parsed),
+    )
+
+
+@cli.command()
+@with_config
+def calibrate(profiles: tuple[Path, ...]) -> None:
+    """Estimate L_k where log p(x) is known."""
+    config = load_config(profiles)
+    from rungs.evaluation.calibration import calibrate as work
+
+    work(config["calibration"], Path(Layout(config["profile"]).calibration))
+
+
+def _files(config: Config, needs: tuple[str, ...], document: str | None) -> dict[str, list[Path]]:
+    found = inputs(config, needs, document)
+    return {kind: [Path(path) for path in paths] for kind, paths in found.items()}
+
+
+@cli.command()
+@with_config
+@click.argument("name")
+def figure(profiles: tuple[Path, ...], name: str) -> None:
+    """Draw figure NAME from stored results, as PNG and PDF."""
+    from rungs.figures import FIGURES
+
+    config = load_config(profiles)
+    if name not in FIGURES:
+        raise ConfigError(f"figure {name!r} is not known{configuration.nearest(name, FIGURES)}")
+    entry = FIGURES[name]
+    from rungs.figures import style
+
+    drawn = import_module(entry.module).draw(
+        _files(config, entry.needs, entry.document), config["figures"][name]
+    )
+    style.save(drawn, Path(Layout(config["profile"]).figure(name, "")))
+
+
+@cli.command()
+@with_config
+@click.argument("name")
+def table(profiles: tuple[Path, ...], name: str) -> None:
+    """Make table NAME from stored results, as CSV and Markdown."""
+    from rungs.tables import TABLES, save
+
+    config = load_config(profiles)
+    if name not in TABLES:
+        raise ConfigError(f"table {name!r} is not known{configuration.nearest(name, TABLES)}")
+    entry = TABLES[name]
+    made = import_module(entry.module).make(_files(config, entry.needs, None))
+    save(made, Path(Layout(config["profile"]).table(name, "")))
+
+
+@cli.command()
+@with_config
+def summary(profiles: tuple[Path, ...]) -> None:
+    """Write the summary of a profile's results, and print it."""
+    from rungs.files import write_text
+    from rungs.summary import summarise
+
+    config = load_config(profiles)
+    text = summarise(config)
+    write_text(Layout(config["profile"]).summary, text)
+    click.echo(text)
+
+
+def main(args: list[str] | None = None) -> Any:
+    """Run the command line; a user's mistake ends in one line and status 1."""
+    try:
+        return cli(args=args, prog_name="rungs")
+    except RungsError as error:
+        click.echo(f"rungs: {error}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""Estimators on trained models: likelihood, activity of units, calibration."""

@@ -1,0 +1,61 @@
+"""Which units a model uses, by two definitions.
+
+- KL: the unit's term of the ELBO, averaged over images, exceeds 0.01 nats (Sonderby et al. 2016).
+- Variance: ``A_u = Var_x(E_q[u|x])`` exceeds 0.01 (Burda et al. 2016). A unit of a ladder VAE
+  that only copies its prior passes this and has KL 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rungs.models.protocol import LatentVariableModel, draw_noise
+
+ACTIVE_KL = 0.01
+ACTIVE_VARIANCE = 0.01
+
+
+@dataclass(frozen=True)
+class UnitStatistics:
+    """Per layer, bottom first: mean KL (nats) and Burda's A_u, each ``[units]``."""
+
+    kl: list[Tensor]
+    active_variance: list[Tensor]
+
+
+@torch.no_grad()
+def unit_statistics(
+    model: LatentVariableModel,
+    x: Tensor,
+    draws: int,
+    random: torch.Generator,
+    chunk_rows: int,
+) -> UnitStatistics:
+    """Average the units' terms over images and draws.
+
+    Above the layer that is inferred first, ``E_q[u|x]`` is itself an average over draws of the
+    layers below; its sampling variance, (variance over draws)/draws, is taken off A_u.
+
+    Args:
+        x: ``[images, pixels]``.
+        draws: per image, at least 2.
+    """
+    units = sum(model.latent_sizes)
+    kl = torch.zeros(units, dtype=torch.float64)
+    within = torch.zeros(units, dtype=torch.float64)
+    averages = []
+    for block in x.split(max(1, chunk_rows // draws)):
+        noise = draw_noise(model.latent_sizes, draws, len(block), generator=random)
+        layers = model.draw(model.encode(block), noise)
+        terms = torch.cat([layer.kl() for layer in layers], -1)
+        shape = (draws, len(block), -1)
+        means = torch.cat([layer.posterior.mean.expand(shape) for layer in layers], -1).double()
+        kl += terms.double().mean(0).sum(0)
+        within += means.var(0).sum(0) / draws
+        averages.append(means.mean(0))
+    variance = torch.cat(averages).var(0) - within / len(x)
+    sizes = model.latent_sizes
+    return UnitStatistics(list((kl / len(x)).split(sizes)), list(variance.split(sizes)))

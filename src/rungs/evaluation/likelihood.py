@@ -1,0 +1,131 @@
+"""The importance weighted bound L_k (Burda et al. 2016, eq. 8) in bounded memory.
+
+``L_k = E log (1/k) sum_i w_i``, ``w = p(x, z)/q(z|x)``, rises with k to ``log p(x)``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rungs.models.protocol import LatentVariableModel, draw_noise, log_weights
+from rungs.seeds import generator
+
+#: Images that share a random stream. An image's estimate depends on its block, not on how the
+#: blocks are shared out among jobs.
+BLOCK = 50
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Estimates for each image, float64, nats.
+
+    Attributes:
+        lk: L_k with all samples, ``[images]``.
+        elbo: L_1, the mean of the log-weights, ``[images]``.
+        ess: effective sample size ``(sum w)^2 / sum w^2``, between 1 and k, ``[images]``.
+        nested_k: the ks of the nested bounds, the last being all samples.
+        nested_lk: L_k averaged over disjoint blocks of the same samples, ``[ks, images]``.
+    """
+
+    lk: Tensor
+    elbo: Tensor
+    ess: Tensor
+    nested_k: list[int]
+    nested_lk: Tensor
+
+
+@torch.no_grad()
+def sample_log_weights(
+    model: LatentVariableModel,
+    x: Tensor,
+    samples: int,
+    random: torch.Generator,
+    chunk_rows: int,
+) -> Tensor:
+    """Log-weights of ``samples`` draws for each image, encoded once, ``[samples, batch]`` float64.
+
+    Args:
+        x: ``[batch, pixels]``.
+        chunk_rows: images times samples that one pass through the networks holds.
+    """
+    context = model.encode(x)
+    found = torch.empty(samples, len(x), dtype=torch.float64)
+    step = max(1, chunk_rows // len(x))
+    for start in range(0, samples, step):
+        count = min(step, samples - start)
+        noise = draw_noise(model.latent_sizes, count, len(x), generator=random)
+        found[start : start + count] = log_weights(model, x, model.draw(context, noise))
+    return found
+
+
+def importance_bound(weights: Tensor) -> Tensor:
+    """``log (1/k) sum_i w_i`` from log-weights ``[k, ...]``."""
+    return weights.logsumexp(0) - math.log(len(weights))
+
+
+def effective_sample_size(weights: Tensor) -> Tensor:
+    """``(sum w)^2 / sum w^2`` from log-weights ``[k, ...]``; 1 if one sample has all the weight."""
+    return (2 * weights.logsumexp(0) - (2 * weights).logsumexp(0)).exp()
+
+
+def nested_ks(samples: int) -> list[int]:
+    """1, 10, 100, ... as far as they divide the number of samples, then that number.
+
+    >>> nested_ks(5000)
+    [1, 10, 100, 1000, 5000]
+    """
+    ks = []
+    k = 1
+    while k < samples and samples % k == 0:
+        ks.append(k)
+        k *= 10
+    return [*ks, samples]
+
+
+def nested_bounds(weights: Tensor, ks: list[int]) -> Tensor:
+    """L_k averaged over the disjoint blocks of k samples, ``[ks, ...]``.
+
+    Where each k divides the next this does not decrease with k: the logarithm of a mean is
+    at least the mean of logarithms.
+    """
+    bounds = []
+    for k in ks:
+        blocks = weights[: len(weights) // k * k].reshape(-1, k, *weights.shape[1:])
+        bounds.append((blocks.logsumexp(1) - math.log(k)).mean(0))
+    return torch.stack(bounds)
+
+
+def estimate(
+    model: LatentVariableModel, x: Tensor, samples: int, seed: int, chunk_rows: int
+) -> Likelihood:
+    """L_k, L_1, effective sample size and nested bounds of every image.
+
+    Args:
+        x: ``[images, pixels]``; memory beyond it is bounded by ``chunk_rows`` and by the
+            log-weights of one block of images.
+        seed: the run's; every block of images draws from a stream of its own.
+    """
+    ks = nested_ks(samples)
+    parts = []
+    for number, block in enumerate(x.split(BLOCK)):
+        random = generator(seed, f"likelihood/{number}", str(x.device))
+        weights = sample_log_weights(model, block, samples, random, chunk_rows)
+        parts.append(
+            (
+                importance_bound(weights),
+                weights.mean(0),
+                effective_sample_size(weights),
+                nested_bounds(weights, ks),
+            )
+        )
+    lk, elbo, ess, nested = (torch.cat(part, -1) for part in zip(*parts, strict=True))
+    return Likelihood(lk, elbo, ess, ks, nested)
+
+
+def standard_error(values: Tensor) -> float:
+    """Standard error of the mean over images: sample deviation over root n."""
+    return float(values.std(unbiased=True) / math.sqrt(len(values)))

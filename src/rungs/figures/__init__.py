@@ -1,0 +1,41 @@
+"""The registry of figures. A further figure is one module and one line here.
+
+Each module has ``draw(files, settings) -> matplotlib.figure.Figure``. Figures read stored
+results only: they never train, never load a model, and never know which profile they are in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A figure: its module, its document, what it is made from, and what it shows."""
+
+    module: str
+    document: str | None
+    needs: tuple[str, ...]
+    title: str
+
+
+FIGURES = {
+    "ladder_loglik": Entry(
+        "rungs.figures.ladder_loglik",
+        "ladder",
+        ("table:loglik",),
+        "Train ELBO, test ELBO and test L_k against the number of stochastic layers",
+    ),
+    "active_units_history": Entry(
+        "rungs.figures.active_units_history",
+        "ladder",
+        ("training",),
+        "Active units of each layer against epoch, deepest models",
+    ),
+    "likelihood_calibration": Entry(
+        "rungs.figures.likelihood_calibration",
+        None,
+        ("calibration", "evaluation"),
+        "L_k against k where log p(x) is known, and on a trained model of each family",
+    ),
+}

@@ -1,0 +1,51 @@
+"""``active_units_history``: how many units of each layer are active, epoch by epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from rungs import store
+from rungs.figures.style import LAYER_COLOURS, legend_below, panels, variant_label
+from rungs.layout import Files
+
+ACTIVE_KL = 0.01
+
+
+def draw(files: Files, settings: dict[str, Any]) -> Figure:
+    """A panel for the deepest run of each data set and variant, first seed; a line a layer.
+
+    A unit is active in an epoch if its mean KL over that epoch's training images exceeds
+    0.01 nats. The scale is logarithmic above 1, as layers differ by orders of magnitude.
+    """
+    histories = [store.read(path) for path in files["training"]]
+    deepest = max(h.attributes["run"]["depth"] for h in histories)
+    first_seed = min(h.attributes["run"]["seed"] for h in histories)
+    shown = [
+        h
+        for h in histories
+        if h.attributes["run"]["depth"] == deepest and h.attributes["run"]["seed"] == first_seed
+    ]
+    datasets = list(dict.fromkeys(h.attributes["run"]["dataset"] for h in shown))
+    variants = list(dict.fromkeys(h.attributes["run"]["variant"] for h in shown))
+    figure, axes = panels(len(datasets), len(variants), settings, sharex="row", sharey=True)
+    for history in shown:
+        run = history.attributes["run"]
+        axis = axes[datasets.index(run["dataset"])][variants.index(run["variant"])]
+        for number, kl in enumerate(history.layers("kl")):
+            active = np.count_nonzero(kl > ACTIVE_KL, axis=1)
+            epochs = np.arange(1, len(active) + 1)
+            axis.plot(epochs, active, color=LAYER_COLOURS[number % len(LAYER_COLOURS)])
+        axis.set_yscale("symlog", linthresh=1, linscale=0.6)
+        axis.set_yticks([0, 1, 4, 16, 64], labels=["0", "1", "4", "16", "64"])
+        axis.minorticks_off()
+    for column, variant in enumerate(variants):
+        axes[0][column].set_title(variant_label(variant))
+        axes[-1][column].set_xlabel("epoch")
+    for row, dataset in zip(axes, datasets, strict=True):
+        row[0].set_ylabel(f"{dataset}\nactive units")
+    handles = [axes[0][0].plot([], [], color=c)[0] for c in LAYER_COLOURS[:deepest]]
+    legend_below(figure, handles, [f"layer {i + 1}" for i in range(len(handles))], columns=5)
+    return figure

@@ -1,0 +1,61 @@
+"""``likelihood_calibration``: does L_k rise to log p(x)?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from rungs import store
+from rungs.figures.style import PALETTE, panels, variant_label, variant_styles
+from rungs.layout import Files
+
+PROPOSALS = (("exact_posterior", "exact posterior", "s"), ("proposal", "wider, shifted", "o"))
+
+
+def draw(files: Files, settings: dict[str, Any]) -> Figure:
+    """Left: L_k - log p(x) on a linear Gaussian model whose log p(x) is known, for two
+    proposals. Right: L_k of one trained model of each family. Bars: two standard errors."""
+    figure, axes = panels(1, 2, settings)
+    calibration = store.read(files["calibration"][0])
+    left, right = axes[0]
+    for number, (name, label, marker) in enumerate(PROPOSALS):
+        gap = calibration[f"{name}/nested_lk"] - calibration["exact"]
+        k = calibration[f"{name}/nested_k"]
+        left.errorbar(
+            k, gap.mean(1), 2 * _error(gap), color=PALETTE[number], marker=marker, label=label
+        )
+    left.axhline(0, color="black", lw=0.8, ls="--")
+    left.set(xscale="log", xlabel="k", ylabel="$L_k - \\log p(x)$, nats")
+    left.set_title("Linear Gaussian model")
+    left.legend(title="proposal")
+    chosen = _one_a_family(files)
+    styles = variant_styles(chosen)
+    for variant, evaluation in chosen.items():
+        k, bound = evaluation["test/nested_k"], evaluation["test/nested_lk"]
+        depth = evaluation.attributes["run"]["depth"]
+        right.plot(
+            k, bound.mean(1), label=f"{variant_label(variant)}, depth {depth}", **styles[variant]
+        )
+    right.set(xscale="log", xlabel="k", ylabel="$L_k$, nats per test image")
+    right.set_title("Trained models")
+    right.legend()
+    return figure
+
+
+def _one_a_family(files: Files) -> dict[str, store.Stored]:
+    """The last variant of each family at its greatest depth, first seed, first data set."""
+    chosen: dict[str, store.Stored] = {}
+    for path in files["evaluation"]:
+        evaluation = store.read(path, only=["test/nested_k", "test/nested_lk"])
+        run = evaluation.attributes["run"]
+        best = chosen.get(run["model"])
+        first = best is None or run["dataset"] == best.attributes["run"]["dataset"]
+        if best is None or (first and run["depth"] >= best.attributes["run"]["depth"]):
+            chosen[run["model"]] = evaluation
+    return {e.attributes["run"]["variant"]: e for e in chosen.values()}
+
+
+def _error(gap: np.ndarray) -> np.ndarray:
+    return gap.std(1, ddof=1) / np.sqrt(gap.shape[1])

@@ -1,0 +1,106 @@
+"""One style for the whole project: legible at column width, safe for colour-blind readers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from rungs.files import replacing
+
+PALETTE = sns.color_palette("colorblind", 10)
+MARKERS = "osD^vPX*<>"
+
+#: the ladder's variants keep their colours in every figure
+_KNOWN = {
+    "vae": 7,
+    "vae-bn": 1,
+    "vae-bn-wu": 2,
+    "lvae-bn-wu": 0,
+    "vae-wu": 8,
+    "lvae": 5,
+    "lvae-bn": 9,
+    "lvae-wu": 4,
+}
+LAYER_COLOURS = sns.color_palette("viridis", 5)
+
+
+def variant_styles(variants: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Colour and marker of each variant: fixed for the ladder's, by order for others."""
+    styles = {}
+    for number, variant in enumerate(variants):
+        index = _KNOWN.get(variant, number % len(PALETTE))
+        styles[variant] = {"color": PALETTE[index], "marker": MARKERS[index]}
+    return styles
+
+
+def variant_label(variant: str) -> str:
+    """The documents' way of writing a variant.
+
+    >>> variant_label("lvae-bn-wu")
+    'LVAE+BN+WU'
+    """
+    return variant.upper().replace("-", "+")
+
+
+def panels(
+    rows: int, columns: int, settings: dict[str, Any], **keywords: Any
+) -> tuple[Figure, Any]:
+    """A figure of ``rows`` by ``columns`` axes (always a 2-D array) in the project's style.
+
+    Args:
+        settings: ``width`` and ``panel_height`` in inches.
+    """
+    sns.set_theme(
+        context="paper",
+        style="ticks",
+        palette=PALETTE,
+        rc={
+            "font.size": 8,
+            "axes.titlesize": 8,
+            "axes.labelsize": 8,
+            "xtick.labelsize": 7,
+            "ytick.labelsize": 7,
+            "legend.fontsize": 7,
+            "legend.title_fontsize": 7,
+            "legend.frameon": False,
+            "lines.linewidth": 1.4,
+            "lines.markersize": 4,
+            "axes.grid": True,
+            "grid.linewidth": 0.4,
+            "grid.alpha": 0.5,
+            "pdf.fonttype": 42,
+            "svg.hashsalt": "rungs",
+        },
+    )
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(settings["width"], settings["panel_height"] * rows),
+        squeeze=False,
+        layout="constrained",
+        **keywords,
+    )
+    return figure, axes
+
+
+def legend_below(figure: Figure, handles: list[Any], labels: list[str], columns: int) -> None:
+    """One legend for all panels, below them."""
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+
+
+def save(figure: Figure, stem: Path) -> None:
+    """Write ``stem.png`` (200 dpi) and ``stem.pdf`` (vector), without times, and close it."""
+    sns.despine(figure)
+    with replacing(stem.with_suffix(".png")) as temporary:
+        figure.savefig(temporary, dpi=200)
+    with replacing(stem.with_suffix(".pdf")) as temporary:
+        figure.savefig(temporary, metadata={"CreationDate": None})
+    plt.close(figure)

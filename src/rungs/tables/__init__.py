@@ -1,0 +1,55 @@
+"""The registry of tables. A further table is one module and one line here.
+
+Each module has ``make(files) -> pandas.DataFrame``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A table: its module, what it is made from, and what it shows."""
+
+    module: str
+    needs: tuple[str, ...]
+    title: str
+
+
+TABLES = {
+    "loglik": Entry(
+        "rungs.tables.loglik", ("training", "evaluation"), "Bounds on the log-likelihood"
+    ),
+    "active_units": Entry(
+        "rungs.tables.active_units", ("evaluation",), "Active units of each layer"
+    ),
+    "compute": Entry("rungs.tables.compute", ("cost",), "What each run cost"),
+}
+
+
+def save(table: pd.DataFrame, stem: Path) -> None:
+    """Write ``stem.csv`` in full precision and ``stem.md`` rounded for reading."""
+    from rungs.files import write_text
+
+    write_text(stem.with_suffix(".csv"), table.to_csv(index=False, lineterminator="\n"))
+    write_text(stem.with_suffix(".md"), to_markdown(table))
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """A Markdown table; numbers have three decimals, missing values are empty."""
+
+    def cell(value: object) -> str:
+        if value is None or value != value:
+            return ""
+        text = f"{value:.3f}" if isinstance(value, float) else str(value)
+        return text.replace("|", "\\|")
+
+    lines = [list(map(str, table.columns)), ["---"] * len(table.columns)]
+    lines += [[cell(value) for value in row] for row in table.itertuples(index=False)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

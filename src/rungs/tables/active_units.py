@@ -1,0 +1,36 @@
+"""``active_units``: how many units of each layer a run uses, by both definitions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from rungs import store
+from rungs.layout import Files
+
+THRESHOLD = 0.01
+
+
+def make(files: Files) -> pd.DataFrame:
+    """One row a run and layer, bottom first.
+
+    ``active_variance`` counts units with A_u > 0.01 (Burda et al. 2016), ``active_kl`` those
+    whose mean KL over the test images exceeds 0.01 nats; ``kl_nats`` is the layer's total.
+    """
+    rows = []
+    for path in files["evaluation"]:
+        evaluation = store.read(path)
+        run = evaluation.attributes["run"]
+        layers = zip(evaluation.layers("kl"), evaluation.layers("active_variance"), strict=True)
+        for number, (kl, variance) in enumerate(layers, 1):
+            rows.append(
+                {
+                    **{name: run[name] for name in ("dataset", "variant", "depth", "seed")},
+                    "layer": number,
+                    "units": len(kl),
+                    "active_variance": int(np.count_nonzero(variance > THRESHOLD)),
+                    "active_kl": int(np.count_nonzero(kl > THRESHOLD)),
+                    "kl_nats": kl.sum(),
+                }
+            )
+    return pd.DataFrame(rows)

@@ -1,0 +1,30 @@
+"""``compute``: what each run cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from rungs.errors import StoreError
+from rungs.layout import Files
+
+COLUMNS = ["seconds", "peak_memory_mb", "images_per_second", "device", "threads"]
+
+
+def make(files: Files) -> pd.DataFrame:
+    """One row a run and rule. Seconds are those of the work, over all attempts of a resumed
+    run, without the start of the process; memory is the largest resident set of the last."""
+    rows = []
+    for path in map(Path, files["cost"]):
+        try:
+            cost = json.loads(path.read_text(encoding="utf-8"))
+            row = {name: cost[name] for name in COLUMNS}
+        except (OSError, ValueError, KeyError) as error:
+            raise StoreError(
+                f"{path}: cannot be read ({error}); delete it and run again."
+            ) from error
+        run = "/".join(path.parts[-5:-1])
+        rows.append({"run": run, "rule": path.stem.removesuffix("-cost"), **row})
+    return pd.DataFrame(rows, columns=["run", "rule", *COLUMNS])
