@@ -1,0 +1,17 @@
+# Raw data -> one HDF5 file a data set.
+
+
+rule prepare:
+    output:
+        "results/data/{dataset}.h5",
+    log:
+        "results/data/{dataset}.log",
+    conda:
+        "../../envs/rungs.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=lambda w: provenance.code_hash(f"rungs.data.{w.dataset}"),
+    shell:
+        "python -m rungs prepare {wildcards.dataset} > {log} 2>&1"

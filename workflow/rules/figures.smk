@@ -1,0 +1,21 @@
+# Stored results -> figures. One rule for all: a figure is a module and a registry line.
+
+
+rule figure:
+    input:
+        unpack(figure_inputs),
+    output:
+        png=LAYOUT.figure("{figure}", ".png"),
+        pdf=LAYOUT.figure("{figure}", ".pdf"),
+    log:
+        f"{LAYOUT.root}/logs/figures/{{figure}}.log",
+    conda:
+        "../../envs/rungs.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=lambda w: config["figures"][w.figure],
+        code=lambda w: provenance.code_hash(FIGURES[w.figure].module),
+    shell:
+        "python -m rungs figure {wildcards.figure} > {log} 2>&1"

@@ -1,0 +1,39 @@
+# Stored results -> tables, and the summary that is printed at the end.
+
+
+rule table:
+    input:
+        unpack(table_inputs),
+    output:
+        csv=LAYOUT.table("{table}", ".csv"),
+        md=LAYOUT.table("{table}", ".md"),
+    log:
+        f"{LAYOUT.root}/logs/tables/{{table}}.log",
+    conda:
+        "../../envs/rungs.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=lambda w: provenance.code_hash(TABLES[w.table].module),
+    shell:
+        "python -m rungs table {wildcards.table} > {log} 2>&1"
+
+
+rule summary:
+    input:
+        loglik=LAYOUT.table("loglik", ".csv"),
+        active=LAYOUT.table("active_units", ".csv"),
+    output:
+        LAYOUT.summary,
+    log:
+        f"{LAYOUT.root}/logs/summary.log",
+    conda:
+        "../../envs/rungs.yaml"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=provenance.code_hash("rungs.summary"),
+    shell:
+        "python -m rungs summary > {log} 2>&1"
