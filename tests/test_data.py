@@ -1,0 +1,154 @@
+"""Data: sources checked, damage named and refused, binarisation exact."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from rungs import store
+from rungs.config import ROOT
+from rungs.data import DATASETS, mnist, prepare
+from rungs.data.binarise import binarise
+from rungs.data.prepared import Prepared
+from rungs.errors import ConfigError, DataError, StoreError
+from rungs.files import sha256
+
+
+def idx(array: np.ndarray) -> bytes:
+    header = b"\0\0\x08" + bytes([array.ndim])
+    return header + np.array(array.shape, dtype=">u4").tobytes() + array.tobytes()
+
+
+IMAGES = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+
+
+def test_embedded_digits_are_split_stratified(digits: Path) -> None:
+    data = store.read(digits)
+    for split, each in (("train", 400), ("test", 100)):
+        assert np.bincount(data[f"{split}/labels"]).tolist() == [each] * 10
+        assert data[f"{split}/images"].shape == (10 * each, 28, 28)
+    everything = np.concatenate([data["train/images"], data["test/images"]]).reshape(5000, -1)
+    source = store.read(ROOT / "resources" / "mnist5k.h5")["images"]
+    key = lambda images: sorted(sha256(row.tobytes()) for row in images)  # noqa: E731
+    assert key(everything) == key(source)
+    assert "licence" in data.attributes["provenance"]
+
+
+def test_preparing_twice_gives_the_same_bytes(tmp_path: Path, digits: Path) -> None:
+    again = tmp_path / "again.h5"
+    prepare("mnist5k", None, tmp_path).write(again)
+    assert again.read_bytes() == digits.read_bytes()
+
+
+def test_complete_mnist(raw_data: Path, tmp_path: Path) -> None:
+    data = prepare("mnist", raw_data, tmp_path)
+    assert data.train_images.shape == (60000, 28, 28)
+    assert data.train_images.mean() == pytest.approx(33.3184, abs=1e-4)
+    assert np.bincount(data.test_labels).tolist() == [
+        980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009,
+    ]  # fmt: skip
+
+
+def test_an_unknown_data_set_suggests_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'mnist5k'"):
+        prepare("mnist5", None, tmp_path)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_idx_is_read_back(tmp_path: Path, packed: bool) -> None:
+    path = tmp_path / ("images.gz" if packed else "images")
+    path.write_bytes(gzip.compress(idx(IMAGES)) if packed else idx(IMAGES))
+    np.testing.assert_array_equal(mnist.read_idx(path, sha256(idx(IMAGES))), IMAGES)
+
+
+def flipped(content: bytes, position: int) -> bytes:
+    return content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :]
+
+
+DAMAGE = {
+    "truncated": (idx(IMAGES)[:-1], "promises shape|SHA-256"),
+    "longer": (idx(IMAGES) + b"\0", "promises shape|SHA-256"),
+    "empty": (b"", "IDX|SHA-256"),
+    "other type": (flipped(idx(IMAGES), 2), "IDX|SHA-256"),
+    "pixel": (flipped(idx(IMAGES), -2 % len(idx(IMAGES))), "SHA-256"),
+    "shape": (flipped(idx(IMAGES), 7), "promises shape|SHA-256"),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(DAMAGE))
+def test_damaged_idx_is_named_and_refused(tmp_path: Path, kind: str) -> None:
+    content, message = DAMAGE[kind]
+    path = tmp_path / "t10k-images-idx3-ubyte"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=f"{path.name}.*({message})"):
+        mnist.read_idx(path, sha256(idx(IMAGES)))
+    if kind != "pixel":
+        with pytest.raises(DataError, match=message):
+            mnist.read_idx(path)
+
+
+@pytest.mark.parametrize("position", [0, 12, -6])
+def test_damaged_gzip_is_named_and_refused(tmp_path: Path, position: int) -> None:
+    packed = gzip.compress(idx(IMAGES), mtime=0)
+    path = tmp_path / "images.gz"
+    path.write_bytes(flipped(packed, position % len(packed)))
+    with pytest.raises(DataError, match=r"images\.gz"):
+        mnist.read_idx(path, sha256(idx(IMAGES)))
+    path.write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(DataError, match="truncated or corrupt"):
+        mnist.read_idx(path, sha256(idx(IMAGES)))
+
+
+def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "images.gz"
+    path.write_bytes(gzip.compress(bytes(mnist.MAX_BYTES + 10)))
+    with pytest.raises(DataError, match="larger than any file"):
+        mnist.read_idx(path)
+
+
+def test_a_missing_file_is_named_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz is missing.*download"):
+        prepare("mnist", tmp_path, tmp_path)
+
+
+def test_the_wrong_shape_is_refused() -> None:
+    labels = np.zeros(2, dtype=np.uint8)
+    data = Prepared(IMAGES, labels, IMAGES, labels, {})
+    data.check("toy", (3, 3), 2, 2)
+    with pytest.raises(DataError, match=r"train images: expected uint8 of shape \(2, 28, 28\)"):
+        data.check("toy", (28, 28), 2, 2)
+    with pytest.raises(DataError, match="test labels"):
+        Prepared(IMAGES, labels, IMAGES, labels[:1], {}).check("toy", (3, 3), 2, 2)
+
+
+def test_a_flipped_byte_in_the_prepared_file_is_refused(tmp_path: Path, digits: Path) -> None:
+    content = digits.read_bytes()
+    path = tmp_path / "digits.h5"
+    path.write_bytes(flipped(content, len(content) // 2))
+    with pytest.raises(StoreError, match=r"digits\.h5.*damaged"):
+        store.read(path)
+
+
+def test_binarisation_is_bernoulli() -> None:
+    """Exact at the ends, and the right frequencies between (a chi-square test of all)."""
+    draws = 20_000
+    intensities = torch.arange(256, dtype=torch.uint8).repeat(draws, 1)
+    found = binarise(intensities, torch.Generator().manual_seed(0))
+    assert set(found.unique().tolist()) == {0.0, 1.0}
+    ones = found.sum(0).long().tolist()
+    assert ones[0] == 0
+    assert ones[255] == draws
+    expected = draws * np.arange(1, 255) / 255
+    deviations = (np.array(ones[1:255]) - expected) ** 2 / (expected * (1 - expected / draws))
+    assert 0.001 < stats.chi2(254).cdf(deviations.sum()) < 0.999
+
+
+def test_registry_entries_agree_with_their_modules() -> None:
+    assert set(DATASETS) >= {"mnist5k", "mnist"}
+    for entry in DATASETS.values():
+        assert entry.module.startswith("rungs.data.")

@@ -1,0 +1,272 @@
+"""Training: what it does to a model, and that interruption changes nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rungs import store
+from rungs.convergence import converged, movement
+from rungs.data.prepared import read_images
+from rungs.errors import RungsError, StoreError, TrainingError
+from rungs.evaluation.evaluate import evaluate, load_model
+from rungs.locks import locked
+from rungs.objectives import elbo_terms, kl_weight
+from rungs.training import FlatParameters, Trainer, run_key, train
+from rungs.weights import load_tensors, load_weights, save_tensors
+
+SpecOf = Callable[..., dict[str, Any]]
+RESULTS = ("weights.safetensors", "training.h5")
+
+
+def images(digits: Path, count: int = 600) -> torch.Tensor:
+    return torch.from_numpy(read_images(digits, "train")[:count]).flatten(1)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in RESULTS}
+
+
+def test_training_raises_the_bound(spec_of: SpecOf, digits: Path) -> None:
+    trainer = Trainer(spec_of(epochs=5), images(digits), "cpu")
+    for _ in range(5):
+        trainer.run_epoch()
+    elbo = trainer.history.elbo
+    assert elbo[-1] > elbo[0] + 50
+    units = sum(trainer.model.latent_sizes)  # type: ignore[arg-type]
+    assert trainer.history.kl[-1].shape == (units,)
+    reconstruction = trainer.history.reconstruction[-1]
+    assert elbo[-1] == pytest.approx(reconstruction - float(trainer.history.kl[-1].sum()))
+
+
+def test_a_step_is_adams(spec_of: SpecOf, digits: Path) -> None:
+    """Flat parameters, clipping and the fused optimiser against plain torch, one epoch."""
+    spec = spec_of("vae", 2, epochs=1, batch_size=200, max_gradient_norm=1.0)
+    trainer = Trainer(spec, images(digits), "cpu")
+    plain = Trainer(spec, images(digits), "cpu").model
+    for parameter in plain.parameters():
+        parameter.grad = None
+        parameter.data = parameter.data.clone()
+    settings = spec["training"]
+    optimiser = torch.optim.Adam(
+        plain.parameters(), lr=settings["learning_rate"], eps=settings["adam_epsilon"]
+    )
+    from rungs.data.binarise import binarise
+    from rungs.seeds import generator
+
+    random = generator(0, "training")
+    order = torch.randperm(600, generator=random)
+    for chosen in order.split(200):
+        x = binarise(images(digits)[chosen], random)
+        optimiser.zero_grad()
+        elbo_terms(plain, x, random).loss(1.0).backward()  # type: ignore[arg-type]
+        torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
+        torch.nn.utils.clip_grad_value_(plain.parameters(), settings["max_gradient_element"])
+        optimiser.step()
+    trainer.run_epoch()
+    for found, expected in zip(trainer.model.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_flat_parameters_are_views() -> None:
+    module = torch.nn.Linear(3, 5)
+    before = [p.detach().clone() for p in module.parameters()]
+    flat = FlatParameters(module)
+    for parameter, old in zip(module.parameters(), before, strict=True):
+        assert torch.equal(parameter, old)
+    module(torch.ones(2, 3)).sum().backward()
+    assert float(flat.gradients.sum()) == pytest.approx(2 * 3 * 5 + 2 * 5)
+    flat.values.data.zero_()
+    assert float(module.weight.abs().sum()) == 0
+
+
+def test_the_same_run_gives_the_same_bytes(spec_of: SpecOf, digits: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        train(spec_of(epochs=2), digits, tmp_path / name, 5)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    other = spec_of(epochs=2) | {"seed": 1}
+    train(other, digits, tmp_path / "c", 5)
+    assert contents(tmp_path / "c") != contents(tmp_path / "a")
+
+
+def start(folder: Path, spec: dict[str, Any], digits: Path) -> subprocess.Popen[str]:
+    """Train in a process of its own, a checkpoint every epoch."""
+    code = (
+        "import json, sys; from pathlib import Path; from rungs.training import train, Interrupted\n"
+        "try: train(json.loads(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), 1e-9)\n"
+        "except Interrupted as stopped: print(stopped); sys.exit(75)\n"
+    )
+    arguments = [json.dumps(spec), str(digits), str(folder)]
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_checkpoint(process: subprocess.Popen[str], folder: Path, newer_than: int = 0) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = list(folder.glob("checkpoint-*.safetensors"))
+        if found and found[0].stat().st_mtime_ns > newer_than:
+            return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    raise AssertionError("no checkpoint appeared")
+
+
+@pytest.mark.parametrize("variant", ["lvae-bn-wu", "vae"])
+def test_a_killed_run_ends_where_an_undisturbed_one_ends(
+    variant: str, spec_of: SpecOf, digits: Path, tmp_path: Path
+) -> None:
+    """A real SIGKILL, twice, at whatever moment; then the same bytes."""
+    spec = spec_of(variant, epochs=12)
+    train(spec, digits, tmp_path / "whole", 5)
+    folder, newest = tmp_path / "killed", 0
+    for _ in range(2):
+        process = start(folder, spec, digits)
+        wait_for_checkpoint(process, folder, newest)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not (folder / "training.h5").exists()
+        (checkpoint,) = folder.glob("checkpoint-*.safetensors")
+        newest = checkpoint.stat().st_mtime_ns
+    process = start(folder, spec, digits)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "resumed after epoch" in errors
+    assert contents(folder) == contents(tmp_path / "whole")
+    assert not list(folder.glob("checkpoint-*"))
+
+
+def test_a_terminated_run_saves_itself(spec_of: SpecOf, digits: Path, tmp_path: Path) -> None:
+    spec = spec_of(epochs=2000)
+    process = start(tmp_path, spec, digits)
+    wait_for_checkpoint(process, tmp_path)
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 75, errors
+    assert "the same command continues it" in output
+    tensors, metadata = load_tensors(next(tmp_path.glob("checkpoint-*")))
+    assert metadata["key"] == run_key(spec)
+    assert f"epoch {len(tensors['history/elbo'])}/2000" in output
+
+
+def test_a_checkpoint_of_other_settings_is_not_used(
+    spec_of: SpecOf, digits: Path, tmp_path: Path
+) -> None:
+    spec = spec_of(epochs=3)
+    trainer = Trainer(spec, images(digits), "cpu")
+    trainer.run_epoch()
+    state = trainer.state()
+    other = Trainer(spec_of(epochs=4), images(digits), "cpu")
+    with pytest.raises(StoreError, match="other settings"):
+        other.restore(*state)
+
+
+@pytest.mark.parametrize("damage", ["garbage", "truncated", "incomplete"])
+def test_a_damaged_checkpoint_starts_the_run_anew(
+    damage: str,
+    spec_of: SpecOf,
+    digits: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    spec = spec_of(epochs=2)
+    train(spec, digits, tmp_path / "whole", 5)
+    folder = tmp_path / "damaged"
+    folder.mkdir()
+    path = folder / f"checkpoint-{run_key(spec)}.safetensors"
+    if damage == "incomplete":
+        save_tensors(path, {"parameters": torch.zeros(3)}, {"key": run_key(spec)})
+    else:
+        trainer = Trainer(spec, images(digits), "cpu")
+        trainer.run_epoch()
+        save_tensors(path, *trainer.state())
+        content = path.read_bytes()
+        path.write_bytes(b"not safetensors" if damage == "garbage" else content[:-100])
+    train(spec, digits, folder, 5)
+    assert "not used" in capsys.readouterr().err
+    assert contents(folder) == contents(tmp_path / "whole")
+
+
+def test_a_loss_that_is_not_finite_names_run_epoch_and_remedy(
+    spec_of: SpecOf, digits: Path
+) -> None:
+    trainer = Trainer(spec_of("vae", 2, epochs=3), images(digits), "cpu")
+    trainer.run_epoch()
+    with torch.no_grad():
+        trainer.parameters.values[0] = math.nan
+    with pytest.raises(TrainingError, match=r"vae/depth2/seed0.*epoch 2.*learning_rate"):
+        trainer.run_epoch()
+
+
+def test_two_writers_of_one_run_are_refused(tmp_path: Path) -> None:
+    with (
+        locked(tmp_path),
+        pytest.raises(RungsError, match=f"process {os.getpid()}"),
+        locked(tmp_path),
+    ):
+        pass
+    with locked(tmp_path):
+        pass
+
+
+def test_weights_of_another_model_are_refused(
+    spec_of: SpecOf, digits: Path, tmp_path: Path
+) -> None:
+    train(spec_of(epochs=1), digits, tmp_path, 5)
+    model, spec = load_model(tmp_path)
+    assert spec == spec_of(epochs=1)
+    save_tensors(tmp_path / "other", torch.nn.Linear(2, 2).state_dict(), {})
+    with pytest.raises(StoreError, match="another model"):
+        load_weights(model, tmp_path / "other")  # type: ignore[arg-type]
+
+
+def test_evaluation_of_a_trained_run(spec_of: SpecOf, digits: Path, tmp_path: Path) -> None:
+    train(spec_of(epochs=2), digits, tmp_path, 5)
+    settings = {
+        "samples": 20,
+        "images": 60,
+        "train_images": 60,
+        "unit_samples": 4,
+        "chunk_rows": 300,
+    }
+    evaluate(tmp_path, digits, settings)
+    first = (tmp_path / "evaluation.h5").read_bytes()
+    found = store.read(tmp_path / "evaluation.h5")
+    assert found["test/lk"].shape == (60,)
+    assert np.all(found["test/lk"] >= found["test/elbo"] - 1e-9)
+    assert np.all((found["test/ess"] >= 1 - 1e-9) & (found["test/ess"] <= 20 + 1e-9))
+    assert [len(kl) for kl in found.layers("kl")] == [8, 4]
+    evaluate(tmp_path, digits, settings)
+    assert (tmp_path / "evaluation.h5").read_bytes() == first
+    cost = json.loads((tmp_path / "training-cost.json").read_text())
+    assert cost["seconds"] > 0
+
+
+def test_warm_up() -> None:
+    assert kl_weight(0, False, 10) == 1
+    assert [kl_weight(e, True, 10) for e in (0, 5, 10, 100)] == [0, 0.5, 1, 1]
+
+
+def test_convergence_is_the_movement_over_the_last_tenth() -> None:
+    rising = np.linspace(-200, -100, 100)
+    assert movement(rising) == pytest.approx(10 * 100 / 99)
+    assert not converged(rising)
+    settled = np.concatenate([rising, np.full(100, -100.0)])
+    assert converged(settled + np.random.default_rng(0).normal(0, 0.1, 200))
+    assert not converged(np.full(19, -100.0)), "too short to tell"

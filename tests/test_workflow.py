@@ -1,0 +1,190 @@
+"""The workflow, end to end, as a user runs it: results, staleness, errors."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from conftest import copy_workflow, run_snakemake
+from rungs.figures import FIGURES
+from rungs.tables import TABLES
+
+TINY = """
+profile: tiny
+experiments:
+  ladder:
+    - {datasets: [mnist5k], variants: [vae, lvae-bn-wu], depths: [2], seeds: [0]}
+network: {latent_sizes: [4, 2], hidden_sizes: [16, 8]}
+training: {epochs: 2, warm_up_epochs: 1}
+evaluation: {samples: 10, images: 50, train_images: 50, unit_samples: 2}
+calibration: {images: 20, samples: 10}
+"""
+LOGLIK_COLUMNS = {
+    *("dataset", "variant", "depth", "seed", "parameters", "epochs", "train_elbo", "test_elbo"),
+    *("k", "test_lk", "test_lk_se", "converged", "published", "published_checked"),
+}
+RUNS = "results/tiny/runs/mnist5k"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which the tiny profile has run."""
+    folder = copy_workflow(tmp_path_factory.mktemp("workflow"))
+    (folder / "tiny.yaml").write_text(TINY)
+    done = snakemake(folder, "all")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def snakemake(folder: Path, *arguments: str) -> CompletedProcess[str]:
+    return run_snakemake(folder, *arguments, "--configfile", "tiny.yaml")
+
+
+def planned(folder: Path) -> set[str]:
+    """The jobs of a dry run: rule, and the variant or id it is for."""
+    done = snakemake(folder, "all", "--dry-run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    jobs = set()
+    for block in re.split(r"\n(?=\[)", done.stdout):
+        rule = re.search(r"^(?:local)?rule (\w+):", block, re.M)
+        wildcards = re.search(r"(?:variant|figure|table|dataset)=([\w-]+)", block)
+        named = re.search(r"variant=([\w-]+)", block) or wildcards
+        if rule:
+            jobs.add(f"{rule[1]} {named[1]}" if named else rule[1])
+    return jobs - {"all"}
+
+
+def test_everything_is_there(finished: Path) -> None:
+    for figure in FIGURES:
+        for suffix in (".png", ".pdf"):
+            assert (finished / f"results/tiny/figures/{figure}{suffix}").stat().st_size > 1000
+    for table in TABLES:
+        rows = list(csv.DictReader((finished / f"results/tiny/tables/{table}.csv").open()))
+        assert rows, table
+        assert (finished / f"results/tiny/tables/{table}.md").read_text().count("\n") == len(
+            rows
+        ) + 2
+    assert "lvae-bn-wu" in (finished / "results/tiny/summary.txt").read_text()
+    columns = next(csv.reader((finished / "results/tiny/tables/loglik.csv").open()))
+    assert set(columns) >= LOGLIK_COLUMNS
+
+
+def test_nothing_is_to_be_done_twice(finished: Path) -> None:
+    done = snakemake(finished, "all")
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_a_deleted_figure_is_remade_alone(finished: Path) -> None:
+    target = finished / "results/tiny/figures/ladder_loglik.png"
+    before = target.read_bytes()
+    target.unlink()
+    assert planned(finished) == {"figure ladder_loglik"}
+    done = snakemake(finished, "results/tiny/figures/ladder_loglik.png")
+    assert done.returncode == 0
+    assert target.read_bytes() == before
+    assert planned(finished) == set()
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+DOWNSTREAM = {f"figure {f}" for f in FIGURES} | {f"table {t}" for t in TABLES} | {"summary"}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "expected"),
+    [
+        (
+            "config/common.yaml",
+            "ladder_loglik: {width: 7.0",
+            "ladder_loglik: {width: 6.0",
+            {"figure ladder_loglik"},
+        ),
+        (
+            "src/rungs/figures/active_units_history.py",
+            "linthresh=1",
+            "linthresh=2",
+            {"figure active_units_history"},
+        ),
+        (
+            "src/rungs/models/ladder.py",
+            "layers.insert(0, Layer(",
+            "layers.insert(0 + 0, Layer(",
+            {"train lvae-bn-wu", "evaluate lvae-bn-wu", *DOWNSTREAM},
+        ),
+        (
+            "tiny.yaml",
+            "samples: 10, images: 50",
+            "samples: 20, images: 50",
+            {"evaluate vae", "evaluate lvae-bn-wu", *DOWNSTREAM} - {"figure active_units_history"},
+        ),
+        (
+            "tiny.yaml",
+            "seeds: [0]",
+            "seeds: [0, 1]",
+            {
+                "train vae",
+                "evaluate vae",
+                "train lvae-bn-wu",
+                "evaluate lvae-bn-wu",
+                *DOWNSTREAM,
+            },
+        ),
+        ("src/rungs/models/vae.py", '"""Each layer', '"""Every layer', set()),
+    ],
+)
+def test_what_a_change_makes_stale(
+    finished: Path, file: str, old: str, new: str, expected: set[str]
+) -> None:
+    path = finished / file
+    text = path.read_text()
+    change(path, old, new)
+    try:
+        assert planned(finished) == expected
+    finally:
+        path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("epochs: 2", "epoch: 2", "unknown key 'epoch'; did you mean 'epochs'?"),
+        ("[mnist5k]", "[mnist5]", "data set 'mnist5' is not known; did you mean 'mnist5k'?"),
+    ],
+)
+def test_a_mistake_ends_before_anything_runs(
+    finished: Path, old: str, new: str, message: str
+) -> None:
+    path = finished / "tiny.yaml"
+    text = path.read_text()
+    change(path, old, new)
+    try:
+        done = snakemake(finished, "all")
+    finally:
+        path.write_text(text)
+    assert done.returncode == 1
+    assert message in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_damaged_results_are_named(finished: Path) -> None:
+    path = finished / RUNS / "vae/depth2/seed0/evaluation.h5"
+    content = path.read_bytes()
+    path.write_bytes(content[:-200])
+    try:
+        done = snakemake(finished, "results/tiny/tables/loglik.csv", "--force")
+    finally:
+        path.write_bytes(content)
+    assert done.returncode == 1
+    assert re.search(
+        r"vae/depth2/seed0/evaluation\.h5: the file is damaged", done.stdout + done.stderr
+    )
+    assert "Traceback" not in done.stdout + done.stderr
+    assert snakemake(finished, "all").returncode == 0
