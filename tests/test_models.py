@@ -15,7 +15,7 @@ from rungs.models.ladder import LadderVAE
 from rungs.models.networks import BatchNorm, collect_statistics, initialise
 from rungs.models.protocol import draw_noise, log_weights
 from rungs.models.vae import BottomUpVAE
-from rungs.objectives import elbo_terms
+from rungs.objectives import objective_terms
 
 SIZES: dict[str, Any] = {"latent_sizes": [6, 5, 4], "hidden_sizes": [12, 10, 8]}
 LADDER = {"upward": "mu", "share_top_down": True}
@@ -149,7 +149,7 @@ def test_generation_follows_the_prior(model: str) -> None:
 def test_every_parameter_gets_a_gradient(model: str, x: Tensor) -> None:
     built = build(model, 20, 3, SIZES | {"batch_norm": True} | (LADDER if model == "lvae" else {}))
     initialise(built, torch.Generator().manual_seed(0))  # type: ignore[arg-type]
-    elbo_terms(built, x.float(), torch.Generator().manual_seed(0)).loss(1.0).backward()
+    objective_terms(built, x.float(), torch.Generator().manual_seed(0)).loss(1.0).backward()
     for name, parameter in built.named_parameters():  # type: ignore[attr-defined]
         assert parameter.grad is not None, name
         assert float(parameter.grad.abs().sum()) > 0, name

@@ -23,7 +23,7 @@ from rungs.data.prepared import read_images
 from rungs.errors import RungsError, StoreError, TrainingError
 from rungs.evaluation.evaluate import evaluate, load_model
 from rungs.locks import locked
-from rungs.objectives import elbo_terms, kl_weight
+from rungs.objectives import kl_weight, objective_terms
 from rungs.training import FlatParameters, Trainer, run_key, train
 from rungs.weights import load_tensors, load_weights, save_tensors
 
@@ -71,7 +71,7 @@ def test_a_step_is_adams(spec_of: SpecOf, digits: Path) -> None:
     for chosen in order.split(200):
         x = binarise(images(digits)[chosen], random)
         optimiser.zero_grad()
-        elbo_terms(plain, x, random).loss(1.0).backward()  # type: ignore[arg-type]
+        objective_terms(plain, x, random).loss(1.0).backward()  # type: ignore[arg-type]
         torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
         torch.nn.utils.clip_grad_value_(plain.parameters(), settings["max_gradient_element"])
         optimiser.step()

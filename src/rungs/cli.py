@@ -78,13 +78,15 @@ def train(profiles: tuple[Path, ...], run: str) -> None:
     from rungs.training import train as work
 
     spec = configuration.resolve(config, parsed)
-    folder = Path(Layout(config["profile"]).run(parsed))
+    layout, parent = Layout(config["profile"]), configuration.parent_of(config, parsed)
+    folder = Path(layout.run(parsed))
     try:
         work(
             spec,
             Path(Layout.data(parsed.dataset)),
             folder,
             config["compute"]["checkpoint_minutes"],
+            start=None if parent is None else Path(layout.run(parent)) / "weights.safetensors",
         )
     except Interrupted as stopped:
         click.echo(str(stopped), err=True)

@@ -141,6 +141,7 @@ def validate(config: Config) -> None:
 
     for name, variant in config["variants"].items():
         _known(variant["model"], MODELS, f"variants.{name}.model", "model")
+        _check_continuation(config, name)
     for name in config["figures"]:
         _known(name, FIGURES, "figures", "figure")
     for document, grids in config["experiments"].items():
@@ -149,10 +150,28 @@ def validate(config: Config) -> None:
                 _known(dataset, DATASETS, f"experiments.{document}[{number}].datasets", "data set")
 
 
+def _check_continuation(config: Config, name: str) -> None:
+    """A variant continues one of the same model, and no chain of them is a circle."""
+    seen = [name]
+    while (parent := config["variants"][seen[-1]].get("continues")) is not None:
+        key = f"variants.{seen[-1]}.continues"
+        _known(parent, config["variants"], key, "variant")
+        model = config["variants"][name]["model"]
+        if parent in seen or config["variants"][parent]["model"] != model:
+            raise ConfigError(
+                f"configuration key {key}: {name} cannot continue {parent}: "
+                "a variant continues another of the same model, and not itself."
+            )
+        seen.append(parent)
+
+
 def _check_depths(config: Config, grid: Config, where: str) -> None:
     for variant in grid["variants"]:
         network = merge(config["network"], config["variants"][variant].get("network", {}))
-        longest = min(len(network["latent_sizes"]), len(network["hidden_sizes"]))
+        longest = min(
+            len(sizes(network[key], max(grid["depths"])))
+            for key in ("latent_sizes", "hidden_sizes")
+        )
         if max(grid["depths"]) > longest:
             raise ConfigError(
                 f"{where}.depths: depth {max(grid['depths'])} needs as many network.latent_sizes "
@@ -200,7 +219,10 @@ def _explain(error: Any) -> str:
 
 
 def runs(config: Config, document: str | None = None) -> list[Run]:
-    """Every run that the configuration asks for, each once, in the order of the file."""
+    """Every run that the configuration asks for, each once, in the order of the file.
+
+    Runs that are only there to be continued by others are not among them.
+    """
     found: dict[Run, None] = {}
     for name, grids in config["experiments"].items():
         if document is not None and name != document:
@@ -232,7 +254,8 @@ def resolve(config: Config, run: Run) -> Config:
     """All that training this run rests on, and nothing more.
 
     Returns:
-        ``dataset, variant, depth, seed, model, network, training, threads, device``.
+        ``dataset, variant, depth, seed, continues, model, network, training, threads, device``;
+        ``continues`` is the same for the run whose weights this one starts from, or None.
 
     Raises:
         ConfigError: if the run's variant is not in the configuration.
@@ -243,17 +266,39 @@ def resolve(config: Config, run: Run) -> Config:
     variant = config["variants"][run.variant]
     settings = _layered(config, run, "network")
     network = {key: settings[key] for key in entry(variant["model"]).network}
+    for key in ("latent_sizes", "hidden_sizes"):
+        network[key] = sizes(network[key], run.depth)
+    parent = parent_of(config, run)
     return {
         "dataset": run.dataset,
         "variant": run.variant,
         "depth": run.depth,
         "seed": run.seed,
+        "continues": None if parent is None else resolve(config, parent),
         "model": variant["model"],
         "network": network,
         "training": _layered(config, run, "training"),
         "device": config["compute"]["device"],
         "threads": config["compute"]["threads"],
     }
+
+
+def parent_of(config: Config, run: Run) -> Run | None:
+    """The run whose weights this one starts from, if its variant continues another."""
+    parent = config["variants"][run.variant].get("continues")
+    return None if parent is None else Run(run.dataset, parent, run.depth, run.seed)
+
+
+def sizes(value: list[int] | Config, depth: int) -> list[int]:
+    """The first ``depth`` sizes of a list, or of the rule ``{first, ratio, least}``.
+
+    >>> sizes({"first": 64, "ratio": 0.5, "least": 4}, 6)
+    [64, 32, 16, 8, 4, 4]
+    """
+    if isinstance(value, list):
+        return value[:depth]
+    powers = (value["ratio"] ** i for i in range(depth))
+    return [max(value["least"], round(value["first"] * power)) for power in powers]
 
 
 def evaluation_settings(config: Config, run: Run) -> Config:

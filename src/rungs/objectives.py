@@ -13,38 +13,61 @@ from rungs.models.protocol import LatentVariableModel, draw_noise
 
 @dataclass(frozen=True)
 class Terms:
-    """The terms of the ELBO of a batch, nats.
+    """The terms of the objective of a batch, nats; ``...`` are draws.
 
     Attributes:
-        reconstruction: ``log p(x | z_1)``, ``[batch]``.
-        kl: every unit's term, all layers side by side, bottom first, ``[batch, units]``.
-        posterior_mean: the means of q in the same order, ``[batch, units]``.
+        reconstruction: ``log p(x | z_1)``, ``[..., batch]``.
+        kl: every unit's term of the ELBO, all layers side by side, bottom first,
+            ``[..., batch, units]``.
+        posterior_mean: the means of q in the same order, ``[..., batch, units]``.
+        log_ratio: ``log p(z) - log q(z|x)`` at the draws, ``[..., batch]``; only for the
+            importance weighted objective, which has no use for an analytic KL.
     """
 
     reconstruction: Tensor
     kl: Tensor
     posterior_mean: Tensor
+    log_ratio: Tensor | None = None
 
     def loss(self, kl_weight: float) -> Tensor:
-        """The negative ELBO with its KL term weighted, averaged over the batch (a scalar).
+        """The negative objective averaged over the batch (a scalar).
 
-        Warm-up lets the weight rise from 0 to 1 (Sonderby et al. 2016, eq. 20).
+        With one importance sample it is the negative ELBO, averaged over Monte Carlo samples,
+        the KL term weighted: warm-up lets the weight rise from 0 to 1 (Sonderby et al. 2016,
+        eq. 20). With k importance samples, draws being ``[monte carlo, k]``, it is the negative
+        ``log (1/k) sum_i w_i`` (Burda et al. 2016, eq. 8); the weight tempers ``p(z)/q(z|x)``.
         """
-        return kl_weight * self.kl.sum() / len(self.kl) - self.reconstruction.mean()
+        if self.log_ratio is None:
+            return kl_weight * self.kl.sum(-1).mean() - self.reconstruction.mean()
+        log_weights = self.reconstruction + kl_weight * self.log_ratio
+        bound = log_weights.logsumexp(-2) - math.log(log_weights.shape[-2])
+        return -bound.mean()
 
 
-def elbo_terms(model: LatentVariableModel, x: Tensor, generator: torch.Generator) -> Terms:
-    """The terms of the ELBO with one draw an image.
+def objective_terms(
+    model: LatentVariableModel,
+    x: Tensor,
+    generator: torch.Generator,
+    monte_carlo: int = 1,
+    importance: int = 1,
+) -> Terms:
+    """The terms of the objective with ``monte_carlo`` times ``importance`` draws an image.
 
     Args:
         x: ``[batch, pixels]`` of zeros and ones.
     """
-    noise = draw_noise(model.latent_sizes, len(x), generator=generator)
+    draws = () if monte_carlo * importance == 1 else (monte_carlo, importance)
+    noise = draw_noise(model.latent_sizes, *draws, len(x), generator=generator)
     layers = model.draw(model.encode(x), noise)
+    ratio = None
+    if importance > 1:
+        ratio = torch.stack([layer.log_ratio().sum(-1) for layer in layers]).sum(0)
+    # what is analytic in the top layer does not vary over draws
     return Terms(
         model.log_likelihood(x, layers[0].sample),
-        torch.cat([layer.kl() for layer in layers], -1),
-        torch.cat([layer.posterior.mean for layer in layers], -1),
+        torch.cat([layer.kl().expand_as(layer.sample) for layer in layers], -1),
+        torch.cat([layer.posterior.mean.expand_as(layer.sample) for layer in layers], -1),
+        ratio,
     )
 
 

@@ -32,10 +32,10 @@ from rungs.locks import locked
 from rungs.models import build
 from rungs.models.networks import collect_statistics, initialise
 from rungs.models.protocol import LatentVariableModel, draw_noise
-from rungs.objectives import elbo_terms, kl_weight, learning_rate
+from rungs.objectives import kl_weight, learning_rate, objective_terms
 from rungs.progress import ProgressLine, duration
 from rungs.seeds import generator
-from rungs.weights import load_tensors, save_tensors
+from rungs.weights import load_tensors, load_weights, save_tensors
 
 Spec = dict[str, Any]
 ADAM_BETAS = (0.9, 0.999)
@@ -117,13 +117,16 @@ class Trainer:
         spec: the run's resolved settings (:func:`rungs.config.resolve`).
         images: the training images, uint8 ``[n, pixels]``.
         device: where to compute.
+        start: weights of the run that this one continues; without it they are drawn.
     """
 
-    def __init__(self, spec: Spec, images: Tensor, device: str) -> None:
+    def __init__(self, spec: Spec, images: Tensor, device: str, start: Path | None = None) -> None:
         self.spec, self.settings = spec, spec["training"]
         self.images = images.to(device)
         self.device = device
         self.model = build_model(spec, images.shape[1], device)
+        if start is not None:
+            load_weights(self.model, start)
         self.parameters = FlatParameters(self.model)
         self.optimiser = torch.optim.Adam(
             [self.parameters.values],
@@ -170,7 +173,13 @@ class Trainer:
             self.optimiser.param_groups[0]["lr"] = rate
             chosen = order[i * self.batch : (i + 1) * self.batch]
             x = binarise(self.images[chosen], self.generator)
-            terms = elbo_terms(model, x, self.generator)
+            terms = objective_terms(
+                model,
+                x,
+                self.generator,
+                settings["monte_carlo_samples"],
+                settings["importance_samples"],
+            )
             self.parameters.gradients.zero_()
             torch.autograd.backward(terms.loss(weight))
             self.parameters.clip_gradients(
@@ -178,15 +187,15 @@ class Trainer:
             )
             self.optimiser.step()
             with torch.no_grad():
-                means = terms.posterior_mean
+                means = terms.posterior_mean.flatten(0, -2)
                 parts = (
-                    terms.reconstruction.sum()[None],
-                    terms.kl.sum(0),
-                    means.sum(0),
-                    means.square().sum(0),
+                    terms.reconstruction.mean()[None],
+                    terms.kl.flatten(0, -2).mean(0),
+                    means.mean(0),
+                    means.square().mean(0),
                 )
                 sums += torch.cat(parts)
-        self._append(sums.cpu() / (self.batches * self.batch), units, weight, rate)
+        self._append(sums.cpu() / self.batches, units, weight, rate)
         self.seconds += time.perf_counter() - started
 
     def _append(self, means: Tensor, units: int, weight: float, rate: float) -> None:
@@ -289,9 +298,12 @@ def build_model(spec: Spec, pixels: int, device: str) -> nn.Module:
     return model.to(device)
 
 
-def train(spec: Spec, data: Path, folder: Path, checkpoint_minutes: float) -> None:
+def train(
+    spec: Spec, data: Path, folder: Path, checkpoint_minutes: float, start: Path | None = None
+) -> None:
     """Train one run, resuming it if a checkpoint of the same settings and code is there.
 
+    ``start`` has the weights of the run that this one continues, if it continues one.
     Writes ``weights.safetensors``, ``training.h5`` and ``training-cost.json`` into ``folder``.
     SIGTERM, SIGINT and SIGUSR1 save the run at the end of the current epoch.
 
@@ -303,7 +315,7 @@ def train(spec: Spec, data: Path, folder: Path, checkpoint_minutes: float) -> No
     torch.use_deterministic_algorithms(True)
     with locked(folder):
         images = torch.from_numpy(read_images(data, "train")).flatten(1)
-        trainer = Trainer(spec, images, spec["device"])
+        trainer = Trainer(spec, images, spec["device"], start)
         checkpoint = folder / f"checkpoint-{run_key(spec)}.safetensors"
         _resume(trainer, checkpoint)
         _train_epochs(trainer, checkpoint, checkpoint_minutes)

@@ -45,6 +45,12 @@ def spec_of(wildcards):
     return configuration.resolve(config, run_of(wildcards))
 
 
+def parent_weights(wildcards):
+    """The weights that this run starts from, if its variant continues another."""
+    parent = configuration.parent_of(config, run_of(wildcards))
+    return {} if parent is None else {"start": f"{LAYOUT.run(parent)}/weights.safetensors"}
+
+
 def settings_of(wildcards):
     """How this run is evaluated."""
     return configuration.evaluation_settings(config, run_of(wildcards))

@@ -6,6 +6,7 @@
 
 rule train:
     input:
+        unpack(parent_weights),
         data="results/data/{dataset}.h5",
     output:
         weights=f"{RUN}/weights.safetensors",

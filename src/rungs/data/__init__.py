@@ -28,6 +28,10 @@ class Entry:
 
 DATASETS = {
     "mnist5k": Entry("rungs.data.mnist5k", "5,000 MNIST digits, embedded", (28, 28), 4000, 1000),
+    "omniglot": Entry("rungs.data.omniglot", "OMNIGLOT, the papers' file", (28, 28), 24345, 8070),
+    "omniglot28": Entry(
+        "rungs.data.omniglot28", "OMNIGLOT, reduced from the originals", (28, 28), 24345, 8115
+    ),
     "mnist": Entry("rungs.data.mnist", "MNIST, complete", (28, 28), 60000, 10000),
 }
 

@@ -18,7 +18,7 @@ from rungs.errors import StoreError
 from rungs.evaluation.activity import unit_statistics
 from rungs.evaluation.likelihood import estimate
 from rungs.models.protocol import LatentVariableModel
-from rungs.objectives import elbo_terms
+from rungs.objectives import objective_terms
 from rungs.seeds import TEST_SET_SEED, generator
 from rungs.training import Spec, build_model, name_of, write_cost
 from rungs.weights import load_weights
@@ -114,6 +114,6 @@ def elbo(model: LatentVariableModel, x: Tensor, seed: int, chunk_rows: int) -> T
     random = generator(seed, "train elbo")
     parts = []
     for block in x.split(chunk_rows):
-        terms = elbo_terms(model, block, random)
+        terms = objective_terms(model, block, random)
         parts.append(terms.reconstruction - terms.kl.sum(-1))
     return torch.cat(parts)
