@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy.io
+from scipy.io.matlab import MatReadError
 
 from rungs.data.prepared import Prepared
 from rungs.data.sources import download, read_checked
@@ -59,7 +60,7 @@ def from_mat(content: bytes, path: Path) -> Prepared:
                 "git_blob": BLOB,
             },
         )
-    except (KeyError, ValueError, TypeError, IndexError, OSError, NotImplementedError) as error:
+    except (MatReadError, KeyError, ValueError, TypeError, IndexError, OSError) as error:
         raise DataError(f"{path}: is not the papers' chardata.mat ({error}).") from error
 
 

@@ -50,6 +50,11 @@ class Prepared:
         store.write(path, arrays, {"provenance": self.provenance})
 
 
+def read_labels(path: Path | str, split: str) -> np.ndarray:
+    """The labels of one split, int64 ``[n]``."""
+    return store.read(path, only=[f"{split}/labels"])[f"{split}/labels"]
+
+
 def read_images(path: Path | str, split: str) -> np.ndarray:
     """The images of one split, uint8 ``[n, *shape]``.
 

@@ -20,8 +20,10 @@ ACTIVE_VARIANCE = 0.01
 
 @dataclass(frozen=True)
 class UnitStatistics:
-    """Per layer, bottom first: mean KL (nats) and Burda's A_u, each ``[units]``."""
+    """Per layer, bottom first: KL of each image, averaged over draws, ``[images, units]`` (nats);
+    its mean over images and Burda's A_u, each ``[units]``."""
 
+    image_kl: list[Tensor]
     kl: list[Tensor]
     active_variance: list[Tensor]
 
@@ -44,18 +46,21 @@ def unit_statistics(
         draws: per image, at least 2.
     """
     units = sum(model.latent_sizes)
-    kl = torch.zeros(units, dtype=torch.float64)
     within = torch.zeros(units, dtype=torch.float64)
-    averages = []
+    averages, kl = [], []
     for block in x.split(max(1, chunk_rows // draws)):
         noise = draw_noise(model.latent_sizes, draws, len(block), generator=random)
         layers = model.draw(model.encode(block), noise)
-        terms = torch.cat([layer.kl() for layer in layers], -1)
         shape = (draws, len(block), -1)
+        terms = torch.cat([layer.kl().expand(shape) for layer in layers], -1)
         means = torch.cat([layer.posterior.mean.expand(shape) for layer in layers], -1).double()
-        kl += terms.double().mean(0).sum(0)
+        kl.append(terms.double().mean(0))
         within += means.var(0).sum(0) / draws
         averages.append(means.mean(0))
     variance = torch.cat(averages).var(0) - within / len(x)
-    sizes = model.latent_sizes
-    return UnitStatistics(list((kl / len(x)).split(sizes)), list(variance.split(sizes)))
+    image_kl, sizes = torch.cat(kl), model.latent_sizes
+    return UnitStatistics(
+        list(image_kl.split(sizes, -1)),
+        list(image_kl.mean(0).split(sizes)),
+        list(variance.split(sizes)),
+    )

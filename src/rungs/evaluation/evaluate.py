@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,19 @@ from torch import Tensor
 
 from rungs import provenance, store
 from rungs.data.binarise import binarise
-from rungs.data.prepared import read_images
+from rungs.data.prepared import read_images, read_labels
 from rungs.errors import StoreError
 from rungs.evaluation.activity import unit_statistics
 from rungs.evaluation.likelihood import estimate
-from rungs.models.protocol import LatentVariableModel
+from rungs.evaluation.representation import nearest_neighbours_correct
+from rungs.models.protocol import LatentVariableModel, draw_noise
 from rungs.objectives import objective_terms
 from rungs.seeds import TEST_SET_SEED, generator
 from rungs.training import Spec, build_model, name_of, write_cost
 from rungs.weights import load_weights
+
+#: samples and reconstructions kept as pictures
+PICTURES = 100
 
 
 def load_model(folder: Path) -> tuple[LatentVariableModel, Spec]:
@@ -51,15 +55,29 @@ def chosen(count: int, available: int) -> Tensor:
     return order[:count].sort().values
 
 
-def binarised(data: Path, split: str, count: int) -> Tensor:
-    """``count`` images of a split, binarised once in the same way for every run, ``[n, pixels]``.
+@dataclass(frozen=True)
+class Split:
+    """Images of a split that an evaluation uses, binarised once in the same way for every run.
 
-    Raises:
-        DataError, StoreError: if the data file is damaged.
+    Attributes:
+        x: ``[n, pixels]`` of zeros and ones.
+        labels: ``[n]``.
     """
-    images = torch.from_numpy(read_images(data, split)).flatten(1)
-    fixed = binarise(images, generator(TEST_SET_SEED, f"{split} set"))
-    return fixed[chosen(count, len(fixed))]
+
+    x: Tensor
+    labels: np.ndarray
+
+    @classmethod
+    def read(cls, data: Path, split: str, count: int) -> Split:
+        """``count`` images of a split.
+
+        Raises:
+            DataError, StoreError: if the data file is damaged.
+        """
+        images = torch.from_numpy(read_images(data, split)).flatten(1)
+        fixed = binarise(images, generator(TEST_SET_SEED, f"{split} set"))
+        indices = chosen(count, len(fixed))
+        return cls(fixed[indices], read_labels(data, split)[indices.numpy()])
 
 
 def evaluate(folder: Path, data: Path, settings: dict[str, Any]) -> None:
@@ -73,39 +91,100 @@ def evaluate(folder: Path, data: Path, settings: dict[str, Any]) -> None:
     model, spec = load_model(folder)
     torch.set_num_threads(spec["threads"])
     torch.use_deterministic_algorithms(True)
-    test = binarised(data, "test", settings["images"])
-    train = binarised(data, "train", settings["train_images"])
-    likelihood = estimate(model, test, settings["samples"], spec["seed"], settings["chunk_rows"])
-    if not bool(torch.isfinite(likelihood.lk).all()):
-        raise StoreError(
-            f"run {name_of(spec)}: its likelihood is not finite; delete {folder} and train it again "
-            "with a lower training.learning_rate."
-        )
-    units = unit_statistics(
-        model,
-        test,
-        settings["unit_samples"],
-        generator(spec["seed"], "units"),
-        settings["chunk_rows"],
-    )
-    arrays: dict[str, Any] = {
-        "test/lk": likelihood.lk,
-        "test/elbo": likelihood.elbo,
-        "test/ess": likelihood.ess,
-        "test/nested_k": np.array(likelihood.nested_k),
-        "test/nested_lk": likelihood.nested_lk,
-        "train/elbo": elbo(model, train, spec["seed"], settings["chunk_rows"]),
+    test = Split.read(data, "test", settings["images"])
+    train = Split.read(data, "train", settings["train_images"])
+    arrays = {
+        "test/labels": test.labels,
+        "train/elbo": elbo(model, train.x, spec["seed"], settings["chunk_rows"]),
+        **likelihood_arrays(model, spec, test, settings),
+        **unit_arrays(model, spec, test, settings),
+        **representation_arrays(model, spec, train, test),
+        **picture_arrays(model, spec, test),
     }
-    for i, (kl, variance) in enumerate(zip(units.kl, units.active_variance, strict=True), 1):
-        arrays[f"layers/{i}/kl"] = kl
-        arrays[f"layers/{i}/active_variance"] = variance
     attributes = {
         "run": spec,
         "evaluation": settings,
         "provenance": provenance.describe(),
     }
-    store.write(folder / "evaluation.h5", arrays, json.loads(json.dumps(attributes)))
-    write_cost(folder / "evaluation-cost.json", time.perf_counter() - started, len(test), spec)
+    store.write(folder / "evaluation.h5", arrays, attributes)
+    seconds = time.perf_counter() - started
+    write_cost(folder / "evaluation-cost.json", seconds, len(test.x), spec)
+
+
+def likelihood_arrays(
+    model: LatentVariableModel, spec: Spec, test: Split, settings: dict[str, Any]
+) -> dict[str, Any]:
+    """L_k, ELBO and effective sample size of each test image, and the nested bounds."""
+    found = estimate(model, test.x, settings["samples"], spec["seed"], settings["chunk_rows"])
+    if not bool(torch.isfinite(found.lk).all()):
+        raise StoreError(
+            f"run {name_of(spec)}: its likelihood is not finite; delete its folder and train it again "
+            "with a lower training.learning_rate."
+        )
+    return {
+        "test/lk": found.lk,
+        "test/elbo": found.elbo,
+        "test/ess": found.ess,
+        "test/nested_k": np.array(found.nested_k),
+        "test/nested_lk": found.nested_lk,
+    }
+
+
+def unit_arrays(
+    model: LatentVariableModel, spec: Spec, test: Split, settings: dict[str, Any]
+) -> dict[str, Any]:
+    """KL and activity of each unit, layer by layer."""
+    random = generator(spec["seed"], "units")
+    draws, rows = settings["unit_samples"], settings["chunk_rows"]
+    found = unit_statistics(model, test.x, draws, random, rows)
+    arrays: dict[str, Any] = {}
+    for i, (image_kl, kl, variance) in enumerate(
+        zip(found.image_kl, found.kl, found.active_variance, strict=True), 1
+    ):
+        arrays[f"layers/{i}/image_kl"] = image_kl.float()
+        arrays[f"layers/{i}/kl"] = kl
+        arrays[f"layers/{i}/active_variance"] = variance
+    return arrays
+
+
+@torch.no_grad()
+def representation_arrays(
+    model: LatentVariableModel, spec: Spec, train: Split, test: Split
+) -> dict[str, Any]:
+    """One sample of each layer's latents for the test images, and whether the nearest training
+    images' samples tell the class."""
+    random = generator(spec["seed"], "representation")
+
+    def samples(x: Tensor) -> list[np.ndarray]:
+        noise = draw_noise(model.latent_sizes, len(x), generator=random)
+        return [layer.sample.numpy() for layer in model.draw(model.encode(x), noise)]
+
+    arrays: dict[str, Any] = {}
+    for i, (reference, query) in enumerate(zip(samples(train.x), samples(test.x), strict=True), 1):
+        arrays[f"layers/{i}/sample"] = query
+        arrays[f"layers/{i}/knn_correct"] = nearest_neighbours_correct(
+            reference, train.labels, query, test.labels
+        )
+    return arrays
+
+
+@torch.no_grad()
+def picture_arrays(model: LatentVariableModel, spec: Spec, test: Split) -> dict[str, Any]:
+    """Mean images of samples from the prior, and of reconstructions, as uint8."""
+    random = generator(spec["seed"], "pictures")
+    latents = model.generate(draw_noise(model.latent_sizes, PICTURES, generator=random))
+    originals = test.x[:PICTURES]
+    noise = draw_noise(model.latent_sizes, len(originals), generator=random)
+    layers = model.draw(model.encode(originals), noise)
+
+    def as_bytes(images: Tensor) -> np.ndarray:
+        return (255 * images).round().to(torch.uint8).numpy()
+
+    return {
+        "pictures/samples": as_bytes(model.decode(latents[0])),
+        "pictures/originals": as_bytes(originals),
+        "pictures/reconstructions": as_bytes(model.decode(layers[0].sample)),
+    }
 
 
 @torch.no_grad()

@@ -9,17 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rungs.claims import DOCUMENTS
+
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A table: its module, what it is made from, and what it shows."""
+    """A table: its module, what it is made from, what it shows."""
 
     module: str
     needs: tuple[str, ...]
     title: str
+    #: modules that its own loads by name, through another registry
+    rests_on: tuple[str, ...] = ()
 
 
 TABLES = {
@@ -28,6 +32,12 @@ TABLES = {
     ),
     "active_units": Entry(
         "rungs.tables.active_units", ("evaluation",), "Active units of each layer"
+    ),
+    "claims": Entry(
+        "rungs.tables.claims",
+        ("training", "evaluation"),
+        "The documents' claims, decided by these runs",
+        rests_on=tuple(DOCUMENTS.values()),
     ),
     "compute": Entry("rungs.tables.compute", ("cost",), "What each run cost"),
 }

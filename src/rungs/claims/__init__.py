@@ -1,0 +1,26 @@
+"""The registry of claims: the documents' statements, decided from stored evaluations.
+
+A further document's claims are one module with ``CLAIMS`` and one line here.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rungs.claims.core import Claim
+
+#: document -> the module of its claims
+DOCUMENTS = {"ladder": "rungs.claims.ladder"}
+
+
+def claims(documents: list[str] | None = None) -> list[Claim]:
+    """The claims of some documents, all by default, in the order of the registry."""
+    wanted = DOCUMENTS if documents is None else documents
+    return [claim for name in DOCUMENTS if name in wanted for claim in _module(name)]
+
+
+def _module(document: str) -> list[Claim]:
+    found: list[Claim] = import_module(DOCUMENTS[document]).CLAIMS
+    return found

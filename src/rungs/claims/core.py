@@ -1,0 +1,183 @@
+"""How a claim is decided: statistic, margin, interval, verdict.
+
+A statistic is a function of the evaluations and of weights over the test images; its value for
+the runs at hand has uniform weights, its bootstrap distribution has the weights of resampled
+images, the same for all evaluations (paired). With three seeds or more the interval is
+Student's t over the seeds' values instead.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from rungs.convergence import converged
+from rungs.store import Stored
+
+CONFIDENCE = 0.95
+RESAMPLES = 2000
+BOOTSTRAP_SEED = 1979
+#: resamples whose weights are held at once: bounds memory for large test sets
+CHUNK = 100
+MIN_SEEDS_FOR_T = 3
+RELATIONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+#: name in the claim -> the evaluation of one seed
+Evaluations = Mapping[str, Stored]
+#: evaluations, weights ``[resamples, images]`` -> values ``[resamples]``
+Statistic = Callable[[Evaluations, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Need:
+    """An evaluation that a claim rests on: a variant at a depth."""
+
+    variant: str
+    depth: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A document's statement and how it is decided.
+
+    Attributes:
+        name: the claim's id.
+        statement: in words.
+        needs: name in the statistic -> evaluation.
+        statistic: what is measured.
+        relation: how it must lie to the threshold for the claim to hold.
+        threshold: the margin below which a difference does not count.
+    """
+
+    name: str
+    document: str
+    statement: str
+    needs: Mapping[str, Need]
+    statistic: Statistic
+    relation: str
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One run's training and evaluation files."""
+
+    training: Stored
+    evaluation: Stored
+
+    @property
+    def run(self) -> dict[str, object]:
+        """The run's settings."""
+        settings: dict[str, object] = self.evaluation.attributes["run"]
+        return settings
+
+    @property
+    def name(self) -> str:
+        """The run's path."""
+        run = self.run
+        return f"{run['dataset']}/{run['variant']}/depth{run['depth']}/seed{run['seed']}"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A claim decided on one data set."""
+
+    claim: Claim
+    dataset: str
+    measured: float
+    interval: tuple[float, float]
+    verdict: str
+    basis: str
+    runs: list[str]
+
+
+def decide(claim: Claim, dataset: str, runs: Sequence[Trained]) -> Decision:
+    """Decide a claim from a data set's runs.
+
+    Returns:
+        ``undecided`` where runs lack or are unconverged, or where the interval spans the
+        threshold; the basis says which.
+    """
+    nan = float("nan")
+    by_seed = _common_seeds(claim, dataset, runs)
+    if not by_seed:
+        lacking = ", ".join(f"{n.variant} at depth {n.depth}" for n in claim.needs.values())
+        return Decision(
+            claim, dataset, nan, (nan, nan), "undecided", f"the profile lacks runs: {lacking}", []
+        )
+    used = [run for chosen in by_seed for run in chosen.values()]
+    names = sorted({run.name for run in used})
+    evaluations = [{name: run.evaluation for name, run in c.items()} for c in by_seed]
+    measured, interval, basis = measure(claim.statistic, evaluations)
+    verdict = judge(interval, claim.relation, claim.threshold)
+    unconverged = sorted({r.name for r in used if not converged(r.training["elbo"])})
+    if unconverged:
+        verdict, basis = "undecided", f"unconverged: {', '.join(unconverged)}"
+    return Decision(claim, dataset, measured, interval, verdict, basis, names)
+
+
+def _common_seeds(claim: Claim, dataset: str, runs: Sequence[Trained]) -> list[dict[str, Trained]]:
+    """For every seed that has all the runs of a claim, those runs by their names in it."""
+    found: dict[int, dict[str, Trained]] = {}
+    for trained in runs:
+        run = trained.run
+        for name, need in claim.needs.items():
+            if (run["dataset"], run["variant"], run["depth"]) == (
+                dataset,
+                need.variant,
+                need.depth,
+            ):
+                found.setdefault(int(str(run["seed"])), {})[name] = trained
+    return [found[seed] for seed in sorted(found) if len(found[seed]) == len(claim.needs)]
+
+
+def measure(
+    statistic: Statistic, seeds: Sequence[Evaluations]
+) -> tuple[float, tuple[float, float], str]:
+    """Value, interval and what the interval is over, from the evaluations of every seed."""
+    images = len(next(iter(seeds[0].values()))["test/lk"])
+    uniform = np.full((1, images), 1 / images)
+    values = np.array([float(statistic(seed, uniform)[0]) for seed in seeds])
+    if len(values) >= MIN_SEEDS_FOR_T:
+        return float(values.mean()), t_interval(values), f"{len(values)} seeds"
+    samples = np.mean([bootstrap(statistic, seed, images) for seed in seeds], axis=0)
+    low, high = np.quantile(samples, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(values.mean()), (float(low), float(high)), "these trained models only"
+
+
+def t_interval(values: np.ndarray) -> tuple[float, float]:
+    """Student's t interval for the mean of ``values``, one a seed."""
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * stats.sem(values)
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+def bootstrap(statistic: Statistic, evaluations: Evaluations, images: int) -> np.ndarray:
+    """Values of a statistic for resampled test images, ``[resamples]``.
+
+    The same images are drawn for every evaluation and every call, so that differences
+    between runs are paired.
+    """
+    random = np.random.default_rng(BOOTSTRAP_SEED)
+    values = []
+    for _ in range(RESAMPLES // CHUNK):
+        counts = random.multinomial(images, np.full(images, 1 / images), size=CHUNK)
+        values.append(statistic(evaluations, counts / images))
+    return np.concatenate(values)
+
+
+def judge(interval: tuple[float, float], relation: str, threshold: float) -> str:
+    """``reproduced`` if the whole interval has the relation to the threshold, ``not reproduced``
+    if none of it has, else ``undecided``.
+
+    >>> judge((0.3, 0.9), ">", 0.2), judge((0.1, 0.9), ">", 0.2), judge((0.0, 0.2), ">", 0.2)
+    ('reproduced', 'undecided', 'not reproduced')
+    """
+    holds = RELATIONS[relation]
+    low, high = (bool(holds(end, threshold)) for end in interval)
+    if low and high:
+        return "reproduced"
+    return "undecided" if low or high else "not reproduced"

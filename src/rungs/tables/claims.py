@@ -1,0 +1,39 @@
+"""``claims``: what the documents say, and what these runs say of it."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from rungs import store
+from rungs.claims import claims
+from rungs.claims.core import Trained, decide
+from rungs.layout import Files
+
+
+def make(files: Files) -> pd.DataFrame:
+    """One row a claim and data set; ``basis`` says what the interval is over, or why there is
+    no verdict."""
+    runs = [
+        Trained(store.read(training, only=["elbo"]), store.read(evaluation))
+        for training, evaluation in zip(files["training"], files["evaluation"], strict=True)
+    ]
+    rows = []
+    for claim in claims():
+        for dataset in dict.fromkeys(str(run.run["dataset"]) for run in runs):
+            decision = decide(claim, dataset, runs)
+            low, high = decision.interval
+            rows.append(
+                {
+                    "claim": claim.name,
+                    "document": claim.document,
+                    "dataset": dataset,
+                    "statement": claim.statement,
+                    "measured": decision.measured,
+                    "threshold": f"{claim.relation} {claim.threshold:g}",
+                    "interval": f"[{low:.3f}, {high:.3f}]" if low == low else "",
+                    "verdict": decision.verdict,
+                    "basis": decision.basis,
+                    "runs": " ".join(decision.runs),
+                }
+            )
+    return pd.DataFrame(rows)
