@@ -49,7 +49,11 @@ MISTAKES = [
     ),
     ("experiments.ladder.0.variants", ["vae-bm"], "variant 'vae-bm' is not known; did you mean"),
     ("experiments.ladder.0.datasets", ["mnist5"], "data set 'mnist5' is not known; did you mean"),
-    ("experiments.ladder.0.depths", [3], "depth 3 needs as many"),
+    ("network.latent_sizes", [3], "depth 5 needs as many"),
+    ("network.latent_sizes", {"first": 8}, "network.latent_sizes: found"),
+    ("variants.lvae-bn-wu.continues", "lvae-bn-wu-iw10", "a variant continues another"),
+    ("variants.lvae-bn-wu-ft.continues", "vae", "a variant continues another of the same model"),
+    ("variants.lvae-bn-wu-ft.continues", "lvae-bn-w", "variant 'lvae-bn-w' is not known; did you"),
     ("experiments.ladder.0.dephts", [3], "unknown key 'dephts'; did you mean 'depths'"),
     ("figures.ladder_logik", {}, "figure 'ladder_logik' is not known; did you mean"),
     ("network.upward", "mean", "network.upward: found"),
@@ -108,6 +112,25 @@ def test_a_run_rests_only_on_what_concerns_it(smoke_config: dict[str, Any]) -> N
         assert configuration.resolve(changed(smoke_config, path, value), run) == before
     after = configuration.resolve(changed(smoke_config, "training.epochs", 5), run)
     assert after != before
+
+
+def test_a_continued_run_rests_on_its_parent(smoke_config: dict[str, Any]) -> None:
+    run = Run("mnist5k", "lvae-bn-wu-iw10", 2, 0)
+    parent = configuration.parent_of(smoke_config, run)
+    assert parent == Run("mnist5k", "lvae-bn-wu", 2, 0)
+    spec = configuration.resolve(smoke_config, run)
+    assert spec["continues"] == configuration.resolve(smoke_config, parent)
+    changed_parent = changed(smoke_config, "variants.lvae-bn-wu.training", {"warm_up": False})
+    assert configuration.resolve(changed_parent, run) != spec
+
+
+def test_longer_lists_leave_shallow_runs_fresh(smoke_config: dict[str, Any]) -> None:
+    run = Run("mnist5k", "vae", 2, 0)
+    short = changed(smoke_config, "network.latent_sizes", [8, 4])
+    rule = changed(smoke_config, "network.latent_sizes", {"first": 8, "ratio": 0.5, "least": 1})
+    long = changed(smoke_config, "network.latent_sizes", [8, 4, 2, 2, 2])
+    specs = [configuration.resolve(config, run) for config in (short, rule, long)]
+    assert specs[0] == specs[1] == specs[2]
 
 
 def test_freezing_is_named_by_content(smoke_config: dict[str, Any], tmp_path: Path) -> None:

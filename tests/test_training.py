@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 import torch
 
-from rungs import store
+from rungs import objectives, store
 from rungs.convergence import converged, movement
 from rungs.data.prepared import read_images
 from rungs.errors import RungsError, StoreError, TrainingError
 from rungs.evaluation.evaluate import evaluate, load_model
 from rungs.locks import locked
+from rungs.models.protocol import draw_noise, log_weights
 from rungs.objectives import kl_weight, objective_terms
 from rungs.training import FlatParameters, Trainer, run_key, train
 from rungs.weights import load_tensors, load_weights, save_tensors
@@ -256,6 +257,79 @@ def test_evaluation_of_a_trained_run(spec_of: SpecOf, digits: Path, tmp_path: Pa
     assert (tmp_path / "evaluation.h5").read_bytes() == first
     cost = json.loads((tmp_path / "training-cost.json").read_text())
     assert cost["seconds"] > 0
+
+
+def bound_by_hand(model: Any, x: torch.Tensor, noise: list[torch.Tensor]) -> torch.Tensor:
+    """``log (1/k) sum_i w_i``, draw by draw, from log-weights of single draws."""
+    weights = [
+        log_weights(model, x, model.draw(model.encode(x), [n[i] for n in noise]))
+        for i in range(len(noise[0]))
+    ]
+    return torch.stack(weights).exp().mean(0).log()
+
+
+@pytest.mark.parametrize("variant", ["vae", "lvae-bn-wu"])
+def test_the_importance_weighted_objective(variant: str, spec_of: SpecOf, digits: Path) -> None:
+    """Value and gradient of the objective with 2 x 3 draws against the definition, in test mode
+    and float64; with one importance sample it is the ELBO."""
+    trainer = Trainer(spec_of(variant), images(digits, 60), "cpu")
+    trainer.finish()
+    model: Any = trainer.model.double()
+    # images of few pixels' evidence keep the plain exponential in range
+    x = torch.zeros(3, 784, dtype=torch.float64)
+    with torch.no_grad():
+        model.pixel_logits.weight.mul_(0.01)
+        model.pixel_logits.bias.fill_(-6.0)
+
+    def noise() -> list[torch.Tensor]:
+        random = torch.Generator().manual_seed(8)
+        return [n.double() for n in draw_noise(model.latent_sizes, 2, 3, 3, generator=random)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(objectives, "draw_noise", lambda *_, generator: noise())
+        terms = objectives.objective_terms(model, x, torch.Generator(), 2, 3)
+        found = terms.loss(1.0)
+    expected = -torch.stack(
+        [bound_by_hand(model, x, [n[m] for n in noise()]) for m in (0, 1)]
+    ).mean()
+    torch.testing.assert_close(found, expected)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    one = torch.autograd.grad(found, parameters, allow_unused=True)
+    two = torch.autograd.grad(expected, parameters, allow_unused=True)
+    for a, b in zip(one, two, strict=True):
+        if b is not None:
+            torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-9)
+
+
+def test_monte_carlo_samples_average_the_elbo(spec_of: SpecOf, digits: Path) -> None:
+    trainer = Trainer(spec_of("vae"), images(digits, 200), "cpu")
+    model: Any = trainer.model
+    x = (images(digits, 100) > 127).float()
+    with torch.no_grad():
+        many = objective_terms(model, x, torch.Generator().manual_seed(0), monte_carlo=400)
+        single = [
+            float(objective_terms(model, x, torch.Generator().manual_seed(s)).loss(1.0))
+            for s in range(100)
+        ]
+    assert many.kl.shape == (400, 1, 100, 12)
+    error = np.std(single) / 10
+    assert float(many.loss(1.0)) == pytest.approx(np.mean(single), abs=5 * error)
+
+
+@pytest.mark.parametrize("samples", [{"monte_carlo_samples": 3}, {"importance_samples": 3}])
+def test_fine_tuning_starts_where_the_other_run_ended(
+    samples: dict[str, int], spec_of: SpecOf, digits: Path, tmp_path: Path
+) -> None:
+    train(spec_of(epochs=4), digits, tmp_path / "first", 5)
+    start = tmp_path / "first" / "weights.safetensors"
+    spec = spec_of("lvae-bn-wu-iw10", epochs=2, learning_rate=1e-12, **samples)
+    train(spec, digits, tmp_path / "second", 5, start)
+    before, after = (load_tensors(p)[0] for p in (start, tmp_path / "second/weights.safetensors"))
+    for name, tensor in before.items():
+        if not name.endswith((".mean", ".variance")):
+            torch.testing.assert_close(after[name], tensor, rtol=0, atol=1e-6)
+    first, second = (store.read(tmp_path / f / "training.h5")["elbo"] for f in ("first", "second"))
+    assert second[0] > first[-1] - 5
 
 
 def test_warm_up() -> None:

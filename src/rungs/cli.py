@@ -120,8 +120,13 @@ def calibrate(profiles: tuple[Path, ...]) -> None:
     work(config["calibration"], Path(Layout(config["profile"]).calibration))
 
 
-def _files(config: Config, needs: tuple[str, ...], document: str | None) -> dict[str, list[Path]]:
-    found = inputs(config, needs, document)
+def _files(
+    config: Config,
+    needs: tuple[str, ...],
+    document: str | None = None,
+    settings: Config | None = None,
+) -> dict[str, list[Path]]:
+    found = inputs(config, needs, document, settings)
     return {kind: [Path(path) for path in paths] for kind, paths in found.items()}
 
 
@@ -138,9 +143,9 @@ def figure(profiles: tuple[Path, ...], name: str) -> None:
     entry = FIGURES[name]
     from rungs.figures import style
 
-    drawn = import_module(entry.module).draw(
-        _files(config, entry.needs, entry.document), config["figures"][name]
-    )
+    settings = config["figures"][name]
+    files = _files(config, entry.needs, entry.document, settings)
+    drawn = import_module(entry.module).draw(files, settings)
     style.save(drawn, Path(Layout(config["profile"]).figure(name, "")))
 
 
@@ -155,7 +160,7 @@ def table(profiles: tuple[Path, ...], name: str) -> None:
     if name not in TABLES:
         raise ConfigError(f"table {name!r} is not known{configuration.nearest(name, TABLES)}")
     entry = TABLES[name]
-    made = import_module(entry.module).make(_files(config, entry.needs, None))
+    made = import_module(entry.module).make(_files(config, entry.needs))
     save(made, Path(Layout(config["profile"]).table(name, "")))
 
 
@@ -170,6 +175,17 @@ def summary(profiles: tuple[Path, ...]) -> None:
     text = summarise(config)
     write_text(Layout(config["profile"]).summary, text)
     click.echo(text)
+
+
+@cli.command()
+@with_config
+@click.option("--command", required=True, help="How the profile was run; shown on the page.")
+@click.argument("output", type=click.Path(path_type=Path, file_okay=False))
+def gallery(profiles: tuple[Path, ...], command: str, output: Path) -> None:
+    """Write a page with a finished profile's pictures, tables and origin into OUTPUT."""
+    from rungs.gallery import write_gallery
+
+    write_gallery(load_config(profiles), command, output)
 
 
 def main(args: list[str] | None = None) -> Any:

@@ -67,14 +67,34 @@ class Layout:
         return f"{self.root}/summary.txt"
 
 
+def selected(found: list[Run], settings: Config) -> list[Run]:
+    """The runs that a figure shows: of its ``variants``, in their order, and its ``depths``; of
+    each the first seed only where the settings say ``first_seed``."""
+    variants = settings.get("variants") or list(dict.fromkeys(run.variant for run in found))
+    depths = settings.get("depths") or {run.depth for run in found}
+    kept = [
+        run for name in variants for run in found if run.variant == name and run.depth in depths
+    ]
+    if settings.get("first_seed"):
+        first: dict[tuple[str, str, int], Run] = {}
+        for run in sorted(kept, key=lambda run: run.seed):
+            first.setdefault((run.dataset, run.variant, run.depth), run)
+        kept = [run for run in kept if run in first.values()]
+    return kept
+
+
 def inputs(
-    config: Config, needs: Sequence[str], document: str | None = None
+    config: Config,
+    needs: Sequence[str],
+    document: str | None = None,
+    settings: Config | None = None,
 ) -> dict[str, list[str]]:
     """The files of each kind that a figure or table needs.
 
     Args:
         needs: kinds: those of :data:`RUN_FILES`, ``calibration``, or ``table:<id>``.
         document: take the runs of this document only.
+        settings: a figure's; where they name ``variants`` or ``depths``, only those.
 
     Raises:
         ConfigError: if a kind is not known.
@@ -85,7 +105,7 @@ def inputs(
         if kind in RUN_FILES:
             found[kind] = [
                 f"{layout.run(run)}/{name}"
-                for run in runs(config, document)
+                for run in selected(runs(config, document), settings or {})
                 for name in RUN_FILES[kind]
             ]
         elif kind == "calibration":

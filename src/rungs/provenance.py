@@ -28,6 +28,7 @@ GLUE = frozenset(
         "rungs.jobs",
         "rungs.provenance",
         "rungs.progress",
+        "rungs.claims",
         "rungs.data",
         "rungs.models",
         "rungs.figures",

@@ -11,9 +11,12 @@ data                ``train/images, train/labels, test/images, test/labels``; im
                     ``[n, height, width]``
 training            ``elbo, reconstruction, kl_weight, learning_rate`` ``[epochs]``;
                     ``layers/<i>/kl, layers/<i>/mean_variance`` ``[epochs, units]``
-evaluation          ``test/lk, test/elbo, test/ess`` ``[images]``; ``test/nested_k`` ``[ks]`` and
-                    ``test/nested_lk`` ``[ks, images]``; ``train/elbo`` ``[train images]``;
-                    ``layers/<i>/kl, layers/<i>/active_variance`` ``[units]``
+evaluation          ``test/lk, test/elbo, test/ess, test/labels`` ``[images]``; ``test/nested_k``
+                    ``[ks]`` and ``test/nested_lk`` ``[ks, images]``; ``train/elbo``
+                    ``[train images]``; ``layers/<i>/kl, layers/<i>/active_variance`` ``[units]``,
+                    ``layers/<i>/image_kl, layers/<i>/sample`` ``[images, units]``,
+                    ``layers/<i>/knn_correct`` ``[images]``; ``pictures/samples,
+                    pictures/originals, pictures/reconstructions`` uint8 ``[pictures, pixels]``
 calibration         ``exact``, ``lk`` ``[images]``; ``nested_k`` ``[ks]``; ``nested_lk``
                     ``[ks, images]`` for each proposal
 ==================  =============================================================================

@@ -11,7 +11,7 @@ from rungs.layout import Layout
 
 
 def summarise(config: Config) -> str:
-    """A plain-text page from the tables ``loglik`` and ``active_units``."""
+    """A plain-text page from the tables ``loglik``, ``active_units`` and ``claims``."""
     layout = Layout(config["profile"])
     bounds = _rows(layout.table("loglik", ".csv"))
     active: dict[tuple[str, ...], list[str]] = defaultdict(list)
@@ -36,6 +36,16 @@ def summarise(config: Config) -> str:
         )
     if unconverged:
         lines += ["", "* unconverged: decides nothing"]
+    lines += [
+        "",
+        "Claims (undecided where runs lack, are unconverged, or the interval is too wide)",
+    ]
+    for row in _rows(layout.table("claims", ".csv")):
+        measured = f"{float(row['measured']):.2f}" if row["measured"] else "-"
+        lines.append(
+            f"{row['claim']:<11}{row['dataset']:<12}{row['verdict']:<15}{measured:>8} {row['interval']:>18}"
+            f"  {row['threshold']}"
+        )
     lines += [
         "",
         f"figures  {layout.root}/figures/",

@@ -48,7 +48,9 @@ def spec_of(wildcards):
 def parent_weights(wildcards):
     """The weights that this run starts from, if its variant continues another."""
     parent = configuration.parent_of(config, run_of(wildcards))
-    return {} if parent is None else {"start": f"{LAYOUT.run(parent)}/weights.safetensors"}
+    return (
+        {} if parent is None else {"start": f"{LAYOUT.run(parent)}/weights.safetensors"}
+    )
 
 
 def settings_of(wildcards):
@@ -69,7 +71,13 @@ def evaluation_code(wildcards):
 def figure_inputs(wildcards):
     """The stored results that a figure is drawn from."""
     entry = FIGURES[wildcards.figure]
-    return layout.inputs(config, entry.needs, entry.document)
+    settings = config["figures"][wildcards.figure]
+    return layout.inputs(config, entry.needs, entry.document, settings)
+
+
+def table_code(table):
+    """A hash of the modules that a table rests on."""
+    return provenance.code_hash(TABLES[table].module, *TABLES[table].rests_on)
 
 
 def table_inputs(wildcards):

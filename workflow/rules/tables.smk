@@ -15,7 +15,7 @@ rule table:
         mem_mb=2000,
         runtime=30,
     params:
-        code=lambda w: provenance.code_hash(TABLES[w.table].module),
+        code=lambda w: table_code(w.table),
     shell:
         "python -m rungs table {wildcards.table} > {log} 2>&1"
 
@@ -24,6 +24,7 @@ rule summary:
     input:
         loglik=LAYOUT.table("loglik", ".csv"),
         active=LAYOUT.table("active_units", ".csv"),
+        claims=LAYOUT.table("claims", ".csv"),
     output:
         LAYOUT.summary,
     log:

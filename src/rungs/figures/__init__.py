@@ -26,11 +26,47 @@ FIGURES = {
         ("table:loglik",),
         "Train ELBO, test ELBO and test L_k against the number of stochastic layers",
     ),
+    "ladder_ablation": Entry(
+        "rungs.figures.ladder_ablation",
+        "ladder",
+        ("evaluation",),
+        "Batch norm and warm-up, on and off, for VAE and ladder VAE at depth 5",
+    ),
+    "ladder_kl_history": Entry(
+        "rungs.figures.ladder_kl_history",
+        "ladder",
+        ("training",),
+        "KL of every unit against epoch, layer by layer",
+    ),
     "active_units_history": Entry(
         "rungs.figures.active_units_history",
         "ladder",
         ("training",),
-        "Active units of each layer against epoch, deepest models",
+        "Active units of each layer against epoch",
+    ),
+    "ladder_pca": Entry(
+        "rungs.figures.ladder_pca",
+        "ladder",
+        ("evaluation",),
+        "First two principal components of each layer's latents, coloured by class",
+    ),
+    "ladder_samples": Entry(
+        "rungs.figures.ladder_samples",
+        "ladder",
+        ("evaluation",),
+        "Samples from the prior",
+    ),
+    "ladder_reconstructions": Entry(
+        "rungs.figures.ladder_reconstructions",
+        "ladder",
+        ("evaluation",),
+        "Test images and their reconstructions",
+    ),
+    "ladder_depth": Entry(
+        "rungs.figures.ladder_depth",
+        "ladder",
+        ("table:loglik", "table:active_units"),
+        "Bound and active layers against depth, beyond the paper's five",
     ),
     "likelihood_calibration": Entry(
         "rungs.figures.likelihood_calibration",

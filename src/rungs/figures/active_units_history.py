@@ -8,26 +8,28 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rungs import store
-from rungs.figures.style import LAYER_COLOURS, legend_below, panels, variant_label
+from rungs.figures.style import (
+    LAYER_COLOURS,
+    legend_below,
+    nothing_to_show,
+    panels,
+    variant_label,
+)
 from rungs.layout import Files
 
 ACTIVE_KL = 0.01
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
-    """A panel for the deepest run of each data set and variant, first seed; a line a layer.
+    """A row of panels a data set, a panel a variant, a line a layer.
 
     A unit is active in an epoch if its mean KL over that epoch's training images exceeds
     0.01 nats. The scale is logarithmic above 1, as layers differ by orders of magnitude.
     """
-    histories = [store.read(path) for path in files["training"]]
-    deepest = max(h.attributes["run"]["depth"] for h in histories)
-    first_seed = min(h.attributes["run"]["seed"] for h in histories)
-    shown = [
-        h
-        for h in histories
-        if h.attributes["run"]["depth"] == deepest and h.attributes["run"]["seed"] == first_seed
-    ]
+    shown = [store.read(path) for path in files["training"]]
+    if not shown:
+        return nothing_to_show(settings)
+    deepest = max(len(history.layers("kl")) for history in shown)
     datasets = list(dict.fromkeys(h.attributes["run"]["dataset"] for h in shown))
     variants = list(dict.fromkeys(h.attributes["run"]["variant"] for h in shown))
     figure, axes = panels(len(datasets), len(variants), settings, sharex="row", sharey=True)

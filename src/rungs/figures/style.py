@@ -10,6 +10,7 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
@@ -89,6 +90,41 @@ def panels(
         **keywords,
     )
     return figure, axes
+
+
+def nothing_to_show(settings: dict[str, Any]) -> Figure:
+    """What a figure looks like in a profile without the runs that it shows."""
+    figure, axes = panels(1, 1, settings)
+    axes[0][0].set_axis_off()
+    text = "This profile has none of the runs\nthat this figure shows."
+    axes[0][0].text(0.5, 0.5, text, ha="center", va="center")
+    return figure
+
+
+def image_grid(images: np.ndarray, columns: int, side: int = 28, gap: int = 1) -> np.ndarray:
+    """Flattened uint8 images as one picture, dark ink on white, filled row by row.
+
+    Args:
+        images: ``[n, side * side]``.
+    """
+    rows = -(-len(images) // columns)
+    step = side + gap
+    grid = np.full((rows * step - gap, columns * step - gap), 255, dtype=np.uint8)
+    for number, image in enumerate(images):
+        row, column = divmod(number, columns)
+        top, left = row * step, column * step
+        grid[top : top + side, left : left + side] = 255 - image.reshape(side, side)
+    return grid
+
+
+def show_image(axis: Any, picture: np.ndarray) -> None:
+    """Draw a grey picture without axes."""
+    axis.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.grid(False)
+    for spine in axis.spines.values():
+        spine.set_visible(False)
 
 
 def legend_below(figure: Figure, handles: list[Any], labels: list[str], columns: int) -> None:

@@ -1,0 +1,55 @@
+"""``ladder_pca``: what the layers know of the classes (Sonderby et al. 2016, fig. 6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from rungs import store
+from rungs.evaluation.representation import principal_components
+from rungs.figures.style import nothing_to_show, panels, variant_label
+from rungs.layout import Files
+
+#: a colour map for ten classes is legible; more share it in turn
+COLOURS = "tab10"
+
+
+def draw(files: Files, settings: dict[str, Any]) -> Figure:
+    """A row of panels a data set and variant, a column a layer: samples of q for the test images
+    on their first two principal components, coloured by class; above each panel the
+    k-nearest-neighbour accuracy on the layer's samples."""
+    shown = [store.read(path, only=["layers/", "test/labels"]) for path in files["evaluation"]]
+    if not shown:
+        return nothing_to_show(settings)
+    shown.sort(key=lambda e: list(dict.fromkeys(_dataset(s) for s in shown)).index(_dataset(e)))
+    depth = max(len(evaluation.layers("sample")) for evaluation in shown)
+    figure, axes = panels(len(shown), depth, settings)
+    colours = np.array(sns.color_palette(COLOURS, 10))
+    for row, evaluation in zip(axes, shown, strict=True):
+        run = evaluation.attributes["run"]
+        labels = evaluation["test/labels"]
+        layers = zip(evaluation.layers("sample"), evaluation.layers("knn_correct"), strict=True)
+        for number, (axis, (sample, correct)) in enumerate(zip(row, layers, strict=False), 1):
+            points, _ = principal_components(sample)
+            axis.scatter(
+                points[:, 0],
+                points[:, -1],
+                s=2,
+                c=colours[labels % 10],
+                linewidths=0,
+                rasterized=True,
+            )
+            axis.set_title(f"layer {number}, kNN {correct.mean():.0%}")
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.grid(False)
+        row[0].set_ylabel(f"{_dataset(evaluation)}\n{variant_label(run['variant'])}")
+    return figure
+
+
+def _dataset(evaluation: store.Stored) -> str:
+    name: str = evaluation.attributes["run"]["dataset"]
+    return name

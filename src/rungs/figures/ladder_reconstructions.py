@@ -1,0 +1,37 @@
+"""``ladder_reconstructions``: test images above their reconstructions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from rungs import store
+from rungs.figures.style import image_grid, nothing_to_show, panels, show_image, variant_label
+from rungs.layout import Files
+
+
+def draw(files: Files, settings: dict[str, Any]) -> Figure:
+    """A panel a data set: a row of binarised originals, then a row of reconstructions (the mean
+    image given one draw of the latents) for each variant."""
+    by_dataset: dict[str, list[store.Stored]] = {}
+    for path in files["evaluation"]:
+        evaluation = store.read(path, only=["pictures/"])
+        by_dataset.setdefault(evaluation.attributes["run"]["dataset"], []).append(evaluation)
+    if not by_dataset:
+        return nothing_to_show(settings)
+    count = settings["images"]
+    figure, axes = panels(len(by_dataset), 1, settings)
+    for (axis,), (dataset, shown) in zip(axes, by_dataset.items(), strict=True):
+        rows = [shown[0]["pictures/originals"][:count]]
+        rows += [evaluation["pictures/reconstructions"][:count] for evaluation in shown]
+        picture = image_grid(np.concatenate(rows), count)
+        show_image(axis, picture)
+        labels = ["original"]
+        labels += [variant_label(e.attributes["run"]["variant"]) for e in shown]
+        centres = (np.arange(len(rows)) + 0.5) * picture.shape[0] / len(rows)
+        axis.set_yticks(centres, labels=labels)
+        axis.tick_params(length=0)
+        axis.set_title(dataset)
+    return figure

@@ -1,0 +1,28 @@
+"""``ladder_samples``: mean images of samples from the prior."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from rungs import store
+from rungs.figures.style import image_grid, nothing_to_show, panels, show_image, variant_label
+from rungs.layout import Files
+
+
+def draw(files: Files, settings: dict[str, Any]) -> Figure:
+    """A row a data set, a square of samples a variant."""
+    shown = [store.read(path, only=["pictures/samples"]) for path in files["evaluation"]]
+    if not shown:
+        return nothing_to_show(settings)
+    runs = [evaluation.attributes["run"] for evaluation in shown]
+    datasets = list(dict.fromkeys(run["dataset"] for run in runs))
+    variants = list(dict.fromkeys(run["variant"] for run in runs))
+    figure, axes = panels(len(datasets), len(variants), settings)
+    side = settings["images"]
+    for run, evaluation in zip(runs, shown, strict=True):
+        axis = axes[datasets.index(run["dataset"])][variants.index(run["variant"])]
+        show_image(axis, image_grid(evaluation["pictures/samples"][: side * side], side))
+        axis.set_title(f"{run['dataset']}, {variant_label(run['variant'])}, depth {run['depth']}")
+    return figure
