@@ -1,5 +1,6 @@
 # make all    set up, then the default profile: figures, tables and a summary in results/quick/
 # make test   set up, then the whole test suite
+# make test-cluster  the tests against a real Slurm on this machine, and of the other executors
 # make check  the code checks alone
 #
 # PYTHON= chooses the interpreter (3.11 or later), CORES= the number of cores,
@@ -12,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PINS := envs/requirements.txt envs/dev.txt pyproject.toml
 
-.PHONY: all test check setup clean
+.PHONY: all test test-cluster check setup clean
 
 all: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) all $(if $(CONFIG),--configfile $(CONFIG))
@@ -29,6 +30,20 @@ $(VENV)/.complete: $(PINS)
 
 test: setup check
 	PATH="$(CURDIR)/$(BIN):$$PATH" pytest
+
+# Snakemake's executor plugins live in an environment of their own, laid over the first: with the
+# Slurm plugin beside it, every start of Snakemake looks for a Slurm controller.
+CLUSTER := $(VENV)/cluster
+
+$(CLUSTER)/.complete: $(VENV)/.complete envs/cluster.txt envs/cluster-dev.txt
+	$(BIN)/python -m venv $(CLUSTER)
+	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+	  > $$($(CLUSTER)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/rungs.pth
+	$(CLUSTER)/bin/python -m pip install --quiet --requirement envs/cluster.txt --requirement envs/cluster-dev.txt
+	touch $@
+
+test-cluster: $(CLUSTER)/.complete
+	RUNGS_TEST_CLUSTER=1 $(CLUSTER)/bin/python -m pytest -n 0 -rs tests/cluster
 
 check: setup
 	$(BIN)/ruff check .

@@ -19,7 +19,17 @@ if "profile" not in config:
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
-include: "workflow/rules/train.smk"
+
+
+if PACKS:
+
+    include: "workflow/rules/packs.smk"
+
+else:
+
+    include: "workflow/rules/train.smk"
+
+
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tables.smk"
@@ -39,6 +49,7 @@ rule all:
         LAYOUT.summary,
 
 
+# On a cluster these are not worth a job.
 localrules:
     all,
     prepare,

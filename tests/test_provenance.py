@@ -16,13 +16,14 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     copy = tmp_path / "rungs"
     shutil.copytree(provenance.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(provenance, "PACKAGE", copy)
-    provenance._tree.cache_clear()
     yield copy
-    provenance._tree.cache_clear()
+    for cached in (provenance._tree, provenance.training_code, provenance.evaluation_code):
+        cached.cache_clear()
 
 
 def hashes() -> dict[str, str]:
-    provenance._tree.cache_clear()
+    for cached in (provenance._tree, provenance.training_code, provenance.evaluation_code):
+        cached.cache_clear()
     return {
         "train vae": provenance.training_code("vae"),
         "train lvae": provenance.training_code("lvae"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -20,9 +19,8 @@ import torch
 from rungs import objectives, store
 from rungs.convergence import converged, movement
 from rungs.data.prepared import read_images
-from rungs.errors import RungsError, StoreError, TrainingError
+from rungs.errors import StoreError, TrainingError
 from rungs.evaluation.evaluate import evaluate, load_model
-from rungs.locks import locked
 from rungs.models.protocol import draw_noise, log_weights
 from rungs.objectives import kl_weight, objective_terms
 from rungs.training import FlatParameters, Trainer, run_key, train
@@ -213,17 +211,6 @@ def test_a_loss_that_is_not_finite_names_run_epoch_and_remedy(
         trainer.parameters.values[0] = math.nan
     with pytest.raises(TrainingError, match=r"vae/depth2/seed0.*epoch 2.*learning_rate"):
         trainer.run_epoch()
-
-
-def test_two_writers_of_one_run_are_refused(tmp_path: Path) -> None:
-    with (
-        locked(tmp_path),
-        pytest.raises(RungsError, match=f"process {os.getpid()}"),
-        locked(tmp_path),
-    ):
-        pass
-    with locked(tmp_path):
-        pass
 
 
 def test_weights_of_another_model_are_refused(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -67,47 +69,70 @@ def prepare(profiles: tuple[Path, ...], dataset: str) -> None:
     data.prepare(dataset, configuration.raw_data(config), cache).write(Layout.data(dataset))
 
 
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """A run that was asked to stop ends with EX_TEMPFAIL: trying again continues it."""
+    from rungs.training import Interrupted
+
+    try:
+        yield
+    except Interrupted as stopped:
+        click.echo(str(stopped), err=True)
+        sys.exit(os.EX_TEMPFAIL)
+
+
 @cli.command()
 @with_config
 @click.argument("run")
 def train(profiles: tuple[Path, ...], run: str) -> None:
     """Train RUN (dataset/variant/depthD/seedS), or continue it."""
-    config = load_config(profiles)
-    parsed = Run.parse(run)
-    from rungs.training import Interrupted
-    from rungs.training import train as work
+    config, parsed = load_config(profiles), Run.parse(run)
+    from rungs.packs import train_run
 
-    spec = configuration.resolve(config, parsed)
-    layout, parent = Layout(config["profile"]), configuration.parent_of(config, parsed)
-    folder = Path(layout.run(parsed))
-    try:
-        work(
-            spec,
-            Path(Layout.data(parsed.dataset)),
-            folder,
-            config["compute"]["checkpoint_minutes"],
-            start=None if parent is None else Path(layout.run(parent)) / "weights.safetensors",
-        )
-    except Interrupted as stopped:
-        click.echo(str(stopped), err=True)
-        sys.exit(75)  # EX_TEMPFAIL: trying again continues
+    with interruptible():
+        train_run(config, parsed, Path(Layout(config["profile"]).run(parsed)))
 
 
 @cli.command()
 @with_config
 @click.argument("run")
 def evaluate(profiles: tuple[Path, ...], run: str) -> None:
-    """Measure the trained RUN: L_k, ELBO, active units."""
-    config = load_config(profiles)
-    parsed = Run.parse(run)
-    from rungs.evaluation.evaluate import evaluate as work
+    """Measure the trained RUN: L_k, ELBO, active units, representations."""
+    config, parsed = load_config(profiles), Run.parse(run)
+    from rungs.packs import evaluate_run
 
-    folder = Path(Layout(config["profile"]).run(parsed))
-    work(
-        folder,
-        Path(Layout.data(parsed.dataset)),
-        configuration.evaluation_settings(config, parsed),
-    )
+    evaluate_run(config, parsed, Path(Layout(config["profile"]).run(parsed)))
+
+
+@cli.command()
+@with_config
+@click.option("--shard", required=True, type=click.IntRange(0), help="Which one, from 0.")
+@click.argument("run")
+def likelihood(profiles: tuple[Path, ...], shard: int, run: str) -> None:
+    """Estimate one shard of the likelihood of the trained RUN."""
+    config, parsed = load_config(profiles), Run.parse(run)
+    from rungs.evaluation.evaluate import evaluate_shard
+
+    layout, count = Layout(config["profile"]), config["compute"]["shards"]
+    paths = layout.shards(parsed, count)
+    if shard >= len(paths):
+        raise ConfigError(f"--shard {shard}: compute.shards is {count}.")
+    data, folder = Path(layout.data(parsed.dataset)), Path(layout.run(parsed))
+    settings = configuration.evaluation_settings(config, parsed)
+    evaluate_shard(folder, data, settings, (shard, count), Path(paths[shard]))
+
+
+@cli.command()
+@with_config
+@click.argument("stage", type=click.Choice(["train", "evaluate"]))
+@click.argument("name")
+def pack(profiles: tuple[Path, ...], stage: str, name: str) -> None:
+    """Do a STAGE (train, evaluate) of every run of the pack NAME that is not complete."""
+    config = load_config(profiles)
+    from rungs.packs import work
+
+    with interruptible():
+        work(config, stage, name)
 
 
 @cli.command()
@@ -175,6 +200,23 @@ def summary(profiles: tuple[Path, ...]) -> None:
     text = summarise(config)
     write_text(Layout(config["profile"]).summary, text)
     click.echo(text)
+
+
+@cli.command()
+@with_config
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def cost(profiles: tuple[Path, ...], as_json: bool) -> None:
+    """Estimate what a profile will cost, before anything runs."""
+    from rungs.cost import summarise
+
+    config = load_config(profiles)
+    totals = summarise(config)
+    if as_json:
+        click.echo(json.dumps(totals, indent=1))
+        return
+    click.echo(f"profile {config['profile']} on {config['compute']['device']}, estimated:")
+    for name, value in totals.items():
+        click.echo(f"  {name.replace('_', ' '):<22}{value:>12,.{0 if value >= 100 else 1}f}")
 
 
 @cli.command()

@@ -48,6 +48,20 @@ class Layout:
         """The folder of one run."""
         return f"{self.runs}/{run.path}"
 
+    def work(self, run: Run) -> str:
+        """The working folder of one run, where packs write (see :mod:`rungs.packs`)."""
+        return f"{self.root}/work/{run.path}"
+
+    def pack(self, stage: str, name: str) -> str:
+        """The mark of a stage of a pack that is done."""
+        return f"{self.root}/packs/{stage}/{name}.done"
+
+    def shards(self, run: Run, count: int) -> list[str]:
+        """The parts of a run's likelihood; none where it is not split."""
+        if count == 1:
+            return []
+        return [f"{self.run(run)}/likelihood-{i}of{count}.h5" for i in range(count)]
+
     def figure(self, name: str, suffix: str) -> str:
         """A figure's file."""
         return f"{self.root}/figures/{name}{suffix}"

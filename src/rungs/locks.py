@@ -1,36 +1,118 @@
-"""One writer a run."""
+"""One writer a run, on any file system that people put results on.
+
+Locks of the kernel are not to be had on every network file system, and a dead node does not
+release them. So a lock is a file that is made by a hard link (atomic on NFS too), that says who
+holds it, and that the holder touches every few seconds. A holder is dead if its process is gone
+(on the same machine) or if the file has not been touched for minutes (on another); ages are
+differences between two times of the same file server, so clocks need not agree.
+"""
 
 from __future__ import annotations
 
-import fcntl
+import json
 import os
+import threading
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rungs.errors import RungsError
 
+HEARTBEAT_SECONDS = 20.0
+DEAD_AFTER_SECONDS = 180.0
+
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; the system releases it when the holder dies, however it dies.
+    """Hold the folder's lock for the length of the block.
 
     Raises:
-        RungsError: if another process holds it.
+        RungsError: if a living process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ".lock"
-    with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            raise RungsError(
-                f"{folder}: is being written by {holder}. Wait until it ends, or stop it; "
-                "two writers of one run would spoil it."
-            ) from error
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {os.uname().nodename}")
-        file.flush()
+    token = _acquire(path)
+    stop = threading.Event()
+    heart = threading.Thread(target=_beat, args=(path, token, stop), daemon=True)
+    heart.start()
+    try:
         yield
+    finally:
+        stop.set()
+        heart.join()
+        if _holder(path).get("token") == token:
+            path.unlink(missing_ok=True)
+
+
+def _acquire(path: Path) -> str:
+    token = uuid.uuid4().hex
+    mine = path.with_name(f".lock-{token}")
+    who = {"token": token, "host": os.uname().nodename, "process": os.getpid()}
+    who["started"] = _start_time(os.getpid())
+    mine.write_text(json.dumps(who), encoding="utf-8")
+    try:
+        for _ in range(3):
+            with suppress(FileExistsError):
+                os.link(mine, path)
+                return token
+            holder = _holder(path)
+            if holder and _alive(holder, path, mine):
+                raise RungsError(
+                    f"{path.parent}: is being written by process {holder.get('process')} on "
+                    f"{holder.get('host')}. Wait until it ends, or stop it; two writers would spoil it."
+                )
+            # Of several that find the holder dead, one succeeds in taking its file away.
+            with suppress(OSError):
+                grave = path.with_name(f".lock-dead-{token}")
+                path.rename(grave)
+                grave.unlink()
+    finally:
+        mine.unlink(missing_ok=True)
+    raise RungsError(f"{path.parent}: several processes want to write it at once; run one of them.")
+
+
+def _holder(path: Path) -> dict[str, object]:
+    """Who holds the lock; empty if nobody or if the file cannot be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _alive(holder: dict[str, object], path: Path, mine: Path) -> bool:
+    """Whether the lock's holder lives; ``mine`` gives the file server's present time."""
+    if holder.get("host") == os.uname().nodename:
+        started = _start_time(int(str(holder.get("process", 0))))
+        return started is not None and started == holder.get("started")
+    try:
+        mine.touch()
+        return mine.stat().st_mtime - path.stat().st_mtime < DEAD_AFTER_SECONDS
+    except OSError:
+        return False
+
+
+def _start_time(process: int) -> str | None:
+    """When a process of this machine started (a number may be given again); None if it is gone."""
+    try:
+        status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
+    except OSError:
+        pass
+    else:
+        fields = status.rpartition(")")[2].split()
+        return None if fields[0] == "Z" else fields[19]
+    try:
+        os.kill(process, 0)
+    except (OSError, OverflowError):
+        return None
+    return "unknown"
+
+
+def _beat(path: Path, token: str, stop: threading.Event) -> None:
+    """Touch the lock while it is ours."""
+    while not stop.wait(HEARTBEAT_SECONDS):
+        if _holder(path).get("token") != token:
+            return
+        with suppress(OSError):
+            os.utime(path)

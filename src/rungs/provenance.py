@@ -94,6 +94,7 @@ def _exists(name: str) -> bool:
     return path.with_suffix(".py").is_file() or path.is_dir()
 
 
+@functools.cache
 def training_code(model: str) -> str:
     """The hash of what training a run of this model rests on."""
     from rungs.models import module_of
@@ -101,6 +102,7 @@ def training_code(model: str) -> str:
     return code_hash("rungs.training", module_of(model))
 
 
+@functools.cache
 def evaluation_code(model: str) -> str:
     """The hash of what evaluating a run of this model rests on."""
     from rungs.models import module_of

@@ -70,8 +70,8 @@ def write(path: Path | str, arrays: Mapping[str, Any], attributes: Mapping[str, 
         attributes: anything that JSON can hold.
     """
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        for name, value in arrays.items():
-            array = np.asarray(value)
+        for name in sorted(arrays):
+            array = np.asarray(arrays[name])
             large = array.nbytes > 65536
             dataset = file.create_dataset(
                 name, data=array, compression="gzip" if large else None, shuffle=large or None

@@ -40,6 +40,7 @@ from rungs.weights import load_tensors, load_weights, save_tensors
 Spec = dict[str, Any]
 ADAM_BETAS = (0.9, 0.999)
 ACTIVE_KL = 0.01
+COST_FILE = "training-cost.json"
 #: parameters start at multiples of a cache line, so that matrix products see aligned memory
 ALIGNMENT = 16
 
@@ -290,6 +291,16 @@ def run_key(spec: Spec) -> str:
     return sha256(f"{settings}{provenance.training_code(spec['model'])}".encode())[:16]
 
 
+def is_trained(spec: Spec, folder: Path) -> bool:
+    """Whether ``folder`` has this run complete, of the same settings and code."""
+    try:
+        trained = store.read(folder / "training.h5", only=())
+    except StoreError:
+        return False
+    complete = (folder / "weights.safetensors").is_file() and (folder / COST_FILE).is_file()
+    return complete and trained.attributes.get("key") == run_key(spec)
+
+
 def build_model(spec: Spec, pixels: int, device: str) -> nn.Module:
     """The run's model with its initial weights."""
     model = build(spec["model"], pixels, spec["depth"], spec["network"])
@@ -320,11 +331,14 @@ def train(
         _resume(trainer, checkpoint)
         _train_epochs(trainer, checkpoint, checkpoint_minutes)
         trainer.finish()
-        attributes = {"run": spec, "provenance": provenance.describe()}
-        save_tensors(
-            folder / "weights.safetensors",
-            trainer.model.state_dict(),
-            {"run": json.dumps(spec, sort_keys=True)},
+        attributes = {"run": spec, "key": run_key(spec), "provenance": provenance.describe()}
+        run = {"run": json.dumps(spec, sort_keys=True)}
+        save_tensors(folder / "weights.safetensors", trainer.model.state_dict(), run)
+        write_cost(
+            folder / COST_FILE,
+            seconds=trainer.seconds,
+            images=trainer.epoch * trainer.batches * trainer.batch,
+            spec=spec,
         )
         sizes: list[int] = trainer.model.latent_sizes  # type: ignore[assignment]
         count = sum(p.numel() for p in trainer.model.parameters())
@@ -332,12 +346,6 @@ def train(
             folder / "training.h5",
             trainer.history.arrays(sizes),
             {**attributes, "parameters": count, "pixels": images.shape[1]},
-        )
-        write_cost(
-            folder / "training-cost.json",
-            seconds=trainer.seconds,
-            images=trainer.epoch * trainer.batches * trainer.batch,
-            spec=spec,
         )
         for stale in folder.glob("checkpoint-*.safetensors"):
             stale.unlink()

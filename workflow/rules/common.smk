@@ -1,5 +1,6 @@
 # What the rules share: the validated configuration, paths, and inputs.
 
+import functools
 import sys
 from pathlib import Path
 
@@ -8,8 +9,9 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 from snakemake.exceptions import WorkflowError
 
 from rungs import config as configuration
-from rungs import jobs, layout, provenance
+from rungs import cost, jobs, layout, provenance
 from rungs.errors import RungsError
+from rungs import packs as packing
 from rungs.figures import FIGURES
 from rungs.tables import TABLES
 
@@ -22,6 +24,9 @@ LAYOUT = layout.Layout(config["profile"])
 jobs.prepare_environment(configuration.freeze(config, f"{LAYOUT.root}/config"))
 RUN = f"{LAYOUT.runs}/{layout.RUN_PATTERN}"
 THREADS = config["compute"]["threads"]
+GPUS = int(config["compute"]["device"] == "cuda")
+PACKS = packing.packs(config) if config["compute"]["pack"] > 1 else {}
+PACK_OF = {run: name for name, runs in PACKS.items() for run in runs}
 
 
 wildcard_constraints:
@@ -29,28 +34,38 @@ wildcard_constraints:
     variant="[A-Za-z0-9_-]+",
     depth=r"\d+",
     seed=r"\d+",
+    shard=r"\d+",
+    shards=r"\d+",
+    pack="[A-Za-z0-9_-]+",
     figure="[a-z0-9_]+",
     table="[a-z0-9_]+",
 
 
 def run_of(wildcards):
-    """The run that a job's wildcards name."""
+    """The run that a job's wildcards name; a run is its own."""
+    if isinstance(wildcards, configuration.Run):
+        return wildcards
     return configuration.Run(
         wildcards.dataset, wildcards.variant, int(wildcards.depth), int(wildcards.seed)
     )
 
 
+# Every job asks for these several times; with thousands of runs the answers are kept.
+@functools.cache
+def resolved(run):
+    """All that training a run rests on."""
+    return configuration.resolve(config, run)
+
+
+@functools.cache
+def estimated(run):
+    """The estimated cost of a run."""
+    return cost.estimate(config, run)
+
+
 def spec_of(wildcards):
     """All that training this run rests on: a change makes this run stale and no other."""
-    return configuration.resolve(config, run_of(wildcards))
-
-
-def parent_weights(wildcards):
-    """The weights that this run starts from, if its variant continues another."""
-    parent = configuration.parent_of(config, run_of(wildcards))
-    return (
-        {} if parent is None else {"start": f"{LAYOUT.run(parent)}/weights.safetensors"}
-    )
+    return resolved(run_of(wildcards))
 
 
 def settings_of(wildcards):
@@ -66,6 +81,64 @@ def training_code(wildcards):
 def evaluation_code(wildcards):
     """A hash of the modules that evaluating this run rests on."""
     return provenance.evaluation_code(spec_of(wildcards)["model"])
+
+
+def parent_weights(wildcards):
+    """The weights that this run starts from, if its variant continues another."""
+    parent = configuration.parent_of(config, run_of(wildcards))
+    return (
+        {} if parent is None else {"start": f"{LAYOUT.run(parent)}/weights.safetensors"}
+    )
+
+
+def cost_of(wildcards):
+    """The estimated cost of a run."""
+    return estimated(run_of(wildcards))
+
+
+def pack_cost(wildcards):
+    """The estimated cost of a pack: the sum of its runs' times, the largest memory."""
+    costs = [cost_of(run) for run in PACKS[wildcards.pack]]
+    return cost.Cost(
+        sum(c.training_seconds for c in costs),
+        sum(c.evaluation_seconds for c in costs),
+        max(c.memory_mb for c in costs),
+        sum(c.disk_mb for c in costs),
+    )
+
+
+def work_of(wildcards):
+    """The working folder of a run in a pack."""
+    return LAYOUT.work(run_of(wildcards))
+
+
+def likelihood_shards(wildcards):
+    """The parts of a run's likelihood, where it is split over jobs."""
+    return LAYOUT.shards(run_of(wildcards), config["compute"]["shards"])
+
+
+def pack_training_inputs(wildcards):
+    """Data of a pack's runs, and the weights that they start from."""
+    members = PACKS[wildcards.pack]
+    parents = [parent_weights(run) for run in members]
+    return {
+        "data": sorted({LAYOUT.data(run.dataset) for run in members}),
+        "start": [weights for parent in parents for weights in parent.values()],
+    }
+
+
+def pack_evaluation_inputs(wildcards):
+    """Trained runs of a pack, their data, and the parts of their likelihoods."""
+    members = PACKS[wildcards.pack]
+    return {
+        "data": sorted({LAYOUT.data(run.dataset) for run in members}),
+        "trained": [
+            f"{LAYOUT.run(run)}/{name}"
+            for run in members
+            for name in ("weights.safetensors", "training.h5")
+        ],
+        "shards": [path for run in members for path in likelihood_shards(run)],
+    }
 
 
 def figure_inputs(wildcards):

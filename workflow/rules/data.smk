@@ -11,6 +11,7 @@ rule prepare:
     resources:
         mem_mb=2000,
         runtime=30,
+        disk_mb=500,
     params:
         code=lambda w: provenance.code_hash(f"rungs.data.{w.dataset}"),
     shell:

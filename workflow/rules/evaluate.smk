@@ -1,27 +1,31 @@
-# Trained runs -> what is measured on them.
+# What is estimated beside the runs' own evaluations: parts of a likelihood that is split over jobs
+# (compute.shards above 1), and the calibration of the estimator.
 
 
-rule evaluate:
+rule likelihood:
     input:
         weights=f"{RUN}/weights.safetensors",
         history=f"{RUN}/training.h5",
         data="results/data/{dataset}.h5",
     output:
-        evaluation=f"{RUN}/evaluation.h5",
-        cost=f"{RUN}/evaluation-cost.json",
+        shard=f"{RUN}/likelihood-{{shard}}of{{shards}}.h5",
+        cost=f"{RUN}/likelihood-{{shard}}of{{shards}}.json",
     log:
-        f"{RUN}/evaluation.log",
+        f"{RUN}/likelihood-{{shard}}of{{shards}}.log",
     conda:
         "../../envs/rungs.yaml"
     threads: THREADS
     resources:
-        mem_mb=2000,
-        runtime=lambda wildcards, attempt: 240 * attempt,
+        mem_mb=lambda w, attempt: cost.mem_mb(cost_of(w).memory_mb, attempt),
+        runtime=lambda w, attempt: cost.runtime_minutes(
+            cost_of(w).evaluation_seconds / int(w.shards), attempt
+        ),
+        disk_mb=lambda w: round(cost_of(w).disk_mb),
     params:
         settings=settings_of,
         code=evaluation_code,
     shell:
-        "python -m rungs evaluate"
+        "python -m rungs likelihood --shard {wildcards.shard}"
         " {wildcards.dataset}/{wildcards.variant}/depth{wildcards.depth}/seed{wildcards.seed}"
         " > {log} 2>&1"
 
@@ -36,6 +40,7 @@ rule calibrate:
     resources:
         mem_mb=2000,
         runtime=30,
+        disk_mb=100,
     params:
         settings=config["calibration"],
         code=provenance.code_hash("rungs.evaluation.calibration"),

@@ -14,6 +14,7 @@ rule figure:
     resources:
         mem_mb=2000,
         runtime=30,
+        disk_mb=500,
     params:
         settings=lambda w: config["figures"][w.figure],
         code=lambda w: provenance.code_hash(FIGURES[w.figure].module),

@@ -14,6 +14,7 @@ rule table:
     resources:
         mem_mb=2000,
         runtime=30,
+        disk_mb=500,
     params:
         code=lambda w: table_code(w.table),
     shell:
@@ -34,6 +35,7 @@ rule summary:
     resources:
         mem_mb=500,
         runtime=10,
+        disk_mb=10,
     params:
         code=provenance.code_hash("rungs.summary"),
     shell:

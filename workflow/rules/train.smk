@@ -1,4 +1,4 @@
-# Data -> trained runs.
+# Data -> trained runs, one job a run. With compute.pack above 1, packs.smk takes this file's place.
 #
 # Checkpoints are no outputs: Snakemake deletes the outputs of a job that dies. The shell is
 # replaced by the training process, which thus receives signals itself and saves its state.
@@ -18,12 +18,45 @@ rule train:
         "../../envs/rungs.yaml"
     threads: THREADS
     resources:
-        mem_mb=2000,
-        runtime=lambda wildcards, attempt: 240 * attempt,
+        mem_mb=lambda w, attempt: cost.mem_mb(cost_of(w).memory_mb, attempt),
+        runtime=lambda w, attempt: cost.runtime_minutes(
+            cost_of(w).training_seconds, attempt
+        ),
+        disk_mb=lambda w: round(2 * cost_of(w).disk_mb),
+        gpu=GPUS,
     params:
         spec=spec_of,
         code=training_code,
     shell:
         "exec python -m rungs train"
         " {wildcards.dataset}/{wildcards.variant}/depth{wildcards.depth}/seed{wildcards.seed}"
-        ' > >(trap "" TERM INT; exec tee {log}) 2>&1'
+        ' > >(trap "" TERM INT USR1; exec tee {log}) 2>&1'
+
+
+rule evaluate:
+    input:
+        weights=f"{RUN}/weights.safetensors",
+        history=f"{RUN}/training.h5",
+        data="results/data/{dataset}.h5",
+        shards=likelihood_shards,
+    output:
+        evaluation=f"{RUN}/evaluation.h5",
+        cost=f"{RUN}/evaluation-cost.json",
+    log:
+        f"{RUN}/evaluation.log",
+    conda:
+        "../../envs/rungs.yaml"
+    threads: THREADS
+    resources:
+        mem_mb=lambda w, attempt: cost.mem_mb(cost_of(w).memory_mb, attempt),
+        runtime=lambda w, attempt: cost.runtime_minutes(
+            cost_of(w).evaluation_seconds, attempt
+        ),
+        disk_mb=lambda w: round(2 * cost_of(w).disk_mb),
+    params:
+        settings=settings_of,
+        code=evaluation_code,
+    shell:
+        "python -m rungs evaluate"
+        " {wildcards.dataset}/{wildcards.variant}/depth{wildcards.depth}/seed{wildcards.seed}"
+        " > {log} 2>&1"

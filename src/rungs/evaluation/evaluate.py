@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from rungs.errors import StoreError
 from rungs.evaluation.activity import unit_statistics
 from rungs.evaluation.likelihood import estimate
 from rungs.evaluation.representation import nearest_neighbours_correct
+from rungs.files import sha256
 from rungs.models.protocol import LatentVariableModel, draw_noise
 from rungs.objectives import objective_terms
 from rungs.seeds import TEST_SET_SEED, generator
@@ -26,6 +29,7 @@ from rungs.weights import load_weights
 
 #: samples and reconstructions kept as pictures
 PICTURES = 100
+COST_FILE = "evaluation-cost.json"
 
 
 def load_model(folder: Path) -> tuple[LatentVariableModel, Spec]:
@@ -80,12 +84,39 @@ class Split:
         return cls(fixed[indices], read_labels(data, split)[indices.numpy()])
 
 
-def evaluate(folder: Path, data: Path, settings: dict[str, Any]) -> None:
+def evaluation_key(trained: store.Stored, settings: dict[str, Any]) -> str:
+    """A hash of all that an evaluation rests on: the trained run, the settings and the code."""
+    rest = json.dumps([trained.attributes.get("key"), settings], sort_keys=True)
+    code = provenance.evaluation_code(trained.attributes["run"]["model"])
+    return sha256(f"{rest}{code}".encode())[:16]
+
+
+def is_evaluated(folder: Path, settings: dict[str, Any], output: Path) -> bool:
+    """Whether ``output`` has the evaluation of the run in ``folder``, of the same settings and code."""
+    try:
+        trained = store.read(folder / "training.h5", only=())
+        found = store.read(output / "evaluation.h5", only=())
+    except StoreError:
+        return False
+    complete = (output / COST_FILE).is_file()
+    return complete and found.attributes.get("key") == evaluation_key(trained, settings)
+
+
+def evaluate(
+    folder: Path,
+    data: Path,
+    settings: dict[str, Any],
+    output: Path | None = None,
+    shards: Sequence[Path] = (),
+) -> None:
     """Measure a trained run; writes ``evaluation.h5`` and ``evaluation-cost.json``.
 
     Args:
         folder: the run's.
         settings: the configuration's ``evaluation`` section as the run sees it.
+        output: where to write; by default ``folder``.
+        shards: files of :func:`evaluate_shard` with the parts of the likelihood, in order;
+            without them it is estimated here.
     """
     started = time.perf_counter()
     model, spec = load_model(folder)
@@ -96,7 +127,7 @@ def evaluate(folder: Path, data: Path, settings: dict[str, Any]) -> None:
     arrays = {
         "test/labels": test.labels,
         "train/elbo": elbo(model, train.x, spec["seed"], settings["chunk_rows"]),
-        **likelihood_arrays(model, spec, test, settings),
+        **(merged(shards) if shards else likelihood_arrays(model, spec, test, settings)),
         **unit_arrays(model, spec, test, settings),
         **representation_arrays(model, spec, train, test),
         **picture_arrays(model, spec, test),
@@ -104,18 +135,51 @@ def evaluate(folder: Path, data: Path, settings: dict[str, Any]) -> None:
     attributes = {
         "run": spec,
         "evaluation": settings,
+        "key": evaluation_key(store.read(folder / "training.h5", only=()), settings),
         "provenance": provenance.describe(),
     }
-    store.write(folder / "evaluation.h5", arrays, attributes)
     seconds = time.perf_counter() - started
-    write_cost(folder / "evaluation-cost.json", seconds, len(test.x), spec)
+    for path in shards:
+        seconds += float(json.loads(path.with_suffix(".json").read_text())["seconds"])
+    output = folder if output is None else output
+    write_cost(output / COST_FILE, seconds, len(test.x), spec)
+    store.write(output / "evaluation.h5", arrays, attributes)
+
+
+def evaluate_shard(
+    folder: Path, data: Path, settings: dict[str, Any], shard: tuple[int, int], output: Path
+) -> None:
+    """Estimate the likelihood of the i-th of n parts of the test images, ``shard`` being (i, n),
+    into ``output``, and its cost into the JSON file beside it."""
+    started = time.perf_counter()
+    model, spec = load_model(folder)
+    torch.set_num_threads(spec["threads"])
+    test = Split.read(data, "test", settings["images"])
+    store.write(output, likelihood_arrays(model, spec, test, settings, shard), {"run": spec})
+    write_cost(output.with_suffix(".json"), time.perf_counter() - started, len(test.x), spec)
+
+
+def merged(shards: Sequence[Path]) -> dict[str, np.ndarray]:
+    """The arrays of all test images from those of the shards, in order."""
+    parts = [store.read(path) for path in shards]
+    return {
+        name: array
+        if name == "test/nested_k"
+        else np.concatenate([part[name] for part in parts], axis=-1)
+        for name, array in parts[0].arrays.items()
+    }
 
 
 def likelihood_arrays(
-    model: LatentVariableModel, spec: Spec, test: Split, settings: dict[str, Any]
+    model: LatentVariableModel,
+    spec: Spec,
+    test: Split,
+    settings: dict[str, Any],
+    shard: tuple[int, int] = (0, 1),
 ) -> dict[str, Any]:
     """L_k, ELBO and effective sample size of each test image, and the nested bounds."""
-    found = estimate(model, test.x, settings["samples"], spec["seed"], settings["chunk_rows"])
+    samples, rows = settings["samples"], settings["chunk_rows"]
+    found = estimate(model, test.x, samples, spec["seed"], rows, shard)
     if not bool(torch.isfinite(found.lk).all()):
         raise StoreError(
             f"run {name_of(spec)}: its likelihood is not finite; delete its folder and train it again "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -100,7 +101,12 @@ def nested_bounds(weights: Tensor, ks: list[int]) -> Tensor:
 
 
 def estimate(
-    model: LatentVariableModel, x: Tensor, samples: int, seed: int, chunk_rows: int
+    model: LatentVariableModel,
+    x: Tensor,
+    samples: int,
+    seed: int,
+    chunk_rows: int,
+    shard: tuple[int, int] = (0, 1),
 ) -> Likelihood:
     """L_k, L_1, effective sample size and nested bounds of every image.
 
@@ -108,10 +114,13 @@ def estimate(
         x: ``[images, pixels]``; memory beyond it is bounded by ``chunk_rows`` and by the
             log-weights of one block of images.
         seed: the run's; every block of images draws from a stream of its own.
+        shard: ``(i, n)``: only the i-th of n runs of consecutive blocks. The parts of all shards,
+            put together in order, are what a single shard gives, bit for bit.
     """
     ks = nested_ks(samples)
     parts = []
-    for number, block in enumerate(x.split(BLOCK)):
+    blocks = list(enumerate(x.split(BLOCK)))
+    for number, block in part_of(blocks, *shard):
         random = generator(seed, f"likelihood/{number}", str(x.device))
         weights = sample_log_weights(model, block, samples, random, chunk_rows)
         parts.append(
@@ -124,6 +133,18 @@ def estimate(
         )
     lk, elbo, ess, nested = (torch.cat(part, -1) for part in zip(*parts, strict=True))
     return Likelihood(lk, elbo, ess, ks, nested)
+
+
+T = TypeVar("T")
+
+
+def part_of(items: list[T], i: int, n: int) -> list[T]:
+    """The i-th of n runs of consecutive items, as equal as can be.
+
+    >>> [part_of([1, 2, 3, 4, 5], i, 3) for i in range(3)]
+    [[1], [2, 3], [4, 5]]
+    """
+    return items[i * len(items) // n : (i + 1) * len(items) // n]
 
 
 def standard_error(values: Tensor) -> float:

@@ -1,0 +1,110 @@
+"""Many runs in one job.
+
+A cluster should see tens of jobs of an hour, not thousands of a minute. A pack is a list of runs
+that one job works through, one after the other, in a working folder that all packs share; a cheap
+job a run then exports its files. So every run stays a target of its own, a lost file needs only
+the copy, and an added run does the others no harm, even where it shifts them to other packs: what
+is complete with the same settings and the same code is not done again.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rungs.config import Config, Run, parent_of, resolve, runs
+from rungs.errors import ConfigError
+
+#: stage -> the files that it makes for each run
+STAGES = {
+    "train": ("weights.safetensors", "training.h5", "training-cost.json"),
+    "evaluate": ("evaluation.h5", "evaluation-cost.json"),
+}
+
+
+def all_runs(config: Config) -> list[Run]:
+    """The runs that the configuration asks for, and those that they continue."""
+    found: dict[Run, None] = {}
+    for run in runs(config):
+        chain: list[Run] = []
+        ancestor: Run | None = run
+        while ancestor is not None:
+            chain.insert(0, ancestor)
+            ancestor = parent_of(config, ancestor)
+        found.update(dict.fromkeys(chain))
+    return list(found)
+
+
+def packs(config: Config) -> dict[str, list[Run]]:
+    """Name of each pack -> its runs, at most ``compute.pack`` of them.
+
+    A pack has runs of one data set, one model and one generation (how many times the run has
+    been continued: a run must not wait for another of its own pack); runs that share an
+    architecture stand together.
+    """
+    groups: dict[tuple[str, str, int], list[tuple[str, Run]]] = {}
+    for run in all_runs(config):
+        spec = resolve(config, run)
+        generation = 0
+        ancestor = spec["continues"]
+        while ancestor is not None:
+            generation, ancestor = generation + 1, ancestor["continues"]
+        architecture = json.dumps([spec["depth"], spec["network"]], sort_keys=True)
+        group = groups.setdefault((run.dataset, spec["model"], generation), [])
+        group.append((architecture, run))
+    found = {}
+    size = config["compute"]["pack"]
+    for (dataset, model, generation), members in groups.items():
+        ordered = [run for _, run in sorted(members)]
+        for number, start in enumerate(range(0, len(ordered), size)):
+            name = f"{dataset}-{model}-{generation}-{number:04d}"
+            found[name] = ordered[start : start + size]
+    return found
+
+
+def work(config: Config, stage: str, name: str) -> None:
+    """Do a stage of every run of a pack that is not complete.
+
+    Raises:
+        ConfigError: if there is no such pack.
+    """
+    from rungs.layout import Layout
+
+    found = packs(config)
+    if name not in found:
+        raise ConfigError(f"pack {name!r} is not known; this configuration has {len(found)} packs.")
+    layout = Layout(config["profile"])
+    for run in found[name]:
+        folder = Path(layout.work(run))
+        if stage == "train":
+            train_run(config, run, folder)
+        else:
+            evaluate_run(config, run, folder)
+
+
+def train_run(config: Config, run: Run, folder: Path) -> None:
+    """Train one run into ``folder`` unless it is there, complete, of the same settings and code."""
+    from rungs.layout import Layout
+    from rungs.training import is_trained, train
+
+    spec, layout = resolve(config, run), Layout(config["profile"])
+    parent = parent_of(config, run)
+    if is_trained(spec, folder):
+        return
+    start = None if parent is None else Path(layout.run(parent)) / "weights.safetensors"
+    minutes = config["compute"]["checkpoint_minutes"]
+    train(spec, Path(layout.data(run.dataset)), folder, minutes, start)
+
+
+def evaluate_run(config: Config, run: Run, folder: Path) -> None:
+    """Evaluate one trained run into ``folder`` unless that is there of the same settings and code."""
+    from rungs.config import evaluation_settings
+    from rungs.evaluation.evaluate import evaluate, is_evaluated
+    from rungs.layout import Layout
+
+    layout, settings = Layout(config["profile"]), evaluation_settings(config, run)
+    trained = Path(layout.run(run))
+    if is_evaluated(trained, settings, folder):
+        return
+    shards = [Path(path) for path in layout.shards(run, config["compute"]["shards"])]
+    evaluate(trained, Path(layout.data(run.dataset)), settings, folder, shards)

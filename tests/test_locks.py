@@ -1,0 +1,112 @@
+"""Locks of runs: one living writer, dead ones are known, on one machine and on several."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rungs import locks
+from rungs.errors import RungsError
+from rungs.locks import locked
+
+HOLD = "import sys, time; from pathlib import Path; from rungs.locks import locked\n" + (
+    "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+)
+
+
+def hold(folder: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_two_writers_of_one_run_are_refused(tmp_path: Path) -> None:
+    with locked(tmp_path):
+        second = locked(tmp_path)
+        with pytest.raises(RungsError, match=f"process {os.getpid()} on {os.uname().nodename}"):
+            second.__enter__()
+    with locked(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_holder_is_known_at_once(tmp_path: Path) -> None:
+    process = hold(tmp_path)
+    second = locked(tmp_path)
+    with pytest.raises(RungsError, match=f"process {process.pid}"):
+        second.__enter__()
+    process.kill()
+    process.wait()
+    with locked(tmp_path):
+        pass
+
+
+def foreign(folder: Path, age: float, process: int = 1) -> Path:
+    """The lock of a process on another machine, last touched ``age`` seconds ago."""
+    path = folder / ".lock"
+    who = {"token": "x", "host": "another", "process": process, "started": "1"}
+    path.write_text(json.dumps(who))
+    os.utime(path, (time.time() - age,) * 2)
+    return path
+
+
+def test_a_holder_elsewhere_lives_by_its_heartbeat(tmp_path: Path) -> None:
+    foreign(tmp_path, age=locks.DEAD_AFTER_SECONDS / 2)
+    first = locked(tmp_path)
+    with pytest.raises(RungsError, match="process 1 on another"):
+        first.__enter__()
+    foreign(tmp_path, age=locks.DEAD_AFTER_SECONDS * 2)
+    with locked(tmp_path):
+        assert json.loads((tmp_path / ".lock").read_text())["host"] == os.uname().nodename
+
+
+def test_a_number_given_to_another_process_is_no_holder(tmp_path: Path) -> None:
+    """Same machine, a living process of that number, but started at another time."""
+    path = foreign(tmp_path, age=0, process=os.getpid())
+    who = json.loads(path.read_text()) | {"host": os.uname().nodename}
+    path.write_text(json.dumps(who))
+    with locked(tmp_path):
+        pass
+
+
+def test_the_heart_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "HEARTBEAT_SECONDS", 0.05)
+    with locked(tmp_path):
+        path = tmp_path / ".lock"
+        os.utime(path, (1, 1))
+        deadline = time.monotonic() + 10
+        while path.stat().st_mtime < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def test_a_half_written_lock_does_not_last(tmp_path: Path) -> None:
+    (tmp_path / ".lock").write_text("{")
+    with locked(tmp_path):
+        pass
+
+
+def test_of_many_one_gets_the_lock(tmp_path: Path) -> None:
+    """Eight processes at a dead holder's lock: one writes, seven are turned away."""
+    foreign(tmp_path, age=1000)
+    code = HOLD.replace("time.sleep(60)", "time.sleep(8)")
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for _ in range(8)
+    ]
+    held = [racer.communicate(timeout=60)[0] for racer in racers]
+    assert held.count("held\n") == 1

@@ -1,0 +1,176 @@
+"""Packs and shards: fewer, larger jobs; more, smaller ones; the same bytes."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from conftest import copy_workflow, run_snakemake
+from rungs import config as configuration
+from rungs import cost, store
+from rungs.config import ROOT, Run
+from rungs.evaluation.evaluate import evaluate, evaluate_shard
+from rungs.models import build
+from rungs.packs import all_runs, packs
+from rungs.training import is_trained, train
+
+TINY = """
+profile: tiny
+experiments:
+  ladder:
+    - {datasets: [mnist5k], variants: [vae, lvae-bn-wu-iw10], depths: [1, 2], seeds: [0]}
+network: {latent_sizes: [4, 2], hidden_sizes: [16, 8]}
+training: {epochs: 2, warm_up_epochs: 1}
+variants: {lvae-bn-wu-iw10: {training: {epochs: 1}}}
+evaluation: {samples: 10, images: 120, train_images: 50, unit_samples: 2}
+calibration: {images: 20, samples: 10}
+"""
+
+
+def with_pack(config: dict[str, Any], size: int) -> dict[str, Any]:
+    return config | {"compute": config["compute"] | {"pack": size}}
+
+
+@pytest.fixture(scope="module")
+def paper() -> dict[str, Any]:
+    return configuration.load([ROOT / "config" / "paper.yaml"])
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_every_run_is_in_one_pack(paper: dict[str, Any], size: int) -> None:
+    found = packs(with_pack(paper, size))
+    members = [run for pack in found.values() for run in pack]
+    assert sorted(members) == sorted(all_runs(paper))
+    assert all(1 <= len(pack) <= size for pack in found.values())
+    for pack in found.values():
+        assert len({(run.dataset, paper["variants"][run.variant]["model"]) for run in pack}) == 1
+        parents = {configuration.parent_of(paper, run) for run in pack}
+        assert not parents & set(pack), "a run would wait for its own pack"
+
+
+def test_continued_runs_are_trained_though_not_asked_for(smoke_config: dict[str, Any]) -> None:
+    config = copy.deepcopy(smoke_config)
+    config["experiments"]["ladder"][0]["variants"] = ["lvae-bn-wu-iw10"]
+    assert {run.variant for run in configuration.runs(config)} == {"lvae-bn-wu-iw10"}
+    assert {run.variant for run in all_runs(config)} == {"lvae-bn-wu-iw10", "lvae-bn-wu"}
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    runs = folder / "results/tiny/runs"
+    names = ("weights.safetensors", "training.h5", "evaluation.h5")
+    return {str(p.relative_to(runs)): p.read_bytes() for n in names for p in runs.glob(f"**/{n}")}
+
+
+def test_packs_and_shards_give_the_same_bytes(tmp_path: Path) -> None:
+    folders = {}
+    for name, compute in (("single", "{pack: 1}"), ("packed", "{pack: 3, shards: 2}")):
+        folder = copy_workflow(tmp_path / name)
+        (folder / "tiny.yaml").write_text(TINY + f"compute: {compute}\n")
+        done = run_snakemake(folder, "all", "--configfile", "tiny.yaml")
+        assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+        folders[name] = folder
+    single, packed = results(folders["single"]), results(folders["packed"])
+    # the two runs that were only there to be continued are trained, not evaluated
+    assert len(single) == 4 * 3 + 2 * 2
+    assert single == packed
+    folder = folders["packed"]
+
+    def again(target: str = "all") -> str:
+        done = run_snakemake(folder, target, "--configfile", "tiny.yaml")
+        assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+        return done.stdout + done.stderr
+
+    assert "Nothing to be done" in again()
+    # a lost file needs only the copy
+    lost = "results/tiny/runs/mnist5k/vae/depth2/seed0/evaluation.h5"
+    (folder / lost).unlink()
+    output = again(lost)
+    assert "rule evaluate:" in output
+    assert "rule evaluate_pack:" not in output
+    assert "rule train" not in output
+    # an added seed skips what is finished, though it shifts the packs
+    text = (folder / "tiny.yaml").read_text()
+    (folder / "tiny.yaml").write_text(text.replace("seeds: [0]", "seeds: [0, 1]"))
+    times = {p: p.stat().st_mtime_ns for p in folder.glob("results/tiny/work/**/*.h5")}
+    again()
+    assert all(p.stat().st_mtime_ns == before for p, before in times.items())
+    assert {k: v for k, v in results(folder).items() if "seed0" in k} == packed
+
+
+def test_shards_are_merged_exactly(spec_of: Any, digits: Path, tmp_path: Path) -> None:
+    train(spec_of(epochs=1), digits, tmp_path, 5)
+    settings = {
+        "samples": 7,
+        "images": 230,
+        "train_images": 20,
+        "unit_samples": 2,
+        "chunk_rows": 90,
+    }
+    evaluate(tmp_path, digits, settings, tmp_path / "whole")
+    shards = [tmp_path / f"{i}.h5" for i in range(3)]
+    for i, path in enumerate(shards):
+        evaluate_shard(tmp_path, digits, settings, (i, 3), path)
+    assert [len(store.read(path)["test/lk"]) for path in shards] == [50, 100, 80]
+    evaluate(tmp_path, digits, settings, tmp_path / "merged", shards)
+    whole, merged = (tmp_path / name / "evaluation.h5" for name in ("whole", "merged"))
+    assert whole.read_bytes() == merged.read_bytes()
+
+
+def test_what_is_trained_is_known(spec_of: Any, digits: Path, tmp_path: Path) -> None:
+    spec = spec_of(epochs=1)
+    assert not is_trained(spec, tmp_path)
+    train(spec, digits, tmp_path, 5)
+    assert is_trained(spec, tmp_path)
+    assert not is_trained(spec_of(epochs=2), tmp_path)
+    (tmp_path / "weights.safetensors").unlink()
+    assert not is_trained(spec, tmp_path)
+
+
+@pytest.mark.parametrize("model", ["vae", "lvae"])
+@pytest.mark.parametrize("depth", [1, 3, 5])
+def test_counted_multiply_adds_are_the_weights(
+    paper: dict[str, Any], model: str, depth: int
+) -> None:
+    """A forward pass uses every weight matrix once."""
+    spec = configuration.resolve(paper, Run("mnist", "vae" if model == "vae" else "lvae", depth, 0))
+    built: Any = build(model, 784, depth, spec["network"])
+    weights = sum(p.numel() for p in built.parameters() if p.dim() == 2)
+    assert sum(cost.multiply_adds(spec, 784)) == weights
+
+
+def test_costs_grow_with_what_is_asked(paper: dict[str, Any]) -> None:
+    run = Run("mnist", "lvae-bn-wu", 5, 0)
+    base = cost.estimate(paper, run)
+    longer = copy.deepcopy(paper)
+    longer["training"]["epochs"] *= 2
+    assert cost.estimate(longer, run).training_seconds == pytest.approx(2 * base.training_seconds)
+    more = copy.deepcopy(paper)
+    more["evaluation"]["samples"] *= 2
+    assert cost.estimate(more, run).evaluation_seconds > 1.9 * base.evaluation_seconds
+    assert cost.mem_mb(1000, 2) == 2 * cost.mem_mb(1000, 1)
+    assert cost.runtime_minutes(600, 2) == 2 * cost.runtime_minutes(600, 1)
+    totals = cost.summarise(paper)
+    assert totals["gpu_hours"] == 0
+    on_gpu = cost.summarise(paper | {"compute": paper["compute"] | {"device": "cuda"}})
+    assert on_gpu["gpu_hours"] > 0
+    packed = cost.summarise(with_pack(paper, 20))
+    assert packed["submitted_jobs"] < totals["submitted_jobs"] / 8
+
+
+def test_estimated_costs_are_near_the_measured(
+    smoke_config: dict[str, Any], digits: Path, tmp_path: Path
+) -> None:
+    """Within a factor of ten on any machine: units and orders of magnitude are right."""
+    import json
+
+    run = Run("mnist5k", "lvae-bn-wu", 5, 0)
+    spec = configuration.resolve(smoke_config, run)
+    train(spec, digits, tmp_path, 5)
+    measured = json.loads((tmp_path / "training-cost.json").read_text())
+    estimated = cost.estimate(smoke_config, run)
+    assert 0.1 < measured["seconds"] / estimated.training_seconds < 10
+    assert torch.get_num_threads() == 1

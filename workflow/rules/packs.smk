@@ -1,0 +1,109 @@
+# Data -> trained and evaluated runs, many in one job (compute.pack above 1; see rungs/packs.py).
+#
+# A pack's job writes into the working folders of its runs and marks itself done; a cheap local job
+# a run exports that run's files. The mark is `ancient` to the export: a pack that ran again because
+# one of its runs changed leaves the exports of the others as they are.
+
+
+# Copies are not worth a job on a cluster.
+localrules:
+    train,
+    evaluate,
+
+
+rule train_pack:
+    input:
+        unpack(pack_training_inputs),
+    output:
+        touch(LAYOUT.pack("train", "{pack}")),
+    log:
+        f"{LAYOUT.root}/logs/packs/train-{{pack}}.log",
+    conda:
+        "../../envs/rungs.yaml"
+    threads: THREADS
+    resources:
+        mem_mb=lambda w, attempt: cost.mem_mb(pack_cost(w).memory_mb, attempt),
+        runtime=lambda w, attempt: cost.runtime_minutes(
+            pack_cost(w).training_seconds, attempt
+        ),
+        disk_mb=lambda w: round(2 * pack_cost(w).disk_mb),
+        gpu=GPUS,
+    params:
+        specs=lambda w: [spec_of(run) for run in PACKS[w.pack]],
+        code=lambda w: sorted({training_code(run) for run in PACKS[w.pack]}),
+    shell:
+        "exec python -m rungs pack train {wildcards.pack}"
+        ' > >(trap "" TERM INT USR1; exec tee {log}) 2>&1'
+
+
+rule train:
+    input:
+        done=ancient(lambda w: LAYOUT.pack("train", PACK_OF[run_of(w)])),
+    output:
+        weights=f"{RUN}/weights.safetensors",
+        history=f"{RUN}/training.h5",
+        cost=f"{RUN}/training-cost.json",
+    log:
+        f"{RUN}/training.log",
+    conda:
+        "../../envs/rungs.yaml"
+    resources:
+        mem_mb=100,
+        runtime=5,
+    params:
+        spec=spec_of,
+        code=training_code,
+        work=work_of,
+    shell:
+        "for file in {output}; do"
+        ' cp -lf "{params.work}/$(basename "$file")" "$file" 2>{log}'
+        ' || cp -f "{params.work}/$(basename "$file")" "$file" 2>{log};'
+        " done"
+
+
+rule evaluate_pack:
+    input:
+        unpack(pack_evaluation_inputs),
+    output:
+        touch(LAYOUT.pack("evaluate", "{pack}")),
+    log:
+        f"{LAYOUT.root}/logs/packs/evaluate-{{pack}}.log",
+    conda:
+        "../../envs/rungs.yaml"
+    threads: THREADS
+    resources:
+        mem_mb=lambda w, attempt: cost.mem_mb(pack_cost(w).memory_mb, attempt),
+        runtime=lambda w, attempt: cost.runtime_minutes(
+            pack_cost(w).evaluation_seconds, attempt
+        ),
+        disk_mb=lambda w: round(2 * pack_cost(w).disk_mb),
+    params:
+        settings=lambda w: [settings_of(run) for run in PACKS[w.pack]],
+        code=lambda w: sorted({evaluation_code(run) for run in PACKS[w.pack]}),
+    shell:
+        "python -m rungs pack evaluate {wildcards.pack} > {log} 2>&1"
+
+
+rule evaluate:
+    input:
+        done=ancient(lambda w: LAYOUT.pack("evaluate", PACK_OF[run_of(w)])),
+        history=f"{RUN}/training.h5",
+    output:
+        evaluation=f"{RUN}/evaluation.h5",
+        cost=f"{RUN}/evaluation-cost.json",
+    log:
+        f"{RUN}/evaluation.log",
+    conda:
+        "../../envs/rungs.yaml"
+    resources:
+        mem_mb=100,
+        runtime=5,
+    params:
+        settings=settings_of,
+        code=evaluation_code,
+        work=work_of,
+    shell:
+        "for file in {output}; do"
+        ' cp -lf "{params.work}/$(basename "$file")" "$file" 2>{log}'
+        ' || cp -f "{params.work}/$(basename "$file")" "$file" 2>{log};'
+        " done"
