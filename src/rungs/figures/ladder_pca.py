@@ -24,7 +24,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     shown = [store.read(path, only=["layers/", "test/labels"]) for path in files["evaluation"]]
     if not shown:
         return nothing_to_show(settings)
-    shown.sort(key=lambda e: list(dict.fromkeys(_dataset(s) for s in shown)).index(_dataset(e)))
+    datasets = list(dict.fromkeys(map(_dataset, shown)))
+    shown = sorted(shown, key=lambda evaluation: datasets.index(_dataset(evaluation)))
     depth = max(len(evaluation.layers("sample")) for evaluation in shown)
     figure, axes = panels(len(shown), depth, settings)
     colours = np.array(sns.color_palette(COLOURS, 10))

@@ -89,6 +89,7 @@ def panels(
         layout="constrained",
         **keywords,
     )
+    sns.despine(figure)
     return figure, axes
 
 
@@ -134,7 +135,6 @@ def legend_below(figure: Figure, handles: list[Any], labels: list[str], columns:
 
 def save(figure: Figure, stem: Path) -> None:
     """Write ``stem.png`` (200 dpi) and ``stem.pdf`` (vector), without times, and close it."""
-    sns.despine(figure)
     with replacing(stem.with_suffix(".png")) as temporary:
         figure.savefig(temporary, dpi=200)
     with replacing(stem.with_suffix(".pdf")) as temporary:
