@@ -75,7 +75,7 @@ def test_a_number_given_to_another_process_is_no_holder(tmp_path: Path) -> None:
     who = json.loads(path.read_text()) | {"host": os.uname().nodename}
     path.write_text(json.dumps(who))
     with locked(tmp_path):
-        pass
+        assert json.loads(path.read_text())["token"] != who["token"]
 
 
 def test_the_heart_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,9 +90,10 @@ def test_the_heart_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_half_written_lock_does_not_last(tmp_path: Path) -> None:
-    (tmp_path / ".lock").write_text("{")
+    path = tmp_path / ".lock"
+    path.write_text("{")
     with locked(tmp_path):
-        pass
+        assert json.loads(path.read_text())["process"] == os.getpid()
 
 
 def test_of_many_one_gets_the_lock(tmp_path: Path) -> None:

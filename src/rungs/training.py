@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from rungs import provenance, store
 from rungs.data.binarise import binarise
 from rungs.data.prepared import read_images
+from rungs.definitions import ACTIVE_KL
 from rungs.errors import StoreError, TrainingError
 from rungs.files import sha256, write_text
 from rungs.locks import locked
@@ -39,7 +40,6 @@ from rungs.weights import load_tensors, load_weights, save_tensors
 
 Spec = dict[str, Any]
 ADAM_BETAS = (0.9, 0.999)
-ACTIVE_KL = 0.01
 COST_FILE = "training-cost.json"
 #: parameters start at multiples of a cache line, so that matrix products see aligned memory
 ALIGNMENT = 16

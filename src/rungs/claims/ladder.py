@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from rungs.claims.core import Claim, Evaluations, Need
+from rungs.definitions import ACTIVE_KL
 from rungs.store import Stored
 
 DEPTH = 5
-ACTIVE_KL = 0.01
 #: layers are counted from 1; "higher" ones lie above the second
 HIGHER = range(3, DEPTH + 1)
 

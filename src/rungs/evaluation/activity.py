@@ -14,9 +14,6 @@ from torch import Tensor
 
 from rungs.models.protocol import LatentVariableModel, draw_noise
 
-ACTIVE_KL = 0.01
-ACTIVE_VARIANCE = 0.01
-
 
 @dataclass(frozen=True)
 class UnitStatistics:

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rungs import store
+from rungs.definitions import ACTIVE_KL
 from rungs.figures.style import (
     LAYER_COLOURS,
     legend_below,
@@ -16,8 +17,6 @@ from rungs.figures.style import (
     variant_label,
 )
 from rungs.layout import Files
-
-ACTIVE_KL = 0.01
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 
 from rungs import store
+from rungs.definitions import ACTIVE_KL, ACTIVE_VARIANCE
 from rungs.layout import Files
-
-THRESHOLD = 0.01
 
 
 def make(files: Files) -> pd.DataFrame:
@@ -28,8 +27,8 @@ def make(files: Files) -> pd.DataFrame:
                     **{name: run[name] for name in ("dataset", "variant", "depth", "seed")},
                     "layer": number,
                     "units": len(kl),
-                    "active_variance": int(np.count_nonzero(variance > THRESHOLD)),
-                    "active_kl": int(np.count_nonzero(kl > THRESHOLD)),
+                    "active_variance": int(np.count_nonzero(variance > ACTIVE_VARIANCE)),
+                    "active_kl": int(np.count_nonzero(kl > ACTIVE_KL)),
                     "kl_nats": kl.sum(),
                 }
             )

@@ -1,0 +1,6 @@
+"""The documents' definitions, each in one place."""
+
+#: a unit is active if its term of the ELBO exceeds this on average, nats (Sonderby et al. 2016)
+ACTIVE_KL = 0.01
+#: the same by ``A_u = Var_x(E_q[u|x])`` (Burda et al. 2016)
+ACTIVE_VARIANCE = 0.01
