@@ -13,8 +13,8 @@ from rungs.evaluation.representation import principal_components
 from rungs.figures.style import nothing_to_show, panels, variant_label
 from rungs.layout import Files
 
-#: a colour map for ten classes is legible; more share it in turn
-COLOURS = "tab10"
+#: ten classes can be told apart; more share the colours in turn
+COLOURS = "colorblind"
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
