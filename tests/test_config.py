@@ -133,6 +133,13 @@ def test_longer_lists_leave_shallow_runs_fresh(smoke_config: dict[str, Any]) -> 
     assert specs[0] == specs[1] == specs[2]
 
 
+@pytest.mark.parametrize("path", ["mnist5k/vea/depth2/seed0", "mnist6k/vae/depth2/seed0"])
+def test_a_run_that_cannot_be_is_named(smoke_config: dict[str, Any], path: str) -> None:
+    for question in (configuration.resolve, configuration.evaluation_settings):
+        with pytest.raises(ConfigError, match="is not known; did you mean"):
+            question(smoke_config, Run.parse(path))
+
+
 def test_freezing_is_named_by_content(smoke_config: dict[str, Any], tmp_path: Path) -> None:
     path = configuration.freeze(smoke_config, tmp_path)
     assert configuration.freeze(smoke_config, tmp_path) == path

@@ -96,6 +96,28 @@ def test_a_half_written_lock_does_not_last(tmp_path: Path) -> None:
         assert json.loads(path.read_text())["process"] == os.getpid()
 
 
+def test_a_lock_made_meanwhile_is_not_removed(tmp_path: Path) -> None:
+    """One process judges a holder dead; before it acts another has taken the lock over."""
+    dead = json.loads(foreign(tmp_path, age=1000).read_text())
+    mine = tmp_path / ".lock-late"
+    mine.write_text("{}")
+    with locked(tmp_path):
+        locks._remove_dead(tmp_path / ".lock", dead["token"], mine)
+        assert json.loads((tmp_path / ".lock").read_text())["process"] == os.getpid()
+    assert not (tmp_path / ".lock-removal").exists()
+
+
+def test_a_removal_that_died_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign(tmp_path, age=1000)
+    guard = tmp_path / ".lock-removal"
+    guard.write_text("{}")
+    os.utime(guard, (time.time() - 1000,) * 2)
+    with locked(tmp_path):
+        assert not guard.exists()
+
+
 def test_of_many_one_gets_the_lock(tmp_path: Path) -> None:
     """Eight processes at a dead holder's lock: one writes, seven are turned away."""
     foreign(tmp_path, age=1000)

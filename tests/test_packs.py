@@ -14,9 +14,10 @@ from rungs import config as configuration
 from rungs import cost, store
 from rungs.config import ROOT, Run
 from rungs.evaluation.evaluate import evaluate, evaluate_shard
+from rungs.layout import Layout
 from rungs.models import build
 from rungs.packs import all_runs, packs
-from rungs.training import is_trained, train
+from rungs.training import is_trained, run_key, train
 
 TINY = """
 profile: tiny
@@ -74,6 +75,12 @@ def test_packs_and_shards_give_the_same_bytes(tmp_path: Path) -> None:
         assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
         folders[name] = folder
     single, packed = results(folders["single"]), results(folders["packed"])
+    adopting = folders["single"]
+    (adopting / "tiny.yaml").write_text(TINY + "compute: {pack: 2}\n")
+    done = run_snakemake(adopting, "all", "--configfile", "tiny.yaml", "--forceall")
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    assert "epoch 1/2" not in done.stdout + done.stderr, "trained again"
+    assert results(adopting) == single
     # the two runs that were only there to be continued are trained, not evaluated
     assert len(single) == 4 * 3 + 2 * 2
     assert single == packed
@@ -121,13 +128,21 @@ def test_shards_are_merged_exactly(spec_of: Any, digits: Path, tmp_path: Path) -
 
 
 def test_what_is_trained_is_known(spec_of: Any, digits: Path, tmp_path: Path) -> None:
-    spec = spec_of(epochs=1)
-    assert not is_trained(spec, tmp_path)
-    train(spec, digits, tmp_path, 5)
-    assert is_trained(spec, tmp_path)
-    assert not is_trained(spec_of(epochs=2), tmp_path)
+    key = run_key(spec_of(epochs=1), digits)
+    assert not is_trained(tmp_path, key)
+    train(spec_of(epochs=1), digits, tmp_path, 5)
+    assert is_trained(tmp_path, key)
+    assert not is_trained(tmp_path, run_key(spec_of(epochs=2), digits))
     (tmp_path / "weights.safetensors").unlink()
-    assert not is_trained(spec, tmp_path)
+    assert not is_trained(tmp_path, key)
+
+
+def test_there_are_no_more_shards_than_blocks(smoke_config: dict[str, Any]) -> None:
+    """100 test images are two blocks."""
+    run = Run("mnist5k", "vae", 2, 0)
+    for asked, there in ((1, 0), (2, 2), (1000, 2)):
+        config = smoke_config | {"compute": smoke_config["compute"] | {"shards": asked}}
+        assert len(Layout("smoke").shards(config, run)) == there
 
 
 @pytest.mark.parametrize("model", ["vae", "lvae"])

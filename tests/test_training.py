@@ -160,20 +160,33 @@ def test_a_terminated_run_saves_itself(spec_of: SpecOf, digits: Path, tmp_path: 
     assert process.returncode == 75, errors
     assert "the same command continues it" in output
     tensors, metadata = load_tensors(next(tmp_path.glob("checkpoint-*")))
-    assert metadata["key"] == run_key(spec)
+    assert metadata["key"] == run_key(spec, digits)
     assert f"epoch {len(tensors['history/elbo'])}/2000" in output
 
 
-def test_a_checkpoint_of_other_settings_is_not_used(
+def test_a_checkpoint_of_another_key_is_not_used(spec_of: SpecOf, digits: Path) -> None:
+    trainer = Trainer(spec_of(epochs=3), images(digits), "cpu", key="one")
+    trainer.run_epoch()
+    other = Trainer(spec_of(epochs=3), images(digits), "cpu", key="another")
+    with pytest.raises(StoreError, match="other settings, code or data"):
+        other.restore(*trainer.state())
+
+
+def test_the_key_knows_settings_data_and_start(
     spec_of: SpecOf, digits: Path, tmp_path: Path
 ) -> None:
-    spec = spec_of(epochs=3)
-    trainer = Trainer(spec, images(digits), "cpu")
-    trainer.run_epoch()
-    state = trainer.state()
-    other = Trainer(spec_of(epochs=4), images(digits), "cpu")
-    with pytest.raises(StoreError, match="other settings"):
-        other.restore(*state)
+    data = store.read(digits)
+    changed = data.arrays | {"train/images": data["train/images"][::-1]}
+    store.write(tmp_path / "other.h5", changed, data.attributes)
+    (tmp_path / "start").write_bytes(b"weights")
+    keys = {
+        run_key(spec_of(epochs=3), digits),
+        run_key(spec_of(epochs=4), digits),
+        run_key(spec_of(epochs=3), tmp_path / "other.h5"),
+        run_key(spec_of(epochs=3), digits, tmp_path / "start"),
+    }
+    assert len(keys) == 4
+    assert run_key(spec_of(epochs=3), digits) in keys
 
 
 @pytest.mark.parametrize("damage", ["garbage", "truncated", "incomplete"])
@@ -188,11 +201,12 @@ def test_a_damaged_checkpoint_starts_the_run_anew(
     train(spec, digits, tmp_path / "whole", 5)
     folder = tmp_path / "damaged"
     folder.mkdir()
-    path = folder / f"checkpoint-{run_key(spec)}.safetensors"
+    key = run_key(spec, digits)
+    path = folder / f"checkpoint-{key}.safetensors"
     if damage == "incomplete":
-        save_tensors(path, {"parameters": torch.zeros(3)}, {"key": run_key(spec)})
+        save_tensors(path, {"parameters": torch.zeros(3)}, {"key": key})
     else:
-        trainer = Trainer(spec, images(digits), "cpu")
+        trainer = Trainer(spec, images(digits), "cpu", key=key)
         trainer.run_epoch()
         save_tensors(path, *trainer.state())
         content = path.read_bytes()

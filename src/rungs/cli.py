@@ -113,13 +113,13 @@ def likelihood(profiles: tuple[Path, ...], shard: int, run: str) -> None:
     config, parsed = load_config(profiles), Run.parse(run)
     from rungs.evaluation.evaluate import evaluate_shard
 
-    layout, count = Layout(config["profile"]), config["compute"]["shards"]
-    paths = layout.shards(parsed, count)
+    layout = Layout(config["profile"])
+    paths = layout.shards(config, parsed)
     if shard >= len(paths):
-        raise ConfigError(f"--shard {shard}: compute.shards is {count}.")
+        raise ConfigError(f"--shard {shard}: this run's likelihood has {len(paths)} shards.")
     data, folder = Path(layout.data(parsed.dataset)), Path(layout.run(parsed))
     settings = configuration.evaluation_settings(config, parsed)
-    evaluate_shard(folder, data, settings, (shard, count), Path(paths[shard]))
+    evaluate_shard(folder, data, settings, (shard, len(paths)), Path(paths[shard]))
 
 
 @cli.command()
@@ -214,7 +214,12 @@ def cost(profiles: tuple[Path, ...], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(totals, indent=1))
         return
-    click.echo(f"profile {config['profile']} on {config['compute']['device']}, estimated:")
+    device = config["compute"]["device"]
+    click.echo(f"profile {config['profile']} on {device}, estimated:")
+    if device == "cuda":
+        click.echo(
+            "  (no GPU has been measured: its hours are those of a CPU core, an upper bound)"
+        )
     for name, value in totals.items():
         click.echo(f"  {name.replace('_', ' '):<22}{value:>12,.{0 if value >= 100 else 1}f}")
 

@@ -240,6 +240,10 @@ def runs(config: Config, document: str | None = None) -> list[Run]:
 
 def _layered(config: Config, run: Run, section: str) -> Config:
     """A section as this run sees it: the profile's, its data set's, its variant's over it."""
+    from rungs.data import DATASETS
+
+    _known(run.variant, config["variants"], "variants", "variant")
+    _known(run.dataset, DATASETS, "datasets", "data set")
     layers = (
         config.get("datasets", {}).get(run.dataset, {}).get(section, {}),
         config["variants"][run.variant].get(section, {}),
@@ -262,9 +266,8 @@ def resolve(config: Config, run: Run) -> Config:
     """
     from rungs.models import entry
 
-    _known(run.variant, config["variants"], "variants", "variant")
-    variant = config["variants"][run.variant]
     settings = _layered(config, run, "network")
+    variant = config["variants"][run.variant]
     network = {key: settings[key] for key in entry(variant["model"]).network}
     for key in ("latent_sizes", "hidden_sizes"):
         network[key] = sizes(network[key], run.depth)

@@ -1,5 +1,8 @@
 """What a run will cost, before it runs: time, memory, disk.
 
+No GPU has been measured yet: with ``compute.device: cuda`` the hours are those of a CPU core, an
+upper bound.
+
 Time is counted, not guessed: multiply-adds of the dense networks, of which a training step makes
 three times those of a forward pass, over the rate that one core reaches, plus an overhead a
 step for the many small operations. The rates are those of the ``compute`` table of the quick and
@@ -109,13 +112,14 @@ def summarise(config: Config) -> dict[str, float]:
     asked = set(runs(config))
     jobs = 2 * len(packs(config)) if pack > 1 else len(everything) + len(asked)
     jobs += len(asked) * shards if shards > 1 else 0
+    # the rate is one core's, whatever the number of threads
     train = sum(cost.training_seconds for cost in costs) / 3600
     evaluate = sum(
         c.evaluation_seconds for c, r in zip(costs, everything, strict=True) if r in asked
     )
     evaluate /= 3600
     starts = jobs * START_SECONDS / 3600
-    total = (train + evaluate + starts) * config["compute"]["threads"]
+    total = train + evaluate + starts
     on_gpu = config["compute"]["device"] == "cuda"
     return {
         "runs": len(everything),

@@ -4,3 +4,6 @@
 ACTIVE_KL = 0.01
 #: the same by ``A_u = Var_x(E_q[u|x])`` (Burda et al. 2016)
 ACTIVE_VARIANCE = 0.01
+#: Test images that share a random stream of the likelihood. An image's estimate depends on its
+#: block, not on how the blocks are shared out among jobs.
+LIKELIHOOD_BLOCK = 50

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rungs.config import Config, Run, runs
+from rungs.config import Config, Run, evaluation_settings, runs
+from rungs.data import DATASETS
+from rungs.definitions import LIKELIHOOD_BLOCK
 from rungs.errors import ConfigError
 
 RESULTS = "results"
@@ -56,8 +58,11 @@ class Layout:
         """The mark of a stage of a pack that is done."""
         return f"{self.root}/packs/{stage}/{name}.done"
 
-    def shards(self, run: Run, count: int) -> list[str]:
-        """The parts of a run's likelihood; none where it is not split."""
+    def shards(self, config: Config, run: Run) -> list[str]:
+        """The parts of a run's likelihood; none where it is not split. There are no more parts
+        than blocks of test images."""
+        images = min(evaluation_settings(config, run)["images"], DATASETS[run.dataset].test)
+        count = min(config["compute"]["shards"], -(-images // LIKELIHOOD_BLOCK))
         if count == 1:
             return []
         return [f"{self.run(run)}/likelihood-{i}of{count}.h5" for i in range(count)]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,8 @@ from rungs.errors import RungsError
 
 HEARTBEAT_SECONDS = 20.0
 DEAD_AFTER_SECONDS = 180.0
+#: tries, and the pause between them, while others make or remove locks
+ATTEMPTS, RETRY_SECONDS = 50, 0.05
 
 
 @contextmanager
@@ -52,24 +55,47 @@ def _acquire(path: Path) -> str:
     who["started"] = _start_time(os.getpid())
     mine.write_text(json.dumps(who), encoding="utf-8")
     try:
-        for _ in range(3):
-            with suppress(FileExistsError):
+        for _ in range(ATTEMPTS):
+            try:
                 os.link(mine, path)
+            except FileExistsError:
+                holder = _holder(path)
+                if holder.get("token") == token:  # made, but the file server's answer was lost
+                    return token
+            else:
                 return token
-            holder = _holder(path)
             if holder and _alive(holder, path, mine):
                 raise RungsError(
                     f"{path.parent}: is being written by process {holder.get('process')} on "
                     f"{holder.get('host')}. Wait until it ends, or stop it; two writers would spoil it."
                 )
-            # Of several that find the holder dead, one succeeds in taking its file away.
-            with suppress(OSError):
-                grave = path.with_name(f".lock-dead-{token}")
-                path.rename(grave)
-                grave.unlink()
+            _remove_dead(path, holder.get("token"), mine)
+            time.sleep(RETRY_SECONDS)
     finally:
         mine.unlink(missing_ok=True)
     raise RungsError(f"{path.parent}: several processes want to write it at once; run one of them.")
+
+
+def _remove_dead(path: Path, dead: object, mine: Path) -> None:
+    """Remove the lock of a dead holder, if it is still there.
+
+    A second lock guards this: of several that found the holder dead, one at a time looks again
+    and removes, so that none takes away the lock that another has just made.
+    """
+    guard = path.with_name(".lock-removal")
+    try:
+        os.link(mine, guard)
+    except FileExistsError:
+        with suppress(OSError):  # whoever removes is done in no time, or died meanwhile
+            mine.touch()
+            if mine.stat().st_mtime - guard.stat().st_mtime > DEAD_AFTER_SECONDS:
+                guard.unlink()
+        return
+    try:
+        if _holder(path).get("token") == dead:
+            path.unlink(missing_ok=True)
+    finally:
+        guard.unlink(missing_ok=True)
 
 
 def _holder(path: Path) -> dict[str, object]:

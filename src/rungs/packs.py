@@ -10,10 +10,13 @@ is complete with the same settings and the same code is not done again.
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from pathlib import Path
 
 from rungs.config import Config, Run, parent_of, resolve, runs
 from rungs.errors import ConfigError
+from rungs.files import replacing
 
 #: stage -> the files that it makes for each run
 STAGES = {
@@ -83,28 +86,42 @@ def work(config: Config, stage: str, name: str) -> None:
 
 
 def train_run(config: Config, run: Run, folder: Path) -> None:
-    """Train one run into ``folder`` unless it is there, complete, of the same settings and code."""
+    """Train one run into ``folder`` unless it is there, complete, of the same key."""
     from rungs.layout import Layout
-    from rungs.training import is_trained, train
+    from rungs.training import is_trained, run_key, train
 
     spec, layout = resolve(config, run), Layout(config["profile"])
-    parent = parent_of(config, run)
-    if is_trained(spec, folder):
-        return
+    parent, data = parent_of(config, run), Path(layout.data(run.dataset))
     start = None if parent is None else Path(layout.run(parent)) / "weights.safetensors"
-    minutes = config["compute"]["checkpoint_minutes"]
-    train(spec, Path(layout.data(run.dataset)), folder, minutes, start)
+    key = run_key(spec, data, start)
+    exported = Path(layout.run(run))
+    if not is_trained(folder, key) and is_trained(exported, key):
+        _adopt(exported, folder, STAGES["train"])
+    if is_trained(folder, key):
+        print(f"{run.path}: is trained", file=sys.stderr)
+        return
+    train(spec, data, folder, config["compute"]["checkpoint_minutes"], start)
 
 
 def evaluate_run(config: Config, run: Run, folder: Path) -> None:
-    """Evaluate one trained run into ``folder`` unless that is there of the same settings and code."""
+    """Evaluate one trained run into ``folder`` unless that is there, of the same key."""
     from rungs.config import evaluation_settings
-    from rungs.evaluation.evaluate import evaluate, is_evaluated
+    from rungs.evaluation.evaluate import evaluate, evaluation_key, is_evaluated
     from rungs.layout import Layout
 
     layout, settings = Layout(config["profile"]), evaluation_settings(config, run)
-    trained = Path(layout.run(run))
-    if is_evaluated(trained, settings, folder):
+    trained, data = Path(layout.run(run)), Path(layout.data(run.dataset))
+    key = evaluation_key(trained, data, settings)
+    if not is_evaluated(folder, key) and is_evaluated(trained, key):
+        _adopt(trained, folder, STAGES["evaluate"])
+    if is_evaluated(folder, key):
+        print(f"{run.path}: is evaluated", file=sys.stderr)
         return
-    shards = [Path(path) for path in layout.shards(run, config["compute"]["shards"])]
-    evaluate(trained, Path(layout.data(run.dataset)), settings, folder, shards)
+    evaluate(trained, data, settings, folder, [Path(p) for p in layout.shards(config, run)])
+
+
+def _adopt(exported: Path, folder: Path, names: tuple[str, ...]) -> None:
+    """Take over what an earlier workflow without packs has finished."""
+    for name in names:
+        with replacing(folder / name) as temporary:
+            shutil.copyfile(exported / name, temporary)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import resource
 import signal
 import sys
@@ -119,10 +120,18 @@ class Trainer:
         images: the training images, uint8 ``[n, pixels]``.
         device: where to compute.
         start: weights of the run that this one continues; without it they are drawn.
+        key: the run's :func:`run_key`, which its checkpoints carry.
     """
 
-    def __init__(self, spec: Spec, images: Tensor, device: str, start: Path | None = None) -> None:
-        self.spec, self.settings = spec, spec["training"]
+    def __init__(
+        self,
+        spec: Spec,
+        images: Tensor,
+        device: str,
+        start: Path | None = None,
+        key: str = "",
+    ) -> None:
+        self.spec, self.settings, self.key = spec, spec["training"], key
         self.images = images.to(device)
         self.device = device
         self.model = build_model(spec, images.shape[1], device)
@@ -238,7 +247,7 @@ class Trainer:
             **{f"adam/{name}": tensor for name, tensor in moments.items()},
             **{f"history/{name}": tensor for name, tensor in self.history.tensors().items()},
         }
-        return tensors, {"key": run_key(self.spec), "seconds": repr(self.seconds)}
+        return tensors, {"key": self.key, "seconds": repr(self.seconds)}
 
     def restore(self, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
         """Continue from a :meth:`state` of the same run.
@@ -246,13 +255,13 @@ class Trainer:
         Raises:
             StoreError: if it is another run's, or incomplete.
         """
-        if metadata.get("key") != run_key(self.spec):
-            raise StoreError("the checkpoint is of other settings or other code")
+        if metadata.get("key") != self.key:
+            raise StoreError("the checkpoint is of other settings, code or data")
         try:
             self.parameters.values.data.copy_(tensors["parameters"])
             self.generator.set_state(tensors["generator"])
             self.optimiser.state[self.parameters.values] = {
-                name: tensors[f"adam/{name}"].to("cpu" if name == "step" else self.device)
+                name: tensors[f"adam/{name}"].to(self.device)
                 for name in ("step", "exp_avg", "exp_avg_sq")
             }
             names = (*History.SCALARS, *History.VECTORS)
@@ -285,20 +294,22 @@ def name_of(spec: Spec) -> str:
     return f"{spec['dataset']}/{spec['variant']}/depth{spec['depth']}/seed{spec['seed']}"
 
 
-def run_key(spec: Spec) -> str:
-    """A hash of the run's settings and code: what a checkpoint must agree with."""
-    settings = json.dumps(spec, sort_keys=True)
-    return sha256(f"{settings}{provenance.training_code(spec['model'])}".encode())[:16]
+def run_key(spec: Spec, data: Path, start: Path | None = None) -> str:
+    """A hash of all that a run rests on: settings, code, data, and the weights that it starts
+    from. A checkpoint, or a finished run that is not to be done again, must agree with it."""
+    weights = "" if start is None else sha256(start.read_bytes())
+    rest = [spec, provenance.training_code(spec["model"]), store.fingerprint(data), weights]
+    return sha256(json.dumps(rest, sort_keys=True).encode())[:16]
 
 
-def is_trained(spec: Spec, folder: Path) -> bool:
-    """Whether ``folder`` has this run complete, of the same settings and code."""
+def is_trained(folder: Path, key: str) -> bool:
+    """Whether ``folder`` has the run of this :func:`run_key` complete."""
     try:
         trained = store.read(folder / "training.h5", only=())
     except StoreError:
         return False
     complete = (folder / "weights.safetensors").is_file() and (folder / COST_FILE).is_file()
-    return complete and trained.attributes.get("key") == run_key(spec)
+    return complete and trained.attributes.get("key") == key
 
 
 def build_model(spec: Spec, pixels: int, device: str) -> nn.Module:
@@ -323,15 +334,18 @@ def train(
         TrainingError: if the loss is not finite.
     """
     torch.set_num_threads(spec["threads"])
+    # what cuBLAS needs to be deterministic; without effect on a CPU
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     with locked(folder):
         images = torch.from_numpy(read_images(data, "train")).flatten(1)
-        trainer = Trainer(spec, images, spec["device"], start)
-        checkpoint = folder / f"checkpoint-{run_key(spec)}.safetensors"
+        key = run_key(spec, data, start)
+        trainer = Trainer(spec, images, spec["device"], start, key)
+        checkpoint = folder / f"checkpoint-{key}.safetensors"
         _resume(trainer, checkpoint)
         _train_epochs(trainer, checkpoint, checkpoint_minutes)
         trainer.finish()
-        attributes = {"run": spec, "key": run_key(spec), "provenance": provenance.describe()}
+        attributes = {"run": spec, "key": key, "provenance": provenance.describe()}
         run = {"run": json.dumps(spec, sort_keys=True)}
         save_tensors(folder / "weights.safetensors", trainer.model.state_dict(), run)
         write_cost(

@@ -12,6 +12,7 @@ from rungs import config as configuration
 from rungs import cost, jobs, layout, provenance
 from rungs.errors import RungsError
 from rungs import packs as packing
+from rungs.data import DATASETS
 from rungs.figures import FIGURES
 from rungs.tables import TABLES
 
@@ -24,21 +25,26 @@ LAYOUT = layout.Layout(config["profile"])
 jobs.prepare_environment(configuration.freeze(config, f"{LAYOUT.root}/config"))
 RUN = f"{LAYOUT.runs}/{layout.RUN_PATTERN}"
 THREADS = config["compute"]["threads"]
-GPUS = int(config["compute"]["device"] == "cuda")
+# Some executors take even `gpu=0` for a wish.
+GPU = (
+    {"gpu": 1, "gpu_manufacturer": "nvidia"}
+    if config["compute"]["device"] == "cuda"
+    else {}
+)
 PACKS = packing.packs(config) if config["compute"]["pack"] > 1 else {}
 PACK_OF = {run: name for name, runs in PACKS.items() for run in runs}
 
 
 wildcard_constraints:
-    dataset="[A-Za-z0-9_-]+",
-    variant="[A-Za-z0-9_-]+",
+    dataset="|".join(DATASETS),
+    variant="|".join(config["variants"]),
     depth=r"\d+",
     seed=r"\d+",
     shard=r"\d+",
     shards=r"\d+",
     pack="[A-Za-z0-9_-]+",
-    figure="[a-z0-9_]+",
-    table="[a-z0-9_]+",
+    figure="|".join(FIGURES),
+    table="|".join(TABLES),
 
 
 def run_of(wildcards):
@@ -107,6 +113,22 @@ def pack_cost(wildcards):
     )
 
 
+def resource(name):
+    """A file of the clone's resources/."""
+    return str(configuration.ROOT / "resources" / name)
+
+
+def pack_of(wildcards):
+    """The pack of a run."""
+    run = run_of(wildcards)
+    if run not in PACK_OF:
+        raise WorkflowError(
+            f"{run.path}: this configuration does not ask for the run, so no pack has it; "
+            "add it to experiments."
+        )
+    return PACK_OF[run]
+
+
 def work_of(wildcards):
     """The working folder of a run in a pack."""
     return LAYOUT.work(run_of(wildcards))
@@ -114,7 +136,7 @@ def work_of(wildcards):
 
 def likelihood_shards(wildcards):
     """The parts of a run's likelihood, where it is split over jobs."""
-    return LAYOUT.shards(run_of(wildcards), config["compute"]["shards"])
+    return LAYOUT.shards(config, run_of(wildcards))
 
 
 def pack_training_inputs(wildcards):
@@ -155,4 +177,6 @@ def table_code(table):
 
 def table_inputs(wildcards):
     """The stored results that a table is made from."""
-    return layout.inputs(config, TABLES[wildcards.table].needs)
+    entry = TABLES[wildcards.table]
+    resources = {"resources": [resource(name) for name in entry.resources]}
+    return layout.inputs(config, entry.needs) | resources

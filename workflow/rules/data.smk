@@ -2,6 +2,8 @@
 
 
 rule prepare:
+    input:
+        lambda w: [resource("mnist5k.h5")] if w.dataset == "mnist5k" else [],
     output:
         "results/data/{dataset}.h5",
     log:

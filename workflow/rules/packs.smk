@@ -22,12 +22,12 @@ rule train_pack:
         "../../envs/rungs.yaml"
     threads: THREADS
     resources:
+        **GPU,
         mem_mb=lambda w, attempt: cost.mem_mb(pack_cost(w).memory_mb, attempt),
         runtime=lambda w, attempt: cost.runtime_minutes(
             pack_cost(w).training_seconds, attempt
         ),
         disk_mb=lambda w: round(2 * pack_cost(w).disk_mb),
-        gpu=GPUS,
     params:
         specs=lambda w: [spec_of(run) for run in PACKS[w.pack]],
         code=lambda w: sorted({training_code(run) for run in PACKS[w.pack]}),
@@ -38,7 +38,8 @@ rule train_pack:
 
 rule train:
     input:
-        done=ancient(lambda w: LAYOUT.pack("train", PACK_OF[run_of(w)])),
+        done=ancient(lambda w: LAYOUT.pack("train", pack_of(w))),
+        data="results/data/{dataset}.h5",
     output:
         weights=f"{RUN}/weights.safetensors",
         history=f"{RUN}/training.h5",
@@ -86,8 +87,9 @@ rule evaluate_pack:
 
 rule evaluate:
     input:
-        done=ancient(lambda w: LAYOUT.pack("evaluate", PACK_OF[run_of(w)])),
+        done=ancient(lambda w: LAYOUT.pack("evaluate", pack_of(w))),
         history=f"{RUN}/training.h5",
+        data="results/data/{dataset}.h5",
     output:
         evaluation=f"{RUN}/evaluation.h5",
         cost=f"{RUN}/evaluation-cost.json",

@@ -18,12 +18,12 @@ rule train:
         "../../envs/rungs.yaml"
     threads: THREADS
     resources:
+        **GPU,
         mem_mb=lambda w, attempt: cost.mem_mb(cost_of(w).memory_mb, attempt),
         runtime=lambda w, attempt: cost.runtime_minutes(
             cost_of(w).training_seconds, attempt
         ),
         disk_mb=lambda w: round(2 * cost_of(w).disk_mb),
-        gpu=GPUS,
     params:
         spec=spec_of,
         code=training_code,

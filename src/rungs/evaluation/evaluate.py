@@ -84,22 +84,21 @@ class Split:
         return cls(fixed[indices], read_labels(data, split)[indices.numpy()])
 
 
-def evaluation_key(trained: store.Stored, settings: dict[str, Any]) -> str:
-    """A hash of all that an evaluation rests on: the trained run, the settings and the code."""
-    rest = json.dumps([trained.attributes.get("key"), settings], sort_keys=True)
-    code = provenance.evaluation_code(trained.attributes["run"]["model"])
-    return sha256(f"{rest}{code}".encode())[:16]
+def evaluation_key(folder: Path, data: Path, settings: dict[str, Any]) -> str:
+    """A hash of all that an evaluation rests on: the trained run, settings, code and data."""
+    trained = store.read(folder / "training.h5", only=()).attributes
+    code = provenance.evaluation_code(trained["run"]["model"])
+    rest = [trained.get("key"), settings, code, store.fingerprint(data)]
+    return sha256(json.dumps(rest, sort_keys=True).encode())[:16]
 
 
-def is_evaluated(folder: Path, settings: dict[str, Any], output: Path) -> bool:
-    """Whether ``output`` has the evaluation of the run in ``folder``, of the same settings and code."""
+def is_evaluated(output: Path, key: str) -> bool:
+    """Whether ``output`` has the evaluation of this :func:`evaluation_key` complete."""
     try:
-        trained = store.read(folder / "training.h5", only=())
         found = store.read(output / "evaluation.h5", only=())
     except StoreError:
         return False
-    complete = (output / COST_FILE).is_file()
-    return complete and found.attributes.get("key") == evaluation_key(trained, settings)
+    return (output / COST_FILE).is_file() and found.attributes.get("key") == key
 
 
 def evaluate(
@@ -135,7 +134,7 @@ def evaluate(
     attributes = {
         "run": spec,
         "evaluation": settings,
-        "key": evaluation_key(store.read(folder / "training.h5", only=()), settings),
+        "key": evaluation_key(folder, data, settings),
         "provenance": provenance.describe(),
     }
     seconds = time.perf_counter() - started

@@ -12,12 +12,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from rungs.definitions import LIKELIHOOD_BLOCK
 from rungs.models.protocol import LatentVariableModel, draw_noise, log_weights
 from rungs.seeds import generator
-
-#: Images that share a random stream. An image's estimate depends on its block, not on how the
-#: blocks are shared out among jobs.
-BLOCK = 50
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,7 @@ def estimate(
     """
     ks = nested_ks(samples)
     parts = []
-    blocks = list(enumerate(x.split(BLOCK)))
+    blocks = list(enumerate(x.split(LIKELIHOOD_BLOCK)))
     for number, block in part_of(blocks, *shard):
         random = generator(seed, f"likelihood/{number}", str(x.device))
         weights = sample_log_weights(model, block, samples, random, chunk_rows)

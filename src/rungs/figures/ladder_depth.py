@@ -25,7 +25,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     units = shown(pd.read_csv(files["table:active_units"][0]), settings)
     if bounds.empty:
         return nothing_to_show(settings)
-    used = units[units["active_kl"] > 0].groupby(["dataset", "variant", "depth", "seed"]).size()
+    keys = ["dataset", "variant", "depth", "seed"]
+    used = (units["active_kl"] > 0).groupby([units[key] for key in keys]).sum()
     layers = used.groupby(["dataset", "variant", "depth"]).mean()
     datasets = list(dict.fromkeys(bounds["dataset"]))
     styles = variant_styles(dict.fromkeys(bounds["variant"]))

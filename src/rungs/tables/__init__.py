@@ -24,14 +24,22 @@ class Entry:
     title: str
     #: modules that its own loads by name, through another registry
     rests_on: tuple[str, ...] = ()
+    #: files of ``resources/`` that it reads
+    resources: tuple[str, ...] = ()
 
 
 TABLES = {
     "loglik": Entry(
-        "rungs.tables.loglik", ("training", "evaluation"), "Bounds on the log-likelihood"
+        "rungs.tables.loglik",
+        ("training", "evaluation"),
+        "Bounds on the log-likelihood",
+        resources=("published.csv",),
     ),
     "active_units": Entry(
-        "rungs.tables.active_units", ("evaluation",), "Active units of each layer"
+        "rungs.tables.active_units",
+        ("evaluation",),
+        "Active units of each layer",
+        resources=("published.csv",),
     ),
     "claims": Entry(
         "rungs.tables.claims",

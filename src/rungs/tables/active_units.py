@@ -8,6 +8,7 @@ import pandas as pd
 from rungs import store
 from rungs.definitions import ACTIVE_KL, ACTIVE_VARIANCE
 from rungs.layout import Files
+from rungs.published import beside, published
 
 
 def make(files: Files) -> pd.DataFrame:
@@ -15,7 +16,9 @@ def make(files: Files) -> pd.DataFrame:
 
     ``active_variance`` counts units with A_u > 0.01 (Burda et al. 2016), ``active_kl`` those
     whose mean KL over the test images exceeds 0.01 nats; ``kl_nats`` is the layer's total.
+    The ladder document gives its counts as pictures only, so ``published`` is empty so far.
     """
+    numbers = published("active_units")
     rows = []
     for path in files["evaluation"]:
         evaluation = store.read(path)
@@ -30,6 +33,7 @@ def make(files: Files) -> pd.DataFrame:
                     "active_variance": int(np.count_nonzero(variance > ACTIVE_VARIANCE)),
                     "active_kl": int(np.count_nonzero(kl > ACTIVE_KL)),
                     "kl_nats": kl.sum(),
+                    **beside(run, numbers),
                 }
             )
     return pd.DataFrame(rows)

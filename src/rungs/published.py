@@ -1,0 +1,39 @@
+"""Published numbers, and which runs may be compared with them."""
+
+from __future__ import annotations
+
+import csv
+import math
+from typing import Any
+
+from rungs.config import ROOT
+
+PUBLISHED = ROOT / "resources" / "published.csv"
+#: the ladder's networks; only a run that has them is compared with the paper's numbers
+LATENT_SIZES = (64, 32, 16, 8, 4)
+HIDDEN_SIZES = (512, 256, 128, 64, 32)
+#: (data set, variant, depth) -> value and how it was checked
+Numbers = dict[tuple[str, str, int], tuple[str, str]]
+
+
+def published(metric: str) -> Numbers:
+    """The ladder document's numbers of one metric."""
+    with PUBLISHED.open(encoding="utf-8", newline="") as file:
+        return {
+            (row["dataset"], row["variant"], int(row["depth"])): (row["value"], row["checked"])
+            for row in csv.DictReader(file)
+            if row["document"] == "ladder" and row["metric"] == metric
+        }
+
+
+def beside(run: dict[str, Any], numbers: Numbers) -> dict[str, Any]:
+    """The columns ``published`` and ``published_checked`` of a run; empty unless the data set and
+    the networks are the published ones."""
+    depth, network = run["depth"], run["network"]
+    same = (
+        tuple(network["latent_sizes"][:depth]) == LATENT_SIZES[:depth]
+        and tuple(network["hidden_sizes"][:depth]) == HIDDEN_SIZES[:depth]
+    )
+    key = (run["dataset"], run["variant"], depth)
+    value, checked = numbers.get(key, ("", None)) if same else ("", None)
+    return {"published": float(value) if value else math.nan, "published_checked": checked}
