@@ -102,6 +102,7 @@ FIRST_SEED = {
     *("figure active_units_history", "figure ladder_kl_history", "figure ladder_pca"),
     *("figure ladder_samples", "figure ladder_reconstructions"),
 }
+FROM_LOGLIK = {"figure ladder_loglik", "figure ladder_depth"}
 DOWNSTREAM = {f"figure {f}" for f in FIGURES} | {f"table {t}" for t in TABLES} | {"summary"}
 
 
@@ -145,6 +146,12 @@ DOWNSTREAM = {f"figure {f}" for f in FIGURES} | {f"table {t}" for t in TABLES} |
                 *DOWNSTREAM,
             }
             - FIRST_SEED,
+        ),
+        (
+            "resources/published.csv",
+            "-82.12",
+            "-82.13",
+            {"table loglik", "table active_units", "summary", *FROM_LOGLIK},
         ),
         ("src/rungs/models/vae.py", '"""Each layer', '"""Every layer', set()),
     ],

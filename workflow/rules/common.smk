@@ -14,6 +14,7 @@ from rungs.errors import RungsError
 from rungs import packs as packing
 from rungs.data import DATASETS
 from rungs.figures import FIGURES
+from rungs.files import sha256
 from rungs.tables import TABLES
 
 try:
@@ -113,9 +114,11 @@ def pack_cost(wildcards):
     )
 
 
-def resource(name):
-    """A file of the clone's resources/."""
-    return str(configuration.ROOT / "resources" / name)
+def resource_hashes(names):
+    """Hashes of files of the clone's resources/. As inputs they would have to be in the store of
+    a workflow that has one."""
+    folder = configuration.ROOT / "resources"
+    return [sha256((folder / name).read_bytes())[:16] for name in names]
 
 
 def pack_of(wildcards):
@@ -177,6 +180,4 @@ def table_code(table):
 
 def table_inputs(wildcards):
     """The stored results that a table is made from."""
-    entry = TABLES[wildcards.table]
-    resources = {"resources": [resource(name) for name in entry.resources]}
-    return layout.inputs(config, entry.needs) | resources
+    return layout.inputs(config, TABLES[wildcards.table].needs)

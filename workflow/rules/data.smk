@@ -2,8 +2,6 @@
 
 
 rule prepare:
-    input:
-        lambda w: [resource("mnist5k.h5")] if w.dataset == "mnist5k" else [],
     output:
         "results/data/{dataset}.h5",
     log:
@@ -15,6 +13,9 @@ rule prepare:
         runtime=30,
         disk_mb=500,
     params:
+        embedded=lambda w: resource_hashes(
+            ["mnist5k.h5"] if w.dataset == "mnist5k" else []
+        ),
         code=lambda w: provenance.code_hash(f"rungs.data.{w.dataset}"),
     shell:
         "python -m rungs prepare {wildcards.dataset} > {log} 2>&1"

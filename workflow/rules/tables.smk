@@ -17,6 +17,7 @@ rule table:
         disk_mb=500,
     params:
         code=lambda w: table_code(w.table),
+        resources=lambda w: resource_hashes(TABLES[w.table].resources),
     shell:
         "python -m rungs table {wildcards.table} > {log} 2>&1"
 
