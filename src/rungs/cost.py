@@ -12,6 +12,7 @@ the time, which :data:`MARGIN` allows for.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,9 +70,7 @@ def estimate(config: Config, run: Any) -> Cost:
     """The cost of one run."""
     spec, evaluation = resolve(config, run), evaluation_settings(config, run)
     entry = DATASETS[run.dataset]
-    pixels = 1
-    for size in entry.shape:
-        pixels *= size
+    pixels = math.prod(entry.shape)
     once, each = multiply_adds(spec, pixels)
     training = spec["training"]
     draws = training["monte_carlo_samples"] * training["importance_samples"]
@@ -86,7 +85,7 @@ def estimate(config: Config, run: Any) -> Cost:
     widest = max(pixels, *spec["network"]["hidden_sizes"])
     live = 12 * draws * training["batch_size"] * widest * (spec["depth"] + 2)
     live = max(live, 12 * evaluation["chunk_rows"] * widest)
-    parameters = sum(multiply_adds(spec, pixels)) * 4
+    parameters = 4 * (once + each)
     memory = BASE_MEMORY_MB + (live + 6 * parameters + 8 * entry.train * pixels) / 1e6
     units = sum(spec["network"]["latent_sizes"])
     disk = (2 * parameters + 16 * training["epochs"] * units + 16 * test * units) / 1e6 + 1

@@ -14,9 +14,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from rungs.config import Config, Run, parent_of, resolve, runs
+from rungs.config import Config, Run, evaluation_settings, parent_of, resolve, runs
 from rungs.errors import ConfigError
 from rungs.files import replacing
+from rungs.layout import Layout
 
 #: stage -> the files that it makes for each run
 STAGES = {
@@ -71,8 +72,6 @@ def work(config: Config, stage: str, name: str) -> None:
     Raises:
         ConfigError: if there is no such pack.
     """
-    from rungs.layout import Layout
-
     found = packs(config)
     if name not in found:
         raise ConfigError(f"pack {name!r} is not known; this configuration has {len(found)} packs.")
@@ -87,7 +86,6 @@ def work(config: Config, stage: str, name: str) -> None:
 
 def train_run(config: Config, run: Run, folder: Path) -> None:
     """Train one run into ``folder`` unless it is there, complete, of the same key."""
-    from rungs.layout import Layout
     from rungs.training import is_trained, run_key, train
 
     spec, layout = resolve(config, run), Layout(config["profile"])
@@ -105,9 +103,7 @@ def train_run(config: Config, run: Run, folder: Path) -> None:
 
 def evaluate_run(config: Config, run: Run, folder: Path) -> None:
     """Evaluate one trained run into ``folder`` unless that is there, of the same key."""
-    from rungs.config import evaluation_settings
     from rungs.evaluation.evaluate import evaluate, evaluation_key, is_evaluated
-    from rungs.layout import Layout
 
     layout, settings = Layout(config["profile"]), evaluation_settings(config, run)
     trained, data = Path(layout.run(run)), Path(layout.data(run.dataset))
