@@ -63,7 +63,14 @@ def constructed(
         kl = np.where(np.arange(units) < used, 0.5, 0.0) + 0.001 * own.normal(size=(IMAGES, units))
         arrays[f"layers/{layer}/image_kl"] = kl
         arrays[f"layers/{layer}/knn_correct"] = own.random(IMAGES) < accuracy
-    run = {"dataset": "toy", "variant": variant, "depth": depth, "seed": seed}
+    run = {
+        "run": f"toy/{variant}/depth{depth}/seed{seed}",
+        "dataset": "toy",
+        "variant": variant,
+        "axis": "depth",
+        "size": depth,
+        "seed": seed,
+    }
     path = Path(f"{variant}{depth}{seed}.h5")
     return Trained(Stored(path, {"elbo": elbo}, {}), Stored(path, arrays, {"run": run}))
 
@@ -230,7 +237,7 @@ def real(
 
 def passed_off(run: Trained, variant: str, depth: int = 5) -> Trained:
     """A run's evaluation under another run's name."""
-    settings = run.evaluation.attributes["run"] | {"variant": variant, "depth": depth}
+    settings = run.evaluation.attributes["run"] | {"variant": variant, "size": depth}
     evaluation = Stored(run.evaluation.path, run.evaluation.arrays, {"run": settings})
     return Trained(run.training, evaluation)
 

@@ -23,7 +23,8 @@ LADDER = {"upward": "mu", "share_top_down": True}
 
 def make(model: str, depth: int = 3, batch_norm: bool = True, **network: Any) -> Any:
     extra = LADDER if model == "lvae" else {}
-    built: Any = build(model, 20, depth, SIZES | {"batch_norm": batch_norm} | extra | network)
+    sizes = {name: units[:depth] for name, units in SIZES.items()}
+    built: Any = build(model, 20, sizes | {"batch_norm": batch_norm} | extra | network)
     initialise(built, torch.Generator().manual_seed(0))
     return built.double().eval()
 
@@ -147,9 +148,10 @@ def test_generation_follows_the_prior(model: str) -> None:
 
 @pytest.mark.parametrize("model", sorted(MODELS))
 def test_every_parameter_gets_a_gradient(model: str, x: Tensor) -> None:
-    built = build(model, 20, 3, SIZES | {"batch_norm": True} | (LADDER if model == "lvae" else {}))
+    built = build(model, 20, SIZES | {"batch_norm": True} | (LADDER if model == "lvae" else {}))
     initialise(built, torch.Generator().manual_seed(0))  # type: ignore[arg-type]
-    objective_terms(built, x.float(), torch.Generator().manual_seed(0)).loss(1.0).backward()
+    noise = draw_noise(SIZES["latent_sizes"], len(x), generator=torch.Generator().manual_seed(0))
+    objective_terms(built, x.float(), noise).loss(1.0).backward()
     for name, parameter in built.named_parameters():  # type: ignore[attr-defined]
         assert parameter.grad is not None, name
         assert float(parameter.grad.abs().sum()) > 0, name
@@ -197,7 +199,7 @@ def test_folded_batch_norm_is_batch_norm() -> None:
 
 def test_initial_weights_are_glorot_normal() -> None:
     built: Any = build(
-        "vae", 784, 1, {"latent_sizes": [64], "hidden_sizes": [512], "batch_norm": False}
+        "vae", 784, {"latent_sizes": [64], "hidden_sizes": [512], "batch_norm": False}
     )
     initialise(built, torch.Generator().manual_seed(0))
     first, head = built.bottom_up[0].hidden.first.weight, built.bottom_up[0].head.affine.weight
@@ -205,9 +207,9 @@ def test_initial_weights_are_glorot_normal() -> None:
     assert float(head.detach().std()) == pytest.approx((2 / (512 + 64)) ** 0.5, rel=0.02)
 
 
-def test_too_few_sizes_are_refused() -> None:
-    with pytest.raises(ValueError, match="depth 4"):
-        build("vae", 20, 4, SIZES | {"batch_norm": False})
+def test_sizes_that_do_not_match_are_refused() -> None:
+    with pytest.raises(ValueError, match="as many hidden_sizes"):
+        build("vae", 20, SIZES | {"latent_sizes": [3], "batch_norm": False})
 
 
 def test_variance_is_bounded_below() -> None:

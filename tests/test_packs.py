@@ -152,7 +152,7 @@ def test_counted_multiply_adds_are_the_weights(
 ) -> None:
     """A forward pass uses every weight matrix once."""
     spec = configuration.resolve(paper, Run("mnist", "vae" if model == "vae" else "lvae", depth, 0))
-    built: Any = build(model, 784, depth, spec["network"])
+    built: Any = build(model, 784, spec["network"])
     weights = sum(p.numel() for p in built.parameters() if p.dim() == 2)
     assert sum(cost.multiply_adds(spec, 784)) == weights
 

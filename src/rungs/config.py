@@ -13,7 +13,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,23 +32,38 @@ CONFIG_VARIABLE = "RUNGS_CONFIG"
 Config = dict[str, Any]
 
 
+#: what a grid varies besides the seed: the number of stochastic layers, the units of a single one,
+#: or the number of discrete codes -> the key of the grid
+SIZES = {"depth": "depths", "latent": "latents", "codes": "codes"}
+
+
 @dataclass(frozen=True, order=True)
 class Run:
-    """One dataset, variant, depth and seed. Its path names its folder and its jobs.
+    """One dataset, variant, size and seed. Its path names its folder and its jobs.
 
-    >>> Run.parse("mnist5k/vae-bn/depth5/seed0").depth
+    The size is that of the axis along which the model's family is studied: see :data:`SIZES`.
+
+    >>> Run.parse("mnist5k/vae-bn/depth5/seed0").size
     5
+    >>> Run.parse("mnist5k/mog/latent10/seed0").axis
+    'latent'
     """
 
     dataset: str
     variant: str
-    depth: int
+    size: int
     seed: int
+    axis: str = "depth"
 
     @property
     def path(self) -> str:
-        """``dataset/variant/depthD/seedS``."""
-        return f"{self.dataset}/{self.variant}/depth{self.depth}/seed{self.seed}"
+        """``dataset/variant/<axis><size>/seed<seed>``."""
+        return f"{self.dataset}/{self.variant}/{self.axis}{self.size}/seed{self.seed}"
+
+    @property
+    def depth(self) -> int:
+        """The number of stochastic layers."""
+        return self.size if self.axis == "depth" else 1
 
     @classmethod
     def parse(cls, path: str) -> Run:
@@ -57,13 +72,14 @@ class Run:
         Raises:
             ConfigError: if ``path`` is not of the form ``dataset/variant/depthD/seedS``.
         """
-        match = re.fullmatch(r"([\w-]+)/([\w-]+)/depth(\d+)/seed(\d+)", path)
+        axes = "|".join(SIZES)
+        match = re.fullmatch(rf"([\w-]+)/([\w-]+)/({axes})(\d+)/seed(\d+)", path)
         if not match:
             raise ConfigError(
-                f"run {path!r}: expected dataset/variant/depth<D>/seed<S>, "
-                "for example mnist5k/vae-bn/depth5/seed0."
+                f"run {path!r}: expected dataset/variant/depth<D>/seed<S> (or latent<N>, codes<K> in "
+                "the place of depth), for example mnist5k/vae-bn/depth5/seed0."
             )
-        return cls(match[1], match[2], int(match[3]), int(match[4]))
+        return cls(match[1], match[2], int(match[4]), int(match[5]), match[3])
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Config:
@@ -134,7 +150,6 @@ def validate(config: Config) -> None:
             where = f"experiments.{document}[{number}]"
             for variant in grid["variants"]:
                 _known(variant, config["variants"], f"{where}.variants", "variant")
-            _check_depths(config, grid, where)
     from rungs.data import DATASETS
     from rungs.figures import FIGURES
     from rungs.models import MODELS
@@ -146,8 +161,12 @@ def validate(config: Config) -> None:
         _known(name, FIGURES, "figures", "figure")
     for document, grids in config["experiments"].items():
         for number, grid in enumerate(grids):
+            where = f"experiments.{document}[{number}]"
             for dataset in grid["datasets"]:
-                _known(dataset, DATASETS, f"experiments.{document}[{number}].datasets", "data set")
+                _known(dataset, DATASETS, f"{where}.datasets", "data set")
+            _check_axis(config, grid, where)
+            if "depths" in grid:
+                _check_depths(config, grid, where)
 
 
 def _check_continuation(config: Config, name: str) -> None:
@@ -163,6 +182,25 @@ def _check_continuation(config: Config, name: str) -> None:
                 "a variant continues another of the same model, and not itself."
             )
         seen.append(parent)
+
+
+def axis_of(grid: Config) -> str:
+    """What a grid of runs varies besides the seed: a key of :data:`SIZES`."""
+    return next(axis for axis, key in SIZES.items() if key in grid)
+
+
+def _check_axis(config: Config, grid: Config, where: str) -> None:
+    """Every variant of a grid is of a model that has the size which the grid gives."""
+    from rungs.models import entry
+
+    axis = axis_of(grid)
+    for variant in grid["variants"]:
+        expected = entry(config["variants"][variant]["model"]).axis
+        if expected != axis:
+            raise ConfigError(
+                f"configuration key {where}: {variant} has no {SIZES[axis]}; give {SIZES[expected]}, "
+                "or put it into a grid of its own."
+            )
 
 
 def _check_depths(config: Config, grid: Config, where: str) -> None:
@@ -229,10 +267,11 @@ def runs(config: Config, document: str | None = None) -> list[Run]:
             continue
         for grid in grids:
             found.update(
-                (Run(dataset, variant, depth, seed), None)
+                (Run(dataset, variant, size, seed, axis), None)
+                for axis in [axis_of(grid)]
                 for dataset in grid["datasets"]
                 for variant in grid["variants"]
-                for depth in grid["depths"]
+                for size in grid[SIZES[axis]]
                 for seed in grid["seeds"]
             )
     return list(found)
@@ -258,8 +297,10 @@ def resolve(config: Config, run: Run) -> Config:
     """All that training this run rests on, and nothing more.
 
     Returns:
-        ``dataset, variant, depth, seed, continues, model, network, training, threads, device``;
-        ``continues`` is the same for the run whose weights this one starts from, or None.
+        ``run`` (its path), ``dataset, variant, axis, size, depth, seed, continues, model, network,
+        training, threads, device``; ``continues`` is the same for the run whose weights this one
+        starts from, or None. On the axis ``latent`` the size is the only latent size, on ``codes``
+        it is ``network.codes``.
 
     Raises:
         ConfigError: if the run's variant is not in the configuration.
@@ -268,13 +309,20 @@ def resolve(config: Config, run: Run) -> Config:
 
     settings = _layered(config, run, "network")
     variant = config["variants"][run.variant]
+    if run.axis == "latent":
+        settings["latent_sizes"] = [run.size]
+    elif run.axis == "codes":
+        settings["codes"] = run.size
     network = {key: settings[key] for key in entry(variant["model"]).network}
-    for key in ("latent_sizes", "hidden_sizes"):
+    for key in {"latent_sizes", "hidden_sizes"} & network.keys():
         network[key] = sizes(network[key], run.depth)
     parent = parent_of(config, run)
     return {
+        "run": run.path,
         "dataset": run.dataset,
         "variant": run.variant,
+        "axis": run.axis,
+        "size": run.size,
         "depth": run.depth,
         "seed": run.seed,
         "continues": None if parent is None else resolve(config, parent),
@@ -289,7 +337,7 @@ def resolve(config: Config, run: Run) -> Config:
 def parent_of(config: Config, run: Run) -> Run | None:
     """The run whose weights this one starts from, if its variant continues another."""
     parent = config["variants"][run.variant].get("continues")
-    return None if parent is None else Run(run.dataset, parent, run.depth, run.seed)
+    return None if parent is None else replace(run, variant=parent)
 
 
 def sizes(value: list[int] | Config, depth: int) -> list[int]:

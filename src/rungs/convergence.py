@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from rungs.store import Stored
+
 MOVEMENT = 0.5
 
 
@@ -24,6 +26,12 @@ def movement(elbo: np.ndarray) -> float:
     return float(slope * last)
 
 
-def converged(elbo: np.ndarray) -> bool:
-    """Whether the training ELBO moved by at most 0.5 nats over the last tenth of the epochs."""
-    return abs(movement(elbo)) <= MOVEMENT
+def converged(training: Stored) -> bool:
+    """Whether a run's training ELBO (the objective of a model that has none) moved by at most 0.5
+    nats over the last tenth of the epochs.
+
+    Args:
+        training: its training file.
+    """
+    name = "elbo" if "elbo" in training.arrays else "objective"
+    return abs(movement(training[name])) <= MOVEMENT

@@ -8,12 +8,34 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 LOG_TWO_PI = math.log(2 * math.pi)
+
+
+class Distribution(Protocol):
+    """A density over ``[..., units]``: a prior or a posterior of one layer.
+
+    ``log_density`` and ``divergence`` have one term a unit where the density factorises, else a
+    single one for all units together: ``[..., units]`` or ``[..., 1]``.
+    """
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean, ``[..., units]``."""
+        ...
+
+    def log_density(self, z: Tensor) -> Tensor:
+        """``log p(z)``, nats."""
+        ...
+
+    def divergence(self, other: Any) -> Tensor:
+        """``KL(self || other)``, nats."""
+        ...
 
 
 @dataclass(frozen=True)

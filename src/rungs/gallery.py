@@ -84,26 +84,22 @@ def _claims(layout: Layout) -> list[str]:
 
 
 def _bounds(layout: Layout) -> list[str]:
-    active: dict[tuple[str, ...], list[str]] = {}
+    active: dict[str, list[str]] = {}
     for row in _rows(layout, "active_units"):
-        active.setdefault(_run(row), []).append(row["active_kl"])
+        active.setdefault(row["run"], []).append(row["active_kl"])
     lines = [
         "Nats per image; the standard error is over test images; active units by KL, bottom first."
     ]
     lines += [
         "",
-        "| data | variant | depth | seed | test ELBO | L_k | s.e. | k | active | converged |",
+        "| run | test ELBO | L_k | s.e. | k | active | converged |",
     ]
-    lines += ["| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
+    lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
     for row in _rows(layout, "loglik"):
         numbers = [f"{float(row[name]):.2f}" for name in ("test_elbo", "test_lk", "test_lk_se")]
-        cells = [*_run(row), *numbers, row["k"], ", ".join(active[_run(row)]), row["converged"]]
+        cells = [row["run"], *numbers, row["k"], ", ".join(active[row["run"]]), row["converged"]]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
-
-
-def _run(row: dict[str, str]) -> tuple[str, ...]:
-    return tuple(row[name] for name in ("dataset", "variant", "depth", "seed"))
 
 
 def _rows(layout: Layout, table: str) -> list[dict[str, str]]:

@@ -6,16 +6,16 @@ Rules and command line both ask here, so that they cannot disagree.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rungs.config import Config, Run, evaluation_settings, runs
+from rungs.config import SIZES, Config, Run, evaluation_settings, runs
 from rungs.data import DATASETS
 from rungs.definitions import LIKELIHOOD_BLOCK
 from rungs.errors import ConfigError
 
 RESULTS = "results"
-RUN_PATTERN = "{dataset}/{variant}/depth{depth}/seed{seed}"
+RUN_PATTERN = "{dataset}/{variant}/{size}/seed{seed}"
 #: kind of input -> the file of each run that holds it
 RUN_FILES = {
     "training": ("training.h5",),
@@ -87,17 +87,17 @@ class Layout:
 
 
 def selected(found: list[Run], settings: Config) -> list[Run]:
-    """The runs that a figure shows: of its ``variants``, in their order, and its ``depths``; of
-    each the first seed only where the settings say ``first_seed``."""
+    """The runs that a figure shows: of its ``variants``, in their order, and its sizes (``depths``,
+    ...); of each the first seed only where the settings say ``first_seed``."""
     variants = settings.get("variants") or list(dict.fromkeys(run.variant for run in found))
-    depths = settings.get("depths") or {run.depth for run in found}
-    kept = [
-        run for name in variants for run in found if run.variant == name and run.depth in depths
-    ]
+    kept = [run for name in variants for run in found if run.variant == name]
+    for axis, key in SIZES.items():
+        if key in settings:
+            kept = [run for run in kept if run.axis != axis or run.size in settings[key]]
     if settings.get("first_seed"):
-        first: dict[tuple[str, str, int], Run] = {}
+        first: dict[Run, Run] = {}
         for run in sorted(kept, key=lambda run: run.seed):
-            first.setdefault((run.dataset, run.variant, run.depth), run)
+            first.setdefault(replace(run, seed=0), run)
         kept = [run for run in kept if run in first.values()]
     return kept
 
@@ -113,7 +113,8 @@ def inputs(
     Args:
         needs: kinds: those of :data:`RUN_FILES`, ``calibration``, or ``table:<id>``.
         document: take the runs of this document only.
-        settings: a figure's; where they name ``variants`` or ``depths``, only those.
+        settings: a figure's; where they name ``variants``, ``depths``, ``latents`` or ``codes``, only
+            those.
 
     Raises:
         ConfigError: if a kind is not known.

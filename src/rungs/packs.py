@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from rungs.config import Config, Run, evaluation_settings, parent_of, resolve, runs
@@ -103,8 +104,10 @@ def train_run(config: Config, run: Run, folder: Path) -> None:
 
 def evaluate_run(config: Config, run: Run, folder: Path) -> None:
     """Evaluate one trained run into ``folder`` unless that is there, of the same key."""
-    from rungs.evaluation.evaluate import evaluate, evaluation_key, is_evaluated
+    from rungs.evaluation.evaluate import evaluation_key, is_evaluated
+    from rungs.models import entry
 
+    evaluate = import_module(entry(config["variants"][run.variant]["model"]).evaluation).evaluate
     layout, settings = Layout(config["profile"]), evaluation_settings(config, run)
     trained, data = Path(layout.run(run)), Path(layout.data(run.dataset))
     key = evaluation_key(trained, data, settings)

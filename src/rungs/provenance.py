@@ -105,9 +105,9 @@ def training_code(model: str) -> str:
 @functools.cache
 def evaluation_code(model: str) -> str:
     """The hash of what evaluating a run of this model rests on."""
-    from rungs.models import module_of
+    from rungs.models import entry, module_of
 
-    return code_hash("rungs.evaluation.evaluate", module_of(model))
+    return code_hash(entry(model).evaluation, module_of(model))
 
 
 @functools.cache

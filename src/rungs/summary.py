@@ -14,25 +14,23 @@ def summarise(config: Config) -> str:
     """A plain-text page from the tables ``loglik``, ``active_units`` and ``claims``."""
     layout = Layout(config["profile"])
     bounds = _rows(layout.table("loglik", ".csv"))
-    active: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    active: dict[str, list[str]] = defaultdict(list)
     for row in _rows(layout.table("active_units", ".csv")):
-        active[_run(row)].append(row["active_kl"])
+        active[row["run"]].append(row["active_kl"])
     lines = [
         f"Profile {config['profile']}: test L_k in nats per image, active units a layer (KL)",
         "",
     ]
-    head = (
-        f"{'dataset':<11}{'variant':<17}{'depth':>5} {'seed':>4}  {'L_k':>8} {'s.e.':>5}  {'k':>5}"
-    )
+    head = f"{'run':<44}{'L_k':>8} {'s.e.':>5}  {'k':>5}"
     lines += [head + "  active", "-" * (len(head) + 20)]
     unconverged = False
     for row in bounds:
         marked = row["converged"] != "True"
         unconverged |= marked
         lines.append(
-            f"{row['dataset']:<11}{row['variant']:<17}{row['depth']:>5} {row['seed']:>4}  "
+            f"{row['run']:<44}"
             f"{float(row['test_lk']):>8.2f} {float(row['test_lk_se']):>5.2f}  {row['k']:>5}  "
-            f"{' '.join(active[_run(row)])}{'  *' if marked else ''}"
+            f"{' '.join(active[row['run']])}{'  *' if marked else ''}"
         )
     if unconverged:
         lines += ["", "* unconverged: decides nothing"]
@@ -58,7 +56,3 @@ def summarise(config: Config) -> str:
 def _rows(path: str) -> list[dict[str, str]]:
     with Path(path).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
-
-
-def _run(row: dict[str, str]) -> tuple[str, ...]:
-    return tuple(row[name] for name in ("dataset", "variant", "depth", "seed"))

@@ -15,7 +15,6 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from rungs import provenance, store
-from rungs.data.binarise import binarise
+from rungs.data.binarise import model_input
 from rungs.data.prepared import read_images
 from rungs.definitions import ACTIVE_KL
 from rungs.errors import StoreError, TrainingError
@@ -33,8 +32,7 @@ from rungs.files import sha256, write_text
 from rungs.locks import locked
 from rungs.models import build
 from rungs.models.networks import collect_statistics, initialise
-from rungs.models.protocol import LatentVariableModel, draw_noise
-from rungs.objectives import kl_weight, learning_rate, objective_terms
+from rungs.objectives import epoch_statistics, kl_weight, learning_rate
 from rungs.progress import ProgressLine, duration
 from rungs.seeds import generator
 from rungs.weights import load_tensors, load_weights, save_tensors
@@ -42,6 +40,8 @@ from rungs.weights import load_tensors, load_weights, save_tensors
 Spec = dict[str, Any]
 ADAM_BETAS = (0.9, 0.999)
 COST_FILE = "training-cost.json"
+#: the objective with which batch norm statistics are collected
+ONE_DRAW = {"monte_carlo_samples": 1, "importance_samples": 1}
 #: parameters start at multiples of a cache line, so that matrix products see aligned memory
 ALIGNMENT = 16
 
@@ -78,37 +78,49 @@ class FlatParameters:
         self.gradients.mul_(scale).clamp_(-element, element)
 
 
-@dataclass
 class History:
-    """One entry an epoch; the arrays of the ``training`` file."""
+    """Statistics of every epoch, by name: what :class:`rungs.models.protocol.Objective` says,
+    ``kl_weight`` and ``learning_rate``."""
 
-    elbo: list[float] = field(default_factory=list)
-    reconstruction: list[float] = field(default_factory=list)
-    kl_weight: list[float] = field(default_factory=list)
-    learning_rate: list[float] = field(default_factory=list)
-    kl: list[Tensor] = field(default_factory=list)
-    mean_variance: list[Tensor] = field(default_factory=list)
+    def __init__(self, values: dict[str, list[Tensor]] | None = None) -> None:
+        self.values: dict[str, list[Tensor]] = {} if values is None else values
 
-    SCALARS = ("elbo", "reconstruction", "kl_weight", "learning_rate")
-    VECTORS = ("kl", "mean_variance")
+    def __len__(self) -> int:
+        return len(next(iter(self.values.values()), []))
+
+    def append(self, epoch: dict[str, Tensor]) -> None:
+        """Add an epoch's float64 scalars and vectors."""
+        for name, value in epoch.items():
+            self.values.setdefault(name, []).append(value)
+
+    def last(self, name: str) -> Tensor | None:
+        """The latest value of a statistic, None if the model does not have it."""
+        return self.values[name][-1] if name in self.values else None
+
+    @property
+    def criterion(self) -> float:
+        """The latest value of what convergence is judged by."""
+        return float(self.values["elbo" if "elbo" in self.values else "objective"][-1])
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything as float64 tensors, for a checkpoint."""
-        scalars = {n: torch.tensor(getattr(self, n), dtype=torch.float64) for n in self.SCALARS}
-        return scalars | {n: torch.stack(getattr(self, n)) for n in self.VECTORS}
+        return {name: torch.stack(values) for name, values in self.values.items()}
 
     @classmethod
     def of(cls, tensors: dict[str, Tensor]) -> History:
         """The inverse of :meth:`tensors`."""
-        scalars = {name: tensors[name].tolist() for name in cls.SCALARS}
-        return cls(**scalars, **{name: list(tensors[name]) for name in cls.VECTORS})
+        return cls({name: list(values) for name, values in tensors.items()})
 
     def arrays(self, latent_sizes: list[int]) -> dict[str, np.ndarray]:
         """The arrays of the training file, units split into layers."""
-        arrays: dict[str, np.ndarray] = {n: np.array(getattr(self, n)) for n in self.SCALARS}
-        for name in self.VECTORS:
-            split = torch.stack(getattr(self, name)).split(latent_sizes, -1)
-            arrays |= {f"layers/{i}/{name}": part.numpy() for i, part in enumerate(split, 1)}
+        arrays: dict[str, np.ndarray] = {}
+        for name, values in self.tensors().items():
+            if name.startswith("units/"):
+                short = name.removeprefix("units/")
+                parts = values.split(latent_sizes, -1)
+                arrays |= {f"layers/{i}/{short}": part.numpy() for i, part in enumerate(parts, 1)}
+            else:
+                arrays[name] = values.numpy()
         return arrays
 
 
@@ -155,7 +167,7 @@ class Trainer:
     @property
     def epoch(self) -> int:
         """Epochs done."""
-        return len(self.history.elbo)
+        return len(self.history)
 
     def run_epoch(self) -> None:
         """Train one epoch and append its statistics to the history.
@@ -164,14 +176,12 @@ class Trainer:
             TrainingError: if the loss is not finite.
         """
         started = time.perf_counter()
-        model: LatentVariableModel = self.model  # type: ignore[assignment]
         self.model.train()
         order = torch.randperm(len(self.images), generator=self.generator, device=self.device)
         settings, epoch = self.settings, self.epoch
         weight = kl_weight(epoch, settings["warm_up"], settings["warm_up_epochs"])
         rate = 0.0
-        units = sum(model.latent_sizes)
-        sums = torch.zeros(1 + 3 * units, dtype=torch.float64, device=self.device)
+        sums: dict[str, Tensor] = {}
         for i in range(self.batches):
             step = epoch * self.batches + i
             rate = learning_rate(
@@ -182,61 +192,43 @@ class Trainer:
             )
             self.optimiser.param_groups[0]["lr"] = rate
             chosen = order[i * self.batch : (i + 1) * self.batch]
-            x = binarise(self.images[chosen], self.generator)
-            terms = objective_terms(
-                model,
-                x,
-                self.generator,
-                settings["monte_carlo_samples"],
-                settings["importance_samples"],
-            )
+            x = model_input(self.images[chosen], self.generator, self.model.binary)
+            noise = self.model.training_noise(len(x), settings, self.generator)
+            objective = self.model.objective(x, noise, settings, weight)
             self.parameters.gradients.zero_()
-            torch.autograd.backward(terms.loss(weight))
+            torch.autograd.backward(objective.loss)
             self.parameters.clip_gradients(
                 settings["max_gradient_norm"], settings["max_gradient_element"]
             )
             self.optimiser.step()
-            with torch.no_grad():
-                means = terms.posterior_mean.flatten(0, -2)
-                parts = (
-                    terms.reconstruction.mean()[None],
-                    terms.kl.flatten(0, -2).mean(0),
-                    means.mean(0),
-                    means.square().mean(0),
+            for name, value in objective.statistics.items():
+                sums[name] = (
+                    sums[name] + value.double() if sums.get(name) is not None else value.double()
                 )
-                sums += torch.cat(parts)
-        self._append(sums.cpu() / self.batches, units, weight, rate)
-        self.seconds += time.perf_counter() - started
-
-    def _append(self, means: Tensor, units: int, weight: float, rate: float) -> None:
-        reconstruction, kl, mean, square = means.split([1, units, units, units])
-        elbo = float(reconstruction - kl.sum())
-        if not math.isfinite(elbo):
+        means = {name: value.cpu() / self.batches for name, value in sums.items()}
+        schedule = {"kl_weight": weight, "learning_rate": rate}
+        means |= {n: torch.tensor(v, dtype=torch.float64) for n, v in schedule.items()}
+        self.history.append(epoch_statistics(means))
+        if not math.isfinite(self.history.criterion):
             raise TrainingError(
-                f"run {name_of(self.spec)}: the loss is not finite in epoch {self.epoch + 1}. Lower "
+                f"run {self.spec['run']}: the loss is not finite in epoch {self.epoch}. Lower "
                 "training.learning_rate or training.max_gradient_norm for this variant and run it again."
             )
-        self.history.elbo.append(elbo)
-        self.history.reconstruction.append(float(reconstruction))
-        self.history.kl_weight.append(weight)
-        self.history.learning_rate.append(rate)
-        self.history.kl.append(kl.clone())
-        self.history.mean_variance.append((square - mean.square()).clamp_min(0))
+        self.seconds += time.perf_counter() - started
 
     def finish(self) -> None:
         """Collect the batch norm statistics of the whole training set, for testing."""
-        model: LatentVariableModel = self.model  # type: ignore[assignment]
-        source = generator(self.spec["seed"], "statistics", self.device)
+        model, source = self.model, generator(self.spec["seed"], "statistics", self.device)
 
         def forward(x: Tensor) -> None:
-            noise = draw_noise(model.latent_sizes, len(x), generator=source)
-            layers = model.draw(model.encode(x), noise)
-            model.log_likelihood(x, layers[0].sample)
+            noise = model.training_noise(len(x), ONE_DRAW, source)
+            model.objective(x, noise, ONE_DRAW, 1.0)
 
         chunks = self.images.split(self.batch)
         whole = [chunk for chunk in chunks if len(chunk) == self.batch]
-        collect_statistics(self.model, (binarise(chunk, source) for chunk in whole), forward)
-        self.model.eval()
+        inputs = (model_input(chunk, source, model.binary) for chunk in whole)
+        collect_statistics(model, inputs, forward)
+        model.eval()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
         """All that the rest of the run depends on: tensors and metadata."""
@@ -245,6 +237,7 @@ class Trainer:
             "parameters": self.parameters.values.data,
             "generator": self.generator.get_state(),
             **{f"adam/{name}": tensor for name, tensor in moments.items()},
+            **{f"buffer/{name}": tensor for name, tensor in self.model.named_buffers()},
             **{f"history/{name}": tensor for name, tensor in self.history.tensors().items()},
         }
         return tensors, {"key": self.key, "seconds": repr(self.seconds)}
@@ -264,24 +257,29 @@ class Trainer:
                 name: tensors[f"adam/{name}"].to(self.device)
                 for name in ("step", "exp_avg", "exp_avg_sq")
             }
-            names = (*History.SCALARS, *History.VECTORS)
-            self.history = History.of({name: tensors[f"history/{name}"] for name in names})
+            for name, buffer in self.model.named_buffers():
+                buffer.copy_(tensors[f"buffer/{name}"])
+            prefix = "history/"
+            self.history = History.of(
+                {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+            )
             self.seconds = float(metadata["seconds"])
         except (KeyError, RuntimeError, ValueError) as error:
             raise StoreError(f"the checkpoint is incomplete ({error})") from error
 
     def describe(self) -> str:
         """The progress line."""
-        history, total = self.history, self.settings["epochs"]
-        sizes = self.model.latent_sizes
-        active = "+".join(
-            str(int((part > ACTIVE_KL).sum())) for part in history.kl[-1].split(sizes)
-        )
+        total, kl = self.settings["epochs"], self.history.last("units/kl")
+        units = ""
+        if kl is not None:
+            parts = kl.split(latent_sizes_of(self.model))
+            active = "+".join(str(int((part > ACTIVE_KL).sum())) for part in parts)
+            units = f"  KL {float(kl.sum()):.2f}  active {active}"
+        name = "ELBO" if "elbo" in self.history.values else "objective"
         left = self.seconds / self.epoch * (total - self.epoch)
         return (
-            f"{name_of(self.spec)}  epoch {self.epoch}/{total}  ELBO {history.elbo[-1]:.2f}"
-            f"  KL {float(history.kl[-1].sum()):.2f}  active {active}"
-            f"  {self.images_per_second():,.0f} images/s  {duration(left)} left"
+            f"{self.spec['run']}  epoch {self.epoch}/{total}  {name} {self.history.criterion:.2f}"
+            f"{units}  {self.images_per_second():,.0f} images/s  {duration(left)} left"
         )
 
     def images_per_second(self) -> float:
@@ -289,9 +287,9 @@ class Trainer:
         return self.epoch * self.batches * self.batch / max(self.seconds, 1e-9)
 
 
-def name_of(spec: Spec) -> str:
-    """The run's path, as a person knows it."""
-    return f"{spec['dataset']}/{spec['variant']}/depth{spec['depth']}/seed{spec['seed']}"
+def latent_sizes_of(model: Any) -> list[int]:
+    """Units of each stochastic layer; none for a model without."""
+    return list(getattr(model, "latent_sizes", []))
 
 
 def run_key(spec: Spec, data: Path, start: Path | None = None) -> str:
@@ -312,9 +310,9 @@ def is_trained(folder: Path, key: str) -> bool:
     return complete and trained.attributes.get("key") == key
 
 
-def build_model(spec: Spec, pixels: int, device: str) -> nn.Module:
+def build_model(spec: Spec, pixels: int, device: str) -> Any:
     """The run's model with its initial weights."""
-    model = build(spec["model"], pixels, spec["depth"], spec["network"])
+    model = build(spec["model"], pixels, spec["network"])
     assert isinstance(model, nn.Module)
     initialise(model, generator(spec["seed"], "weights"))
     return model.to(device)
@@ -354,7 +352,7 @@ def train(
             images=trainer.epoch * trainer.batches * trainer.batch,
             spec=spec,
         )
-        sizes: list[int] = trainer.model.latent_sizes  # type: ignore[assignment]
+        sizes = latent_sizes_of(trainer.model)
         count = sum(p.numel() for p in trainer.model.parameters())
         store.write(
             folder / "training.h5",
@@ -376,7 +374,7 @@ def _resume(trainer: Trainer, checkpoint: Path) -> None:
         )
         checkpoint.unlink()
         return
-    print(f"{name_of(trainer.spec)}: resumed after epoch {trainer.epoch}", file=sys.stderr)
+    print(f"{trainer.spec['run']}: resumed after epoch {trainer.epoch}", file=sys.stderr)
 
 
 def _train_epochs(trainer: Trainer, checkpoint: Path, minutes: float) -> None:
@@ -399,7 +397,7 @@ def _train_epochs(trainer: Trainer, checkpoint: Path, minutes: float) -> None:
                 saved = time.monotonic()
             if asked:
                 raise Interrupted(
-                    f"{name_of(trainer.spec)}: stopped by {signal.Signals(asked[0]).name} after epoch "
+                    f"{trainer.spec['run']}: stopped by {signal.Signals(asked[0]).name} after epoch "
                     f"{trainer.epoch}/{total}; the same command continues it."
                 )
     finally:

@@ -39,7 +39,7 @@ PACK_OF = {run: name for name, runs in PACKS.items() for run in runs}
 wildcard_constraints:
     dataset="|".join(DATASETS),
     variant="|".join(config["variants"]),
-    depth=r"\d+",
+    size="({})[0-9]+".format("|".join(configuration.SIZES)),
     seed=r"\d+",
     shard=r"\d+",
     shards=r"\d+",
@@ -52,9 +52,7 @@ def run_of(wildcards):
     """The run that a job's wildcards name; a run is its own."""
     if isinstance(wildcards, configuration.Run):
         return wildcards
-    return configuration.Run(
-        wildcards.dataset, wildcards.variant, int(wildcards.depth), int(wildcards.seed)
-    )
+    return configuration.Run.parse(layout.RUN_PATTERN.format(**wildcards))
 
 
 # Every job asks for these several times; with thousands of runs the answers are kept.

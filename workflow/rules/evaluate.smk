@@ -26,7 +26,7 @@ rule likelihood:
         code=evaluation_code,
     shell:
         "python -m rungs likelihood --shard {wildcards.shard}"
-        " {wildcards.dataset}/{wildcards.variant}/depth{wildcards.depth}/seed{wildcards.seed}"
+        " {wildcards.dataset}/{wildcards.variant}/{wildcards.size}/seed{wildcards.seed}"
         " > {log} 2>&1"
 
 

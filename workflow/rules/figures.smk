@@ -18,5 +18,6 @@ rule figure:
     params:
         settings=lambda w: config["figures"][w.figure],
         code=lambda w: provenance.code_hash(FIGURES[w.figure].module),
+        resources=lambda w: resource_hashes(FIGURES[w.figure].resources),
     shell:
         "python -m rungs figure {wildcards.figure} > {log} 2>&1"

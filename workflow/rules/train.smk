@@ -29,7 +29,7 @@ rule train:
         code=training_code,
     shell:
         "exec python -m rungs train"
-        " {wildcards.dataset}/{wildcards.variant}/depth{wildcards.depth}/seed{wildcards.seed}"
+        " {wildcards.dataset}/{wildcards.variant}/{wildcards.size}/seed{wildcards.seed}"
         ' > >(trap "" TERM INT USR1; exec tee {log}) 2>&1'
 
 
@@ -58,5 +58,5 @@ rule evaluate:
         code=evaluation_code,
     shell:
         "python -m rungs evaluate"
-        " {wildcards.dataset}/{wildcards.variant}/depth{wildcards.depth}/seed{wildcards.seed}"
+        " {wildcards.dataset}/{wildcards.variant}/{wildcards.size}/seed{wildcards.seed}"
         " > {log} 2>&1"

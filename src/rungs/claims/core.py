@@ -34,10 +34,11 @@ Statistic = Callable[[Evaluations, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Need:
-    """An evaluation that a claim rests on: a variant at a depth."""
+    """An evaluation that a claim rests on: a variant at a size, by default a depth."""
 
     variant: str
-    depth: int
+    size: int
+    axis: str = "depth"
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,7 @@ class Trained:
     @property
     def name(self) -> str:
         """The run's path."""
-        run = self.run
-        return f"{run['dataset']}/{run['variant']}/depth{run['depth']}/seed{run['seed']}"
+        return str(self.run["run"])
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def decide(claim: Claim, dataset: str, runs: Sequence[Trained]) -> Decision:
     nan = float("nan")
     by_seed = _common_seeds(claim, dataset, runs)
     if not by_seed:
-        lacking = ", ".join(f"{n.variant} at depth {n.depth}" for n in claim.needs.values())
+        lacking = ", ".join(f"{n.variant} at {n.axis} {n.size}" for n in claim.needs.values())
         return Decision(
             claim, dataset, nan, (nan, nan), "undecided", f"the profile lacks runs: {lacking}", []
         )
@@ -114,7 +114,7 @@ def decide(claim: Claim, dataset: str, runs: Sequence[Trained]) -> Decision:
     evaluations = [{name: run.evaluation for name, run in c.items()} for c in by_seed]
     measured, interval, basis = measure(claim.statistic, evaluations)
     verdict = judge(interval, claim.relation, claim.threshold)
-    unconverged = sorted({r.name for r in used if not converged(r.training["elbo"])})
+    unconverged = sorted({r.name for r in used if not converged(r.training)})
     if unconverged:
         verdict, basis = "undecided", f"unconverged: {', '.join(unconverged)}"
     return Decision(claim, dataset, measured, interval, verdict, basis, names)
@@ -126,11 +126,8 @@ def _common_seeds(claim: Claim, dataset: str, runs: Sequence[Trained]) -> list[d
     for trained in runs:
         run = trained.run
         for name, need in claim.needs.items():
-            if (run["dataset"], run["variant"], run["depth"]) == (
-                dataset,
-                need.variant,
-                need.depth,
-            ):
+            found_size = (run["dataset"], run["variant"], run["axis"], run["size"])
+            if found_size == (dataset, need.variant, need.axis, need.size):
                 found.setdefault(int(str(run["seed"])), {})[name] = trained
     return [found[seed] for seed in sorted(found) if len(found[seed]) == len(claim.needs)]
 

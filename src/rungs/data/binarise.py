@@ -7,6 +7,11 @@ import torch
 from torch import Tensor
 
 
+def model_input(intensities: Tensor, generator: torch.Generator, binary: bool) -> Tensor:
+    """What a model is given of uint8 images: binarised anew, or intensities from 0 to 1."""
+    return binarise(intensities, generator) if binary else intensities.float() / 255
+
+
 def binarise(intensities: Tensor, generator: torch.Generator) -> Tensor:
     """Draw each pixel as Bernoulli(intensity / 255), exactly.
 

@@ -17,8 +17,9 @@ from rungs.models.protocol import LatentVariableModel, draw_noise
 
 @dataclass(frozen=True)
 class UnitStatistics:
-    """Per layer, bottom first: KL of each image, averaged over draws, ``[images, units]`` (nats);
-    its mean over images and Burda's A_u, each ``[units]``."""
+    """Per layer, bottom first: KL of each image, averaged over draws, ``[images, terms]`` (nats), and
+    its mean over images, ``[terms]``: a term a unit, or one for a layer whose prior or posterior does
+    not factorise; Burda's A_u, ``[units]``."""
 
     image_kl: list[Tensor]
     kl: list[Tensor]
@@ -45,11 +46,13 @@ def unit_statistics(
     units = sum(model.latent_sizes)
     within = torch.zeros(units, dtype=torch.float64)
     averages, kl = [], []
+    terms_of: list[int] = []
     for block in x.split(max(1, chunk_rows // draws)):
         noise = draw_noise(model.latent_sizes, draws, len(block), generator=random)
         layers = model.draw(model.encode(block), noise)
         shape = (draws, len(block), -1)
         terms = torch.cat([layer.kl().expand(shape) for layer in layers], -1)
+        terms_of = [layer.kl().shape[-1] for layer in layers]
         means = torch.cat([layer.posterior.mean.expand(shape) for layer in layers], -1).double()
         kl.append(terms.double().mean(0))
         within += means.var(0).sum(0) / draws
@@ -57,7 +60,7 @@ def unit_statistics(
     variance = torch.cat(averages).var(0) - within / len(x)
     image_kl, sizes = torch.cat(kl), model.latent_sizes
     return UnitStatistics(
-        list(image_kl.split(sizes, -1)),
-        list(image_kl.mean(0).split(sizes)),
+        list(image_kl.split(terms_of, -1)),
+        list(image_kl.mean(0).split(terms_of)),
         list(variance.split(sizes)),
     )

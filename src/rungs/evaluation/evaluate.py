@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rungs import provenance, store
-from rungs.data.binarise import binarise
+from rungs.data.binarise import model_input
 from rungs.data.prepared import read_images, read_labels
 from rungs.errors import StoreError
 from rungs.evaluation.activity import unit_statistics
@@ -22,9 +22,9 @@ from rungs.evaluation.likelihood import estimate
 from rungs.evaluation.representation import nearest_neighbours_correct
 from rungs.files import sha256
 from rungs.models.protocol import LatentVariableModel, draw_noise
-from rungs.objectives import objective_terms
+from rungs.objectives import objective_noise, objective_terms
 from rungs.seeds import TEST_SET_SEED, generator
-from rungs.training import Spec, build_model, name_of, write_cost
+from rungs.training import Spec, build_model, write_cost
 from rungs.weights import load_weights
 
 #: samples and reconstructions kept as pictures
@@ -32,7 +32,7 @@ PICTURES = 100
 COST_FILE = "evaluation-cost.json"
 
 
-def load_model(folder: Path) -> tuple[LatentVariableModel, Spec]:
+def load_model(folder: Path) -> tuple[Any, Spec]:
     """A trained run's model in test mode, on the CPU, and its settings.
 
     Raises:
@@ -44,7 +44,7 @@ def load_model(folder: Path) -> tuple[LatentVariableModel, Spec]:
     model = build_model(spec, pixels, "cpu")
     load_weights(model, folder / "weights.safetensors")
     model.eval()
-    return model, spec  # type: ignore[return-value]
+    return model, spec
 
 
 def chosen(count: int, available: int) -> Tensor:
@@ -64,7 +64,7 @@ class Split:
     """Images of a split that an evaluation uses, binarised once in the same way for every run.
 
     Attributes:
-        x: ``[n, pixels]`` of zeros and ones.
+        x: ``[n, pixels]`` of zeros and ones, or intensities from 0 to 1.
         labels: ``[n]``.
     """
 
@@ -72,14 +72,14 @@ class Split:
     labels: np.ndarray
 
     @classmethod
-    def read(cls, data: Path, split: str, count: int) -> Split:
-        """``count`` images of a split.
+    def read(cls, data: Path, split: str, count: int, binary: bool = True) -> Split:
+        """``count`` images of a split, binarised or as intensities.
 
         Raises:
             DataError, StoreError: if the data file is damaged.
         """
         images = torch.from_numpy(read_images(data, split)).flatten(1)
-        fixed = binarise(images, generator(TEST_SET_SEED, f"{split} set"))
+        fixed = model_input(images, generator(TEST_SET_SEED, f"{split} set"), binary)
         indices = chosen(count, len(fixed))
         return cls(fixed[indices], read_labels(data, split)[indices.numpy()])
 
@@ -121,8 +121,8 @@ def evaluate(
     model, spec = load_model(folder)
     torch.set_num_threads(spec["threads"])
     torch.use_deterministic_algorithms(True)
-    test = Split.read(data, "test", settings["images"])
-    train = Split.read(data, "train", settings["train_images"])
+    test = Split.read(data, "test", settings["images"], model.binary)
+    train = Split.read(data, "train", settings["train_images"], model.binary)
     arrays = {
         "test/labels": test.labels,
         "train/elbo": elbo(model, train.x, spec["seed"], settings["chunk_rows"]),
@@ -153,7 +153,7 @@ def evaluate_shard(
     started = time.perf_counter()
     model, spec = load_model(folder)
     torch.set_num_threads(spec["threads"])
-    test = Split.read(data, "test", settings["images"])
+    test = Split.read(data, "test", settings["images"], model.binary)
     store.write(output, likelihood_arrays(model, spec, test, settings, shard), {"run": spec})
     write_cost(output.with_suffix(".json"), time.perf_counter() - started, len(test.x), spec)
 
@@ -181,7 +181,7 @@ def likelihood_arrays(
     found = estimate(model, test.x, samples, spec["seed"], rows, shard)
     if not bool(torch.isfinite(found.lk).all()):
         raise StoreError(
-            f"run {name_of(spec)}: its likelihood is not finite; delete its folder and train it again "
+            f"run {spec['run']}: its likelihood is not finite; delete its folder and train it again "
             "with a lower training.learning_rate."
         )
     return {
@@ -256,6 +256,8 @@ def elbo(model: LatentVariableModel, x: Tensor, seed: int, chunk_rows: int) -> T
     random = generator(seed, "train elbo")
     parts = []
     for block in x.split(chunk_rows):
-        terms = objective_terms(model, block, random)
+        terms = objective_terms(
+            model, block, objective_noise(model.latent_sizes, len(block), random)
+        )
         parts.append(terms.reconstruction - terms.kl.sum(-1))
     return torch.cat(parts)

@@ -17,14 +17,17 @@ class Entry:
     document: str | None
     needs: tuple[str, ...]
     title: str
+    #: files of ``resources/`` that it reads
+    resources: tuple[str, ...] = ()
 
 
 FIGURES = {
     "ladder_loglik": Entry(
         "rungs.figures.ladder_loglik",
         "ladder",
-        ("table:loglik",),
+        ("training", "evaluation"),
         "Train ELBO, test ELBO and test L_k against the number of stochastic layers",
+        resources=("published.csv",),
     ),
     "ladder_ablation": Entry(
         "rungs.figures.ladder_ablation",
@@ -65,8 +68,9 @@ FIGURES = {
     "ladder_depth": Entry(
         "rungs.figures.ladder_depth",
         "ladder",
-        ("table:loglik", "table:active_units"),
+        ("training", "evaluation"),
         "Bound and active layers against depth, beyond the paper's five",
+        resources=("published.csv",),
     ),
     "likelihood_calibration": Entry(
         "rungs.figures.likelihood_calibration",

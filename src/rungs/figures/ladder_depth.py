@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 from matplotlib.figure import Figure
 
-from rungs.figures.ladder_loglik import shown
 from rungs.figures.style import (
     legend_below,
     nothing_to_show,
@@ -16,13 +14,13 @@ from rungs.figures.style import (
     variant_styles,
 )
 from rungs.layout import Files
+from rungs.tables import active_units, loglik
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """A row a data set: test L_k, and the number of layers with an active unit (KL), against
     depth; mean over seeds, bar one standard error over test images."""
-    bounds = shown(pd.read_csv(files["table:loglik"][0]), settings)
-    units = shown(pd.read_csv(files["table:active_units"][0]), settings)
+    bounds, units = loglik.make(files), active_units.make(files)
     if bounds.empty:
         return nothing_to_show(settings)
     keys = ["dataset", "variant", "depth", "seed"]

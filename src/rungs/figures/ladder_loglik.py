@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from rungs.figures.style import legend_below, nothing_to_show, panels, variant_label, variant_styles
 from rungs.layout import Files
+from rungs.tables import loglik
 
 COLUMNS = (("train_elbo", "Train ELBO"), ("test_elbo", "Test ELBO"), ("test_lk", "Test"))
 
@@ -18,8 +19,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
 
     Unconverged points are hollow; published values, where ours may be compared, are crosses.
     """
-    table = pd.read_csv(files["table:loglik"][0])
-    table = shown(table, settings)
+    table = loglik.make(files)
     if table.empty:
         return nothing_to_show(settings)
     datasets = list(dict.fromkeys(table["dataset"]))
@@ -47,14 +47,6 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         labels.append("published")
     legend_below(figure, handles, labels, columns=6)
     return figure
-
-
-def shown(table: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
-    """The rows of the variants and depths that a figure's settings name."""
-    for column, key in (("variant", "variants"), ("depth", "depths")):
-        if key in settings:
-            table = table[table[column].isin(settings[key])]
-    return table
 
 
 def _line(axis: Any, rows: pd.DataFrame, column: str, style: dict[str, Any]) -> None:

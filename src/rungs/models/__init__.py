@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a model is and which keys of the configuration's ``network`` section it takes."""
+    """Where a model is, which keys of the configuration's ``network`` section it takes, along
+    which axis its family is studied (a key of :data:`rungs.config.SIZES`), and the module that
+    evaluates it."""
 
     location: str
     network: tuple[str, ...]
+    axis: str = "depth"
+    evaluation: str = "rungs.evaluation.evaluate"
 
 
 _DENSE = ("latent_sizes", "hidden_sizes", "batch_norm")
@@ -49,17 +53,14 @@ def module_of(model: str) -> str:
     return entry(model).location.split(":")[0]
 
 
-def build(model: str, pixels: int, depth: int, network: dict[str, Any]) -> LatentVariableModel:
+def build(model: str, pixels: int, network: dict[str, Any]) -> LatentVariableModel:
     """Build an uninitialised model.
 
     Args:
         model: a key of :data:`MODELS`.
         pixels: size of a flattened image.
-        depth: number of stochastic layers; the first ``depth`` sizes of ``network`` are used.
         network: the settings that the model's entry names.
     """
     module, name = entry(model).location.split(":")
-    built: LatentVariableModel = getattr(import_module(module), name)(
-        pixels=pixels, depth=depth, **network
-    )
+    built: LatentVariableModel = getattr(import_module(module), name)(pixels=pixels, **network)
     return built

@@ -11,6 +11,7 @@ from rungs.distributions import (
     standard_gaussian_like,
 )
 from rungs.models.networks import MLP, Dense, GaussianMLP
+from rungs.objectives import Variational
 
 
 def top_down_networks(
@@ -25,37 +26,34 @@ def top_down_networks(
     )
 
 
-class Hierarchy(nn.Module):
+class Hierarchy(Variational, nn.Module):
     """``p(x|z_1) p(z_1|z_2) ... p(z_d)`` with Gaussian latents and Bernoulli pixels.
 
     Args:
         pixels: size of a flattened image.
-        depth: number of stochastic layers d; the first d entries of the sizes are used.
-        latent_sizes: units of z_1, z_2, ...
-        hidden_sizes: units of the networks of level 1, 2, ...
+        latent_sizes: units of z_1, ... z_d.
+        hidden_sizes: units of the networks of level 1, ... d.
         batch_norm: normalise every dense layer but the pixels'.
 
     Raises:
-        ValueError: if fewer than ``depth`` sizes are given.
+        ValueError: if there are not as many hidden sizes as latent ones.
     """
 
     def __init__(
         self,
         pixels: int,
-        depth: int,
         latent_sizes: list[int],
         hidden_sizes: list[int],
         batch_norm: bool,
     ) -> None:
         super().__init__()
-        if min(len(latent_sizes), len(hidden_sizes)) < depth:
+        if len(latent_sizes) != len(hidden_sizes):
             raise ValueError(
-                f"depth {depth} needs {depth} latent_sizes and hidden_sizes, "
-                f"got {latent_sizes} and {hidden_sizes}"
+                f"expected as many hidden_sizes as latent_sizes, got {hidden_sizes} and {latent_sizes}"
             )
         self.pixels = pixels
-        self.latent_sizes = list(latent_sizes[:depth])
-        self.hidden_sizes = list(hidden_sizes[:depth])
+        self.latent_sizes = list(latent_sizes)
+        self.hidden_sizes = list(hidden_sizes)
         self.batch_norm = batch_norm
         self.top_down = top_down_networks(self.latent_sizes, self.hidden_sizes, batch_norm)
         self.decoder = MLP(self.latent_sizes[0], self.hidden_sizes[0], batch_norm)

@@ -29,14 +29,13 @@ class LadderVAE(Hierarchy):
     def __init__(
         self,
         pixels: int,
-        depth: int,
         latent_sizes: list[int],
         hidden_sizes: list[int],
         batch_norm: bool,
         upward: Literal["mu", "hidden"],
         share_top_down: bool,
     ) -> None:
-        super().__init__(pixels, depth, latent_sizes, hidden_sizes, batch_norm)
+        super().__init__(pixels, latent_sizes, hidden_sizes, batch_norm)
         self.upward = upward
         passed = self.latent_sizes if upward == "mu" else self.hidden_sizes
         inputs = [pixels, *passed[:-1]]

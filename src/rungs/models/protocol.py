@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from rungs.distributions import DiagonalGaussian
+from rungs.distributions import Distribution
 
 #: whatever a model computes from x alone, once, before latents are drawn
 Context = Any
@@ -33,17 +33,67 @@ class Layer:
     """
 
     sample: Tensor
-    posterior: DiagonalGaussian
-    prior: DiagonalGaussian
+    posterior: Distribution
+    prior: Distribution
     analytic: bool
 
     def kl(self) -> Tensor:
-        """The layer's term of the ELBO, ``[..., batch, units]``, nats: an unbiased estimate."""
+        """The layer's term of the ELBO, ``[..., batch, terms]``, nats: an unbiased estimate."""
         return self.posterior.divergence(self.prior) if self.analytic else -self.log_ratio()
 
     def log_ratio(self) -> Tensor:
-        """``log p(z_i|z_{i+1}) - log q(z_i|.)`` at the sample, ``[..., batch, units]``."""
-        return self.prior.log_density(self.sample) - self.posterior.log_density(self.sample)
+        """``log p(z_i|z_{i+1}) - log q(z_i|.)`` at the sample, ``[..., batch, terms]``.
+
+        One term a unit where both factorise, else one term for all units together.
+        """
+        prior = self.prior.log_density(self.sample)
+        posterior = self.posterior.log_density(self.sample)
+        if prior.shape[-1] != posterior.shape[-1]:
+            prior, posterior = prior.sum(-1, keepdim=True), posterior.sum(-1, keepdim=True)
+        return prior - posterior
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a batch gives to training.
+
+    Attributes:
+        loss: a scalar.
+        statistics: what the history keeps, averaged over the batches of an epoch: scalars and
+            vectors, detached. One of them is ``elbo`` (KL weight 1) or, where a model has none,
+            ``objective``: convergence is judged by it. Names that begin with ``units/`` have one
+            entry for each latent unit, all layers side by side, and are stored layer by layer.
+    """
+
+    loss: Tensor
+    statistics: dict[str, Tensor]
+
+
+class Trainable(Protocol):
+    """What the training loop knows of a model, which is a :class:`torch.nn.Module` besides.
+
+    Attributes:
+        binary: whether images are binarised, or reach the model as intensities from 0 to 1.
+    """
+
+    binary: bool
+
+    def training_noise(
+        self, images: int, settings: dict[str, Any], generator: torch.Generator
+    ) -> list[Tensor]:
+        """All the random numbers that a batch's objective needs.
+
+        Args:
+            settings: the configuration's ``training`` section as the run sees it.
+        """
+        ...
+
+    def objective(
+        self, x: Tensor, noise: list[Tensor], settings: dict[str, Any], kl_weight: Tensor | float
+    ) -> Objective:
+        """What to minimise on ``x [batch, pixels]``, and what to note down. Random numbers come
+        from ``noise`` alone, so that many models can be trained side by side."""
+        ...
 
 
 class LatentVariableModel(Protocol):

@@ -17,12 +17,11 @@ class BottomUpVAE(Hierarchy):
     def __init__(
         self,
         pixels: int,
-        depth: int,
         latent_sizes: list[int],
         hidden_sizes: list[int],
         batch_norm: bool,
     ) -> None:
-        super().__init__(pixels, depth, latent_sizes, hidden_sizes, batch_norm)
+        super().__init__(pixels, latent_sizes, hidden_sizes, batch_norm)
         inputs = [pixels, *self.latent_sizes[:-1]]
         self.bottom_up = nn.ModuleList(
             GaussianMLP(size, hidden, units, batch_norm)

@@ -27,11 +27,14 @@ def make(files: Files) -> pd.DataFrame:
         for number, (kl, variance) in enumerate(layers, 1):
             rows.append(
                 {
-                    **{name: run[name] for name in ("dataset", "variant", "depth", "seed")},
+                    **{name: run[name] for name in ("run", "dataset", "variant", "depth", "seed")},
                     "layer": number,
-                    "units": len(kl),
+                    "units": len(variance),
                     "active_variance": int(np.count_nonzero(variance > ACTIVE_VARIANCE)),
-                    "active_kl": int(np.count_nonzero(kl > ACTIVE_KL)),
+                    # a layer whose prior or posterior does not factorise has one term in all
+                    "active_kl": int(np.count_nonzero(kl > ACTIVE_KL))
+                    if len(kl) == len(variance)
+                    else None,
                     "kl_nats": kl.sum(),
                     **beside(run, numbers),
                 }

@@ -14,7 +14,7 @@ def make(files: Files) -> pd.DataFrame:
     """One row a claim and data set; ``basis`` says what the interval is over, or why there is
     no verdict."""
     runs = [
-        Trained(store.read(training, only=["elbo"]), store.read(evaluation))
+        Trained(store.read(training, only=["elbo", "objective"]), store.read(evaluation))
         for training, evaluation in zip(files["training"], files["evaluation"], strict=True)
     ]
     rows = []

@@ -18,15 +18,19 @@ def make(files: Files) -> pd.DataFrame:
     numbers = published("L5000")
     rows = []
     for training_path, evaluation_path in zip(files["training"], files["evaluation"], strict=True):
-        training = store.read(training_path, only=["elbo"])
+        training = store.read(training_path, only=["elbo", "objective"])
         evaluation = store.read(evaluation_path)
+        if "test/lk" not in evaluation.arrays:
+            continue  # a model without a likelihood
         run = evaluation.attributes["run"]
         lk = evaluation["test/lk"]
         rows.append(
             {
+                "run": run["run"],
                 "dataset": run["dataset"],
                 "variant": run["variant"],
                 "depth": run["depth"],
+                "latent_dim": run["size"] if run["axis"] == "latent" else None,
                 "seed": run["seed"],
                 "parameters": training.attributes["parameters"],
                 "epochs": run["training"]["epochs"],
@@ -37,7 +41,7 @@ def make(files: Files) -> pd.DataFrame:
                 "test_lk_se": lk.std(ddof=1) / math.sqrt(len(lk)),
                 "test_images": len(lk),
                 "ess_median": np.median(evaluation["test/ess"]),
-                "converged": converged(training["elbo"]),
+                "converged": converged(training),
                 **beside(run, numbers),
             }
         )
