@@ -13,7 +13,7 @@ from scipy import stats
 from rungs import store
 from rungs.config import ROOT
 from rungs.data import DATASETS, mnist, prepare
-from rungs.data.binarise import binarise
+from rungs.data.binarise import TrainingImages, binarise
 from rungs.data.prepared import Prepared
 from rungs.errors import ConfigError, DataError, StoreError
 from rungs.files import sha256
@@ -152,3 +152,25 @@ def test_registry_entries_agree_with_their_modules() -> None:
     assert set(DATASETS) >= {"mnist5k", "mnist"}
     for entry in DATASETS.values():
         assert entry.module.startswith("rungs.data.")
+
+
+def test_training_images_are_drawn_anew_each_epoch() -> None:
+    """White and black pixels are sure, grey ones on with probability intensity / 255."""
+    intensities = torch.tensor([[0, 255, 51, 204]], dtype=torch.uint8).expand(4000, 4).contiguous()
+    inputs = TrainingImages(intensities, binary=True)
+    random = torch.Generator().manual_seed(0)
+    means = []
+    for _ in range(2):
+        inputs.begin_epoch(random)
+        means.append(inputs.batch(torch.arange(4000)))
+    assert not torch.equal(*means)
+    for images in means:
+        assert set(images.unique().tolist()) == {0.0, 1.0}
+        mean = images.mean(0)
+        assert mean[0] == 0
+        assert mean[1] == 1
+        assert abs(float(mean[2]) - 0.2) < 5 * 0.4 / 4000**0.5
+        assert abs(float(mean[3]) - 0.8) < 5 * 0.4 / 4000**0.5
+    grey = TrainingImages(intensities, binary=False)
+    grey.begin_epoch(random)
+    torch.testing.assert_close(grey.batch(torch.tensor([3])), intensities[:1].float() / 255)

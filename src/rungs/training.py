@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from rungs import provenance, store
-from rungs.data.binarise import model_input
+from rungs.data.binarise import TrainingImages, model_input
 from rungs.data.prepared import read_images
 from rungs.definitions import ACTIVE_KL
 from rungs.errors import StoreError, TrainingError
@@ -58,19 +58,29 @@ class FlatParameters:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        parameters = list(module.parameters())
+        self.parameters = list(module.parameters())
         starts = [0]
-        for parameter in parameters:
+        for parameter in self.parameters:
             starts.append(starts[-1] + -(-parameter.numel() // ALIGNMENT) * ALIGNMENT)
-        device = parameters[0].device
+        device = self.parameters[0].device
         self.values = nn.Parameter(torch.zeros(starts[-1], device=device))
         self.gradients = torch.zeros(starts[-1], device=device)
         self.values.grad = self.gradients
-        for parameter, start in zip(parameters, starts, strict=False):
+        self._views = []
+        for parameter, start in zip(self.parameters, starts, strict=False):
             part = slice(start, start + parameter.numel())
             self.values.data[part] = parameter.data.reshape(-1)
             parameter.data = self.values.data[part].view_as(parameter)
-            parameter.grad = self.gradients[part].view_as(parameter)
+            self._views.append(self.gradients[part].view_as(parameter))
+
+    def take_gradients(self, loss: Tensor) -> None:
+        """The gradients of ``loss``, zero for a parameter that it does not depend on."""
+        found = torch.autograd.grad(loss, self.parameters, allow_unused=True)
+        for view, gradient in zip(self._views, found, strict=True):
+            if gradient is None:
+                view.zero_()
+            else:
+                view.copy_(gradient)
 
     def clip_gradients(self, norm: float, element: float) -> None:
         """Constrain the gradient's norm, then its elements, as the ladder's release does."""
@@ -144,9 +154,10 @@ class Trainer:
         key: str = "",
     ) -> None:
         self.spec, self.settings, self.key = spec, spec["training"], key
-        self.images = images.to(device)
         self.device = device
         self.model = build_model(spec, images.shape[1], device)
+        self.images = images.to(device)
+        self.inputs = TrainingImages(self.images, self.model.binary)
         if start is not None:
             load_weights(self.model, start)
         self.parameters = FlatParameters(self.model)
@@ -177,6 +188,7 @@ class Trainer:
         """
         started = time.perf_counter()
         self.model.train()
+        self.inputs.begin_epoch(self.generator)
         order = torch.randperm(len(self.images), generator=self.generator, device=self.device)
         settings, epoch = self.settings, self.epoch
         weight = kl_weight(epoch, settings["warm_up"], settings["warm_up_epochs"])
@@ -192,19 +204,18 @@ class Trainer:
             )
             self.optimiser.param_groups[0]["lr"] = rate
             chosen = order[i * self.batch : (i + 1) * self.batch]
-            x = model_input(self.images[chosen], self.generator, self.model.binary)
+            x = self.inputs.batch(chosen)
             noise = self.model.training_noise(len(x), settings, self.generator)
             objective = self.model.objective(x, noise, settings, weight)
-            self.parameters.gradients.zero_()
-            torch.autograd.backward(objective.loss)
+            self.parameters.take_gradients(objective.loss)
             self.parameters.clip_gradients(
                 settings["max_gradient_norm"], settings["max_gradient_element"]
             )
             self.optimiser.step()
             for name, value in objective.statistics.items():
-                sums[name] = (
-                    sums[name] + value.double() if sums.get(name) is not None else value.double()
-                )
+                if name not in sums:
+                    sums[name] = torch.zeros_like(value, dtype=torch.float64)
+                sums[name].add_(value)
         means = {name: value.cpu() / self.batches for name, value in sums.items()}
         schedule = {"kl_weight": weight, "learning_rate": rate}
         means |= {n: torch.tensor(v, dtype=torch.float64) for n, v in schedule.items()}

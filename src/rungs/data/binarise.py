@@ -12,6 +12,42 @@ def model_input(intensities: Tensor, generator: torch.Generator, binary: bool) -
     return binarise(intensities, generator) if binary else intensities.float() / 255
 
 
+class TrainingImages:
+    """The training images as a model sees them, epoch by epoch.
+
+    Black and white pixels are sure; only the others are drawn, once an epoch: of MNIST's pixels
+    one in eight.
+
+    Args:
+        intensities: uint8 ``[n, pixels]``.
+        binary: whether the model takes binarised images.
+    """
+
+    def __init__(self, intensities: Tensor, binary: bool) -> None:
+        self.binary = binary
+        if not binary:
+            self.images = intensities
+            return
+        self.images = (intensities == 255).to(torch.uint8)
+        flat = intensities.flatten()
+        self._grey = ((flat > 0) & (flat < 255)).nonzero().squeeze(1)
+        self._intensities = flat[self._grey]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def begin_epoch(self, generator: torch.Generator) -> None:
+        """Binarise anew."""
+        if self.binary:
+            drawn = binarise(self._intensities, generator)
+            self.images.view(-1).index_copy_(0, self._grey, drawn.to(torch.uint8))
+
+    def batch(self, chosen: Tensor) -> Tensor:
+        """The images of these indices, float32 ``[len(chosen), pixels]``."""
+        images = self.images.index_select(0, chosen).float()
+        return images if self.binary else images / 255
+
+
 def binarise(intensities: Tensor, generator: torch.Generator) -> Tensor:
     """Draw each pixel as Bernoulli(intensity / 255), exactly.
 

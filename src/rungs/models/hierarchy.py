@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from rungs.distributions import (
     DiagonalGaussian,
@@ -66,7 +67,10 @@ class Hierarchy(Variational, nn.Module):
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """``log p(x | z_1)``, ``[..., batch]``, nats."""
-        return bernoulli_log_likelihood(x, self.logits(z))
+        if torch.is_grad_enabled():
+            return bernoulli_log_likelihood(x, self.logits(z))
+        products = functional.linear(self.decoder(z), self.pixel_logits.weight)
+        return bernoulli_log_likelihood(x, products, self.pixel_logits.bias)
 
     def decode(self, z: Tensor) -> Tensor:
         """The mean image of p(x | z_1), ``[..., pixels]``."""

@@ -40,7 +40,8 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x [..., units]`` by the moments of its leading dimensions."""
-        flat = x.reshape(-1, x.shape[-1])
+        # A view, even a trivial one, would make the rectifier in its place copy everything.
+        flat = x if x.dim() == 2 else x.reshape(-1, x.shape[-1])
         if self.collected is not None:
             count, total, squares = self.collected
             wide = flat.detach().double()
@@ -52,7 +53,7 @@ class BatchNorm(nn.Module):
         flat = functional.batch_norm(
             flat, None, None, self.scale, self.shift, training=True, eps=BATCH_NORM_EPSILON
         )
-        return flat.reshape(x.shape)
+        return flat if x.dim() == 2 else flat.reshape(x.shape)
 
     def start_collecting(self) -> None:
         """Begin to add up the moments of what passes."""
