@@ -87,10 +87,10 @@ def interruptible() -> Iterator[None]:
 def train(profiles: tuple[Path, ...], run: str) -> None:
     """Train RUN (dataset/variant/depthD/seedS), or continue it."""
     config, parsed = load_config(profiles), Run.parse(run)
-    from rungs.packs import train_run
+    from rungs.packs import train_runs
 
     with interruptible():
-        train_run(config, parsed, Path(Layout(config["profile"]).run(parsed)))
+        train_runs(config, {parsed: Path(Layout(config["profile"]).run(parsed))})
 
 
 @cli.command()

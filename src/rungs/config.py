@@ -298,7 +298,7 @@ def resolve(config: Config, run: Run) -> Config:
 
     Returns:
         ``run`` (its path), ``dataset, variant, axis, size, depth, seed, continues, model, network,
-        training, threads, device``; ``continues`` is the same for the run whose weights this one
+        training, precision, threads, device``; ``continues`` is the same for the run whose weights this one
         starts from, or None. On the axis ``latent`` the size is the only latent size, on ``codes``
         it is ``network.codes``.
 
@@ -329,6 +329,7 @@ def resolve(config: Config, run: Run) -> Config:
         "model": variant["model"],
         "network": network,
         "training": _layered(config, run, "training"),
+        "precision": config["compute"]["precision"],
         "device": config["compute"]["device"],
         "threads": config["compute"]["threads"],
     }

@@ -12,13 +12,18 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rungs.config import Config, Run, evaluation_settings, parent_of, resolve, runs
 from rungs.errors import ConfigError
 from rungs.files import replacing
 from rungs.layout import Layout
+
+if TYPE_CHECKING:
+    from rungs.training import Job
 
 #: stage -> the files that it makes for each run
 STAGES = {
@@ -77,17 +82,37 @@ def work(config: Config, stage: str, name: str) -> None:
     if name not in found:
         raise ConfigError(f"pack {name!r} is not known; this configuration has {len(found)} packs.")
     layout = Layout(config["profile"])
+    if stage == "train":
+        train_runs(config, {run: Path(layout.work(run)) for run in found[name]})
+        return
     for run in found[name]:
-        folder = Path(layout.work(run))
-        if stage == "train":
-            train_run(config, run, folder)
+        evaluate_run(config, run, Path(layout.work(run)))
+
+
+def train_runs(config: Config, folders: Mapping[Run, Path]) -> None:
+    """Train runs of one data set, each into its folder unless it is there, complete, of the same
+    key. Up to ``compute.ensemble`` that share an architecture are trained side by side."""
+    from rungs.ensemble import ensemble_key
+    from rungs.training import train_together
+
+    waiting: dict[str, list[Job]] = {}
+    for run, folder in folders.items():
+        job = _training_job(config, run, folder)
+        if job is None:
+            print(f"{run.path}: is trained", file=sys.stderr)
         else:
-            evaluate_run(config, run, folder)
+            waiting.setdefault(ensemble_key(job.spec), []).append(job)
+    compute = config["compute"]
+    for jobs in waiting.values():
+        data = Path(Layout.data(jobs[0].spec["dataset"]))
+        for start in range(0, len(jobs), compute["ensemble"]):
+            together = jobs[start : start + compute["ensemble"]]
+            train_together(together, data, compute["checkpoint_minutes"])
 
 
-def train_run(config: Config, run: Run, folder: Path) -> None:
-    """Train one run into ``folder`` unless it is there, complete, of the same key."""
-    from rungs.training import is_trained, run_key, train
+def _training_job(config: Config, run: Run, folder: Path) -> Job | None:
+    """What training the run takes, None if it is there."""
+    from rungs.training import Job, is_trained, run_key
 
     spec, layout = resolve(config, run), Layout(config["profile"])
     parent, data = parent_of(config, run), Path(layout.data(run.dataset))
@@ -96,10 +121,7 @@ def train_run(config: Config, run: Run, folder: Path) -> None:
     exported = Path(layout.run(run))
     if not is_trained(folder, key) and is_trained(exported, key):
         _adopt(exported, folder, STAGES["train"])
-    if is_trained(folder, key):
-        print(f"{run.path}: is trained", file=sys.stderr)
-        return
-    train(spec, data, folder, config["compute"]["checkpoint_minutes"], start)
+    return None if is_trained(folder, key) else Job(spec, folder, start)
 
 
 def evaluate_run(config: Config, run: Run, folder: Path) -> None:

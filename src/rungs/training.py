@@ -14,7 +14,9 @@ import resource
 import signal
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -33,6 +35,7 @@ from rungs.locks import locked
 from rungs.models import build
 from rungs.models.networks import collect_statistics, initialise
 from rungs.objectives import epoch_statistics, kl_weight, learning_rate
+from rungs.precision import arithmetic, set_arithmetic
 from rungs.progress import ProgressLine, duration
 from rungs.seeds import generator
 from rungs.weights import load_tensors, load_weights, save_tensors
@@ -59,19 +62,26 @@ class FlatParameters:
 
     def __init__(self, module: nn.Module) -> None:
         self.parameters = list(module.parameters())
-        starts = [0]
+        self.shapes = [parameter.shape for parameter in self.parameters]
+        self.parts = []
+        end = 0
         for parameter in self.parameters:
-            starts.append(starts[-1] + -(-parameter.numel() // ALIGNMENT) * ALIGNMENT)
-        device = self.parameters[0].device
-        self.values = nn.Parameter(torch.zeros(starts[-1], device=device))
-        self.gradients = torch.zeros(starts[-1], device=device)
-        self.values.grad = self.gradients
+            self.parts.append(slice(end, end + parameter.numel()))
+            end += -(-parameter.numel() // ALIGNMENT) * ALIGNMENT
+        values = torch.zeros(end, device=self.parameters[0].device)
+        for parameter, part in zip(self.parameters, self.parts, strict=True):
+            values[part] = parameter.data.reshape(-1)
+        self.values = nn.Parameter(values)
+        self.move(values, torch.zeros_like(values))
+
+    def move(self, values: Tensor, gradients: Tensor) -> None:
+        """Let parameters and gradients live in these vectors, which have their values."""
+        self.values.data, self.gradients = values, gradients
+        self.values.grad = gradients
         self._views = []
-        for parameter, start in zip(self.parameters, starts, strict=False):
-            part = slice(start, start + parameter.numel())
-            self.values.data[part] = parameter.data.reshape(-1)
-            parameter.data = self.values.data[part].view_as(parameter)
-            self._views.append(self.gradients[part].view_as(parameter))
+        for parameter, part in zip(self.parameters, self.parts, strict=True):
+            parameter.data = values[part].view_as(parameter)
+            self._views.append(gradients[part].view_as(parameter))
 
     def take_gradients(self, loss: Tensor) -> None:
         """The gradients of ``loss``, zero for a parameter that it does not depend on."""
@@ -82,10 +92,30 @@ class FlatParameters:
             else:
                 view.copy_(gradient)
 
-    def clip_gradients(self, norm: float, element: float) -> None:
-        """Constrain the gradient's norm, then its elements, as the ladder's release does."""
-        scale = (norm / (torch.linalg.vector_norm(self.gradients) + 1e-7)).clamp_max(1.0)
-        self.gradients.mul_(scale).clamp_(-element, element)
+
+def clip_gradients(gradients: Tensor, norm: float, element: float) -> None:
+    """Constrain the gradient's norm, then its elements, as the ladder's release does.
+
+    Args:
+        gradients: ``[..., parameters]``, each vector by itself, in its place.
+    """
+    length = torch.linalg.vector_norm(gradients, dim=-1, keepdim=True)
+    gradients.mul_((norm / (length + 1e-7)).clamp_max_(1.0)).clamp_(-element, element)
+
+
+def make_optimiser(
+    values: nn.Parameter, settings: dict[str, Any], captured: bool = False
+) -> torch.optim.Adam:
+    """Adam as the settings say; ``captured`` for use in a CUDA graph."""
+    rate = settings["learning_rate"]
+    return torch.optim.Adam(
+        [values],
+        lr=torch.tensor(rate, device=values.device) if captured else rate,
+        betas=ADAM_BETAS,
+        eps=settings["adam_epsilon"],
+        fused=True,
+        capturable=captured,
+    )
 
 
 class History:
@@ -158,20 +188,16 @@ class Trainer:
         self.model = build_model(spec, images.shape[1], device)
         self.images = images.to(device)
         self.inputs = TrainingImages(self.images, self.model.binary)
+        self.arithmetic = arithmetic(spec)
+        set_arithmetic(self.model, self.arithmetic)
         if start is not None:
             load_weights(self.model, start)
         self.parameters = FlatParameters(self.model)
-        self.optimiser = torch.optim.Adam(
-            [self.parameters.values],
-            lr=self.settings["learning_rate"],
-            betas=ADAM_BETAS,
-            eps=self.settings["adam_epsilon"],
-            fused=True,
-        )
+        self.optimiser = make_optimiser(self.parameters.values, self.settings)
         self.generator = generator(spec["seed"], "training", device)
-        self.batch = min(self.settings["batch_size"], len(images))
+        self.batch_size = min(self.settings["batch_size"], len(images))
         #: the remainder of an epoch is left out; the next epoch shuffles anew
-        self.batches = len(images) // self.batch
+        self.batches = len(images) // self.batch_size
         self.history = History()
         self.seconds = 0.0
 
@@ -187,35 +213,53 @@ class Trainer:
             TrainingError: if the loss is not finite.
         """
         started = time.perf_counter()
+        settings, group = self.settings, self.optimiser.param_groups[0]
         self.model.train()
-        self.inputs.begin_epoch(self.generator)
-        order = torch.randperm(len(self.images), generator=self.generator, device=self.device)
-        settings, epoch = self.settings, self.epoch
-        weight = kl_weight(epoch, settings["warm_up"], settings["warm_up_epochs"])
-        rate = 0.0
+        weight = self.begin_epoch()
         sums: dict[str, Tensor] = {}
         for i in range(self.batches):
-            step = epoch * self.batches + i
-            rate = learning_rate(
-                step,
-                settings["epochs"] * self.batches,
-                settings["learning_rate"],
-                settings["annealing"],
-            )
-            self.optimiser.param_groups[0]["lr"] = rate
-            chosen = order[i * self.batch : (i + 1) * self.batch]
-            x = self.inputs.batch(chosen)
-            noise = self.model.training_noise(len(x), settings, self.generator)
+            group["lr"] = self.rate(i)
+            x, noise = self.batch(i)
             objective = self.model.objective(x, noise, settings, weight)
             self.parameters.take_gradients(objective.loss)
-            self.parameters.clip_gradients(
-                settings["max_gradient_norm"], settings["max_gradient_element"]
+            clip_gradients(
+                self.parameters.gradients,
+                settings["max_gradient_norm"],
+                settings["max_gradient_element"],
             )
             self.optimiser.step()
             for name, value in objective.statistics.items():
                 if name not in sums:
                     sums[name] = torch.zeros_like(value, dtype=torch.float64)
                 sums[name].add_(value)
+        self.end_epoch(sums, weight, group["lr"])
+        self.seconds += time.perf_counter() - started
+
+    def begin_epoch(self) -> float:
+        """Binarise and shuffle anew; the epoch's KL weight."""
+        self.inputs.begin_epoch(self.generator)
+        self._order = torch.randperm(
+            len(self.images), generator=self.generator, device=self.device
+        ).split(self.batch_size)
+        return kl_weight(self.epoch, self.settings["warm_up"], self.settings["warm_up_epochs"])
+
+    def rate(self, i: int) -> float:
+        """The learning rate of the epoch's i-th batch."""
+        settings, total = self.settings, self.settings["epochs"] * self.batches
+        step = self.epoch * self.batches + i
+        return learning_rate(step, total, settings["learning_rate"], settings["annealing"])
+
+    def batch(self, i: int) -> tuple[Tensor, list[Tensor]]:
+        """The epoch's i-th batch ``[batch, pixels]`` and all the noise that it needs."""
+        x = self.inputs.batch(self._order[i])
+        return x, self.model.training_noise(len(x), self.settings, self.generator)
+
+    def end_epoch(self, sums: dict[str, Tensor], weight: float, rate: float) -> None:
+        """Append the epoch's statistics, given as sums over its batches, to the history.
+
+        Raises:
+            TrainingError: if the loss is not finite.
+        """
         means = {name: value.cpu() / self.batches for name, value in sums.items()}
         schedule = {"kl_weight": weight, "learning_rate": rate}
         means |= {n: torch.tensor(v, dtype=torch.float64) for n, v in schedule.items()}
@@ -225,7 +269,6 @@ class Trainer:
                 f"run {self.spec['run']}: the loss is not finite in epoch {self.epoch}. Lower "
                 "training.learning_rate or training.max_gradient_norm for this variant and run it again."
             )
-        self.seconds += time.perf_counter() - started
 
     def finish(self) -> None:
         """Collect the batch norm statistics of the whole training set, for testing."""
@@ -235,8 +278,8 @@ class Trainer:
             noise = model.training_noise(len(x), ONE_DRAW, source)
             model.objective(x, noise, ONE_DRAW, 1.0)
 
-        chunks = self.images.split(self.batch)
-        whole = [chunk for chunk in chunks if len(chunk) == self.batch]
+        chunks = self.images.split(self.batch_size)
+        whole = [chunk for chunk in chunks if len(chunk) == self.batch_size]
         inputs = (model_input(chunk, source, model.binary) for chunk in whole)
         collect_statistics(model, inputs, forward)
         model.eval()
@@ -295,7 +338,7 @@ class Trainer:
 
     def images_per_second(self) -> float:
         """Training throughput of the run so far."""
-        return self.epoch * self.batches * self.batch / max(self.seconds, 1e-9)
+        return self.epoch * self.batches * self.batch_size / max(self.seconds, 1e-9)
 
 
 def latent_sizes_of(model: Any) -> list[int]:
@@ -329,49 +372,75 @@ def build_model(spec: Spec, pixels: int, device: str) -> Any:
     return model.to(device)
 
 
+@dataclass(frozen=True)
+class Job:
+    """A run to train: its settings, the folder that its files go to, and the weights of the run that
+    it continues, if it continues one."""
+
+    spec: Spec
+    folder: Path
+    start: Path | None = None
+
+
 def train(
     spec: Spec, data: Path, folder: Path, checkpoint_minutes: float, start: Path | None = None
 ) -> None:
-    """Train one run, resuming it if a checkpoint of the same settings and code is there.
+    """Train one run: :func:`train_together` of a single :class:`Job`."""
+    train_together([Job(spec, folder, start)], data, checkpoint_minutes)
 
-    ``start`` has the weights of the run that this one continues, if it continues one.
-    Writes ``weights.safetensors``, ``training.h5`` and ``training-cost.json`` into ``folder``.
-    SIGTERM, SIGINT and SIGUSR1 save the run at the end of the current epoch.
+
+def train_together(jobs: Sequence[Job], data: Path, checkpoint_minutes: float) -> None:
+    """Train runs of one architecture side by side, resuming each whose checkpoint of the same
+    settings and code is there.
+
+    Writes ``weights.safetensors``, ``training.h5`` and ``training-cost.json`` into every folder.
+    SIGTERM, SIGINT and SIGUSR1 save the runs at the end of the current epoch.
 
     Raises:
         Interrupted: if a signal stopped it; running it again continues.
-        TrainingError: if the loss is not finite.
+        TrainingError: if a loss is not finite.
     """
-    torch.set_num_threads(spec["threads"])
+    torch.set_num_threads(jobs[0].spec["threads"])
     # what cuBLAS needs to be deterministic; without effect on a CPU
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
-    with locked(folder):
+    # Nothing here reads memory that it has not written; filling it would cost a pass each time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    with ExitStack() as locks:
+        for job in jobs:
+            locks.enter_context(locked(job.folder))
         images = torch.from_numpy(read_images(data, "train")).flatten(1)
-        key = run_key(spec, data, start)
-        trainer = Trainer(spec, images, spec["device"], start, key)
-        checkpoint = folder / f"checkpoint-{key}.safetensors"
-        _resume(trainer, checkpoint)
-        _train_epochs(trainer, checkpoint, checkpoint_minutes)
-        trainer.finish()
-        attributes = {"run": spec, "key": key, "provenance": provenance.describe()}
-        run = {"run": json.dumps(spec, sort_keys=True)}
-        save_tensors(folder / "weights.safetensors", trainer.model.state_dict(), run)
-        write_cost(
-            folder / COST_FILE,
-            seconds=trainer.seconds,
-            images=trainer.epoch * trainer.batches * trainer.batch,
-            spec=spec,
-        )
-        sizes = latent_sizes_of(trainer.model)
-        count = sum(p.numel() for p in trainer.model.parameters())
-        store.write(
-            folder / "training.h5",
-            trainer.history.arrays(sizes),
-            {**attributes, "parameters": count, "pixels": images.shape[1]},
-        )
-        for stale in folder.glob("checkpoint-*.safetensors"):
-            stale.unlink()
+        waiting: dict[int, list[tuple[Trainer, Path]]] = {}
+        for job in jobs:
+            key = run_key(job.spec, data, job.start)
+            trainer = Trainer(job.spec, images, job.spec["device"], job.start, key)
+            _resume(trainer, job.folder / f"checkpoint-{key}.safetensors")
+            waiting.setdefault(trainer.epoch, []).append((trainer, job.folder))
+        for group in waiting.values():
+            _train_epochs(group, checkpoint_minutes)
+            for trainer, folder in group:
+                _finish(trainer, folder)
+
+
+def _finish(trainer: Trainer, folder: Path) -> None:
+    """Write a trained run's files."""
+    trainer.finish()
+    spec, sizes = trainer.spec, latent_sizes_of(trainer.model)
+    run = {"run": json.dumps(spec, sort_keys=True)}
+    save_tensors(folder / "weights.safetensors", trainer.model.state_dict(), run)
+    images = trainer.epoch * trainer.batches * trainer.batch_size
+    write_cost(folder / COST_FILE, seconds=trainer.seconds, images=images, spec=spec)
+    attributes = {
+        "run": spec,
+        "key": trainer.key,
+        "arithmetic": trainer.arithmetic,
+        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "pixels": trainer.images.shape[1],
+        "provenance": provenance.describe(),
+    }
+    store.write(folder / "training.h5", trainer.history.arrays(sizes), attributes)
+    for stale in folder.glob("checkpoint-*.safetensors"):
+        stale.unlink()
 
 
 def _resume(trainer: Trainer, checkpoint: Path) -> None:
@@ -388,28 +457,36 @@ def _resume(trainer: Trainer, checkpoint: Path) -> None:
     print(f"{trainer.spec['run']}: resumed after epoch {trainer.epoch}", file=sys.stderr)
 
 
-def _train_epochs(trainer: Trainer, checkpoint: Path, minutes: float) -> None:
+def _train_epochs(group: list[tuple[Trainer, Path]], minutes: float) -> None:
     """Run the epochs that are left, saving every few minutes and when asked to stop."""
+    from rungs.ensemble import Ensemble
+
     asked: list[int] = []
 
     def ask(number: int, frame: FrameType | None) -> None:
         asked.append(number)
 
+    trainers = [trainer for trainer, _ in group]
+    first = trainers[0]
+    alone = len(trainers) == 1 and first.device == "cpu"
+    loop = first if alone else Ensemble(trainers)
     signals = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
     previous = {number: signal.signal(number, ask) for number in signals}
     line, saved = ProgressLine(), time.monotonic()
-    total = trainer.settings["epochs"]
+    total = first.settings["epochs"]
     try:
-        while trainer.epoch < total:
-            trainer.run_epoch()
-            line.update(trainer.describe(), final=trainer.epoch == total)
+        while loop.epoch < total:
+            loop.run_epoch()
+            line.update(loop.describe(), final=loop.epoch == total)
             if asked or time.monotonic() - saved > 60 * minutes:
-                save_tensors(checkpoint, *trainer.state())
+                for trainer, folder in group:
+                    save_tensors(folder / f"checkpoint-{trainer.key}.safetensors", *trainer.state())
                 saved = time.monotonic()
             if asked:
+                names = ", ".join(trainer.spec["run"] for trainer in trainers)
                 raise Interrupted(
-                    f"{trainer.spec['run']}: stopped by {signal.Signals(asked[0]).name} after epoch "
-                    f"{trainer.epoch}/{total}; the same command continues it."
+                    f"{names}: stopped by {signal.Signals(asked[0]).name} after epoch "
+                    f"{first.epoch}/{total}; the same command continues it."
                 )
     finally:
         for number, handler in previous.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from rungs.distributions import (
     DiagonalGaussian,
@@ -69,7 +68,7 @@ class Hierarchy(Variational, nn.Module):
         """``log p(x | z_1)``, ``[..., batch]``, nats."""
         if torch.is_grad_enabled():
             return bernoulli_log_likelihood(x, self.logits(z))
-        products = functional.linear(self.decoder(z), self.pixel_logits.weight)
+        products = self.pixel_logits.product(self.decoder(z), self.pixel_logits.weight)
         return bernoulli_log_likelihood(x, products, self.pixel_logits.bias)
 
     def decode(self, z: Tensor) -> Tensor:

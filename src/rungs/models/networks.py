@@ -71,7 +71,13 @@ class BatchNorm(nn.Module):
 
 
 class Dense(nn.Module):
-    """An affine layer, batch-normalised or not."""
+    """An affine layer, batch-normalised or not.
+
+    Attributes:
+        narrow: whether factors of the product are rounded to bfloat16 (see :mod:`rungs.precision`).
+    """
+
+    narrow = False
 
     def __init__(self, inputs: int, outputs: int, batch_norm: bool) -> None:
         super().__init__()
@@ -83,14 +89,21 @@ class Dense(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[..., inputs]`` to ``[..., outputs]``."""
         if self.norm is None:
-            return functional.linear(x, self.weight, self.bias)
+            return self.product(x, self.weight, self.bias)
         if self.training:
-            normalised: Tensor = self.norm(functional.linear(x, self.weight))
+            normalised: Tensor = self.norm(self.product(x, self.weight))
             return normalised
         # For testing the normalisation is affine: folded into the weights it costs nothing.
         scale = self.norm.scale * (self.norm.variance + BATCH_NORM_EPSILON).rsqrt()
         shift = self.norm.shift - self.norm.mean * scale
-        return functional.linear(x, self.weight * scale[:, None], shift)
+        return self.product(x, self.weight * scale[:, None], shift)
+
+    def product(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """``x weight^T + bias`` in the layer's arithmetic, float32 (or wider) in and out."""
+        if not self.narrow:
+            return functional.linear(x, weight, bias)
+        product = functional.linear(x.bfloat16(), weight.bfloat16()).to(x.dtype)
+        return product if bias is None else product + bias
 
 
 class MLP(nn.Module):
