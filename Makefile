@@ -13,7 +13,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PINS := envs/requirements.txt envs/dev.txt pyproject.toml
 
-.PHONY: all test test-cluster check setup clean
+# make bench  measure speed beside the machine's limits and pythae; RUNGS_RAW_DATA= for MNIST
+.PHONY: all test test-cluster bench check setup clean
 
 all: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) all $(if $(CONFIG),--configfile $(CONFIG))
@@ -44,6 +45,19 @@ $(CLUSTER)/.complete: $(VENV)/.complete envs/cluster.txt envs/cluster-dev.txt
 
 test-cluster: $(CLUSTER)/.complete
 	RUNGS_TEST_CLUSTER=1 $(CLUSTER)/bin/python -m pytest -n 0 -rs tests/cluster
+
+# Our speed beside the machine's limits and a peer's; the peer lives in an environment of its own.
+BENCH := $(VENV)/bench
+
+$(BENCH)/.complete: $(VENV)/.complete envs/bench.txt
+	$(BIN)/python -m venv $(BENCH)
+	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+	  > $$($(BENCH)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/rungs.pth
+	$(BENCH)/bin/python -m pip install --quiet --requirement envs/bench.txt
+	touch $@
+
+bench: $(BENCH)/.complete
+	$(BENCH)/bin/python -m rungs bench $(BENCH_OPTIONS)
 
 check: setup
 	$(BIN)/ruff check .

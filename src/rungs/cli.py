@@ -225,6 +225,25 @@ def cost(profiles: tuple[Path, ...], as_json: bool) -> None:
 
 
 @cli.command()
+@click.option("--only", multiple=True, help="One benchmark; may be repeated. All by default.")
+@click.option("--repetitions", default=5, show_default=True, type=click.IntRange(2))
+@click.option("--share", default=1.0, show_default=True, help="Of the work; less is a quick look.")
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(1))
+def bench(only: tuple[str, ...], repetitions: int, share: float, threads: int) -> None:
+    """Measure our speed beside the machine's limits and beside pythae, into results/bench/."""
+    from rungs.bench import BENCHMARKS, Scale, run
+    from rungs.tables import save, to_markdown
+
+    for name in only:
+        if name not in BENCHMARKS:
+            near = configuration.nearest(name, BENCHMARKS)
+            raise ConfigError(f"benchmark {name!r} is not known{near}")
+    made = run(only or tuple(BENCHMARKS), Scale(repetitions, share, threads)).table()
+    save(made, Path("results/bench") / ("-".join(only) or "all"))
+    click.echo(to_markdown(made))
+
+
+@cli.command()
 @with_config
 @click.option("--command", required=True, help="How the profile was run; shown on the page.")
 @click.argument("output", type=click.Path(path_type=Path, file_okay=False))

@@ -1,0 +1,140 @@
+"""L_5000 of a trained VAE: ours beside pythae's estimator and beside the decoder's products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rungs.bench import Row, Scale, peers
+from rungs.bench.data import PIXELS, UNITS, images, spec_of
+from rungs.bench.timing import Products, in_turns, spread
+from rungs.evaluation.likelihood import estimate
+from rungs.precision import bfloat16_in_hardware, set_arithmetic
+from rungs.training import Trainer
+
+SAMPLES, IMAGES, CHUNK_ROWS = 5000, 4, 1000
+
+
+def trained(train: Tensor, share: float) -> Any:
+    """The comparison's VAE after a few hundred steps."""
+    epochs = max(1, round(share * 3 * 60_000 / len(train)))
+    spec = spec_of("vae", 1, epochs=epochs, batch_size=256)
+    trainer = Trainer(spec, train, "cpu")
+    for _ in range(epochs):
+        trainer.run_epoch()
+    trainer.finish()
+    return trainer.model
+
+
+def measure(scale: Scale) -> list[Row]:
+    """Milliseconds an image, the value, and what bfloat16 does to it on the same samples."""
+    torch.set_num_threads(scale.threads)
+    name, train, test = images()
+    model = trained(train, min(scale.share, 1.0))
+    samples = max(100, int(SAMPLES * scale.share) // 100 * 100)
+    x = test[:: max(1, len(test) // IMAGES)][:IMAGES]
+    values: dict[str, list[float]] = {}
+
+    def ours(kind: str) -> Any:
+        def work() -> None:
+            set_arithmetic(model, kind)
+            number = len(values.setdefault(kind, []))
+            found = estimate(model, x, samples, number, CHUNK_ROWS)
+            values[kind].append(float(found.lk.mean()))
+            set_arithmetic(model, "float32")
+
+        return work
+
+    functions = {"ours, float32": ours("float32")}
+    limit = Products(lambda: estimate(model, x, samples, 0, CHUNK_ROWS))
+
+    functions["limit, float32"] = limit
+    if bfloat16_in_hardware("cpu"):
+        functions["ours, bfloat16"] = ours("bfloat16")
+    if peers.available():
+        peer = peers.wrap(model, PIXELS, UNITS).eval()
+
+        def theirs() -> None:
+            torch.manual_seed(len(values.setdefault("pythae", [])))
+            with torch.no_grad():
+                values["pythae"].append(float(peer.get_nll(x, samples)))
+
+        functions["pythae"] = theirs
+    seconds = in_turns(functions, scale.repetitions)
+    medians = {s: 1e3 * float(np.median(v)) / len(x) for s, v in seconds.items()}
+    rows = []
+    for subject, found in seconds.items():
+        kind = subject.removeprefix("ours, ")
+        note = ""
+        if kind in values:
+            error = np.std(values[kind], ddof=1) / np.sqrt(len(values[kind]))
+            note = f"L_{samples} of {len(x)} images {np.mean(values[kind]):.3f} (s.e. {error:.3f})"
+        against = "pythae" if "pythae" in medians and subject != "pythae" else ""
+        ratio = medians["pythae"] / medians[subject] if against else None
+        what = f"L_{samples} of the VAE, {name}"
+        value = medians[subject]
+        rows.append(Row(what, subject, value, "ms/image", ratio, against, spread(found), note))
+    rows.append(
+        Row(
+            f"L_{samples} of the VAE, {name}",
+            "share of the limit",
+            medians["limit, float32"] / medians["ours, float32"],
+            "of float32",
+        )
+    )
+    return rows + reduced_precision(model, test, scale)
+
+
+def reduced_precision(model: Any, test: Tensor, scale: Scale) -> list[Row]:
+    """L_k in float32 and with products rounded to bfloat16 (emulated where the processor lacks it)
+    against float64, on the same samples."""
+    x, k = test[: max(2, int(40 * scale.share))], 100
+    found = {}
+    for kind in ("float64", "float32", "bfloat16"):
+        set_arithmetic(model, "float32" if kind == "float64" else kind)
+        with _DoubleModel(model, kind == "float64") as wide:
+            found[kind] = estimate(wide, x.double() if kind == "float64" else x, k, 0, 1000).lk
+    set_arithmetic(model, "float32")
+    rows = []
+    for kind in ("float32", "bfloat16"):
+        shift = found[kind] - found["float64"]
+        rows.append(
+            Row(
+                f"L_{k} against float64, same samples",
+                kind,
+                float(shift.mean()),
+                "nats",
+                note=f"spread {float(shift.std()):.4f} an image, {len(x)} images",
+            )
+        )
+    return rows
+
+
+class _DoubleModel:
+    """The model in float64 for a while; its noise, drawn in float32, is widened."""
+
+    def __init__(self, model: Any, wide: bool) -> None:
+        self.model, self.wide = model, wide
+        self.latent_sizes = model.latent_sizes
+
+    def __enter__(self) -> Any:
+        if not self.wide:
+            return self.model
+        self.model.double()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.model.float()
+
+    def encode(self, x: Tensor) -> Any:
+        return self.model.encode(x)
+
+    def draw(self, context: Any, noise: list[Tensor]) -> Any:
+        return self.model.draw(context, [n.double() for n in noise])
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        found: Tensor = self.model.log_likelihood(x, z)
+        return found

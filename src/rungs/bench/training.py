@@ -1,0 +1,139 @@
+"""Training: the plain VAE beside pythae's, the depth-5 ladder beside its own matrix products."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rungs.bench import Row, Scale, peers
+from rungs.bench.data import HIDDEN, PIXELS, UNITS, images, spec_of
+from rungs.bench.timing import Products, in_turns, spread
+from rungs.evaluation.evaluate import elbo
+from rungs.precision import arithmetic
+from rungs.training import Trainer, clip_gradients
+
+EPOCHS, BATCH, RATE = 3, 256, 1e-3
+
+
+def measure(scale: Scale) -> list[Row]:
+    """Images a second, in float32 and in bfloat16 where that is hardware."""
+    torch.set_num_threads(scale.threads)
+    name, train, test = images()
+    # pythae's images stand still, so ours do here too: white or black, binarised once
+    still = (
+        torch.rand(train.shape, generator=torch.Generator().manual_seed(1)) * 255 < train
+    ) * 255
+    count = max(2 * BATCH, int(len(train) * scale.share))
+    rows = against_pythae(name, still[:count].to(torch.uint8), test, scale)
+    return rows + fraction_of_limit(train[: max(BATCH, min(count, 20 * BATCH))], scale)
+
+
+def against_pythae(name: str, train: Tensor, test: Tensor, scale: Scale) -> list[Row]:
+    """Epochs in turns; the test ELBO after the same number of steps."""
+    repetitions = max(2, scale.repetitions // 2)
+    epochs = EPOCHS * max(1, round(scale.share * 60_000 / len(train)))
+    seconds: dict[str, list[float]] = {}
+    bounds: dict[str, list[float]] = {}
+    for seed in range(repetitions):
+        spec = spec_of("vae", 1, seed, epochs=epochs, batch_size=BATCH, learning_rate=RATE)
+        loops: dict[str, Any] = {"ours, float32": Trainer(spec, train, "cpu")}
+        narrow = spec | {"precision": "bfloat16"}
+        if arithmetic(narrow) == "bfloat16":
+            loops["ours, bfloat16"] = Trainer(narrow, train, "cpu")
+        if peers.available():
+            torch.manual_seed(seed)
+            model = peers.build(PIXELS, HIDDEN, UNITS)
+            loops["pythae"] = peers.Trainer(model, train.float() / 255, BATCH, RATE, epochs)
+        for _ in range(epochs):
+            for subject, loop in loops.items():
+                started = time.perf_counter()
+                loop.run_epoch()
+                seconds.setdefault(subject, []).append(time.perf_counter() - started)
+        for subject, loop in loops.items():
+            if isinstance(loop, Trainer):
+                loop.finish()
+                found = float(elbo(loop.model, test, seed, 2000).mean())
+            else:
+                found = peers.elbo(loop.trainer.model, test, seed)
+                shutil.rmtree(loop.folder, ignore_errors=True)
+            bounds.setdefault(subject, []).append(found)
+    rates = {s: len(train) / float(np.median(v)) for s, v in seconds.items()}
+    peer = rates.get("pythae")
+    what = f"training {PIXELS}-{HIDDEN}-{HIDDEN}-{UNITS}, batch {BATCH}, {name}"
+    return [
+        Row(
+            what,
+            subject,
+            rate,
+            "images/s",
+            rate / peer if peer and subject != "pythae" else None,
+            "pythae" if peer and subject != "pythae" else "",
+            spread(np.array(seconds[subject])),
+            f"test ELBO {np.mean(bounds[subject]):.2f} after {epochs} epochs",
+        )
+        for subject, rate in rates.items()
+    ]
+
+
+def step_of(trainer: Trainer) -> Any:
+    """A training step on one fixed batch, without the drawing of images and noise."""
+    trainer.model.train()
+    trainer.begin_epoch()
+    x, noise = trainer.batch(0)
+
+    def step() -> None:
+        objective = trainer.model.objective(x, noise, trainer.settings, 1.0)
+        trainer.parameters.take_gradients(objective.loss)
+        clip_gradients(trainer.parameters.gradients, 4.0, 0.9)
+        trainer.optimiser.step()
+
+    return step
+
+
+def fraction_of_limit(train: Tensor, scale: Scale) -> list[Row]:
+    """Epochs of the depth-5 LVAE+BN, and of the plain VAE, beside the matrix products that they
+    make, alone."""
+    rows = []
+    for variant, depth in (("lvae-bn-wu", 5), ("vae", 1)):
+        kinds = {"float32": spec_of(variant, depth, epochs=10_000, batch_size=BATCH)}
+        narrow = kinds["float32"] | {"precision": "bfloat16"}
+        if arithmetic(narrow) == "bfloat16":
+            kinds["bfloat16"] = narrow
+        trainers = {kind: Trainer(spec, train, "cpu") for kind, spec in kinds.items()}
+        limits = {kind: Products(step_of(trainer)) for kind, trainer in trainers.items()}
+        functions: dict[str, Any] = {}
+        for kind, trainer in trainers.items():
+            functions[f"ours, {kind}"] = trainer.run_epoch
+            functions[f"limit, {kind}"] = _repeated(limits[kind], trainer.batches)
+        seconds = in_turns(functions, 2 * scale.repetitions)
+        count = trainers["float32"].batches * BATCH
+        ceiling = count / float(np.median(seconds["limit, float32"]))
+        for subject, found in seconds.items():
+            rate = count / float(np.median(found))
+            rows.append(
+                Row(
+                    f"training {variant} depth {depth}, batch {BATCH}",
+                    subject,
+                    rate,
+                    "images/s",
+                    rate / ceiling,
+                    "limit, float32",
+                    spread(found),
+                    f"{len(limits['float32'])} products a step, "
+                    f"{limits['float32'].operations * rate / BATCH / 1e9:.0f} GFLOP/s",
+                )
+            )
+    return rows
+
+
+def _repeated(function: Any, times: int) -> Any:
+    def work() -> None:
+        for _ in range(times):
+            function()
+
+    return work
