@@ -16,7 +16,7 @@ rule prepare:
         embedded=lambda w: resource_hashes(
             ["mnist5k.h5"] if w.dataset == "mnist5k" else []
         ),
-        code=lambda w: provenance.code_hash(f"rungs.data.{w.dataset}"),
+        code=lambda w: provenance.code_hash(DATASETS[w.dataset].module),
     shell:
         "python -m rungs prepare {wildcards.dataset} > {log} 2>&1"
 

@@ -14,7 +14,7 @@ array                       what it is; n is the number of test images
 ``components/...``          of a mixture prior, heaviest first: ``weights`` ``[K]``, ``label`` and
                             ``confidence`` of the decoded means ``[K]``, ``pictures`` of the first
                             100, ``classes`` ``[classes, K]``: mean responsibility by class
-``kl/...``                  estimates of KL(q, mixture) for up to 100 test images, see
+``kl/...``                  estimates of KL(q, mixture) for up to 50 test images, see
                             :func:`divergence_arrays`
 ``posterior/...``           of a mixture posterior, ``[n]``: ``modes``, ``negentropy``,
                             ``components``; see :mod:`rungs.evaluation.shape`
@@ -47,7 +47,7 @@ from rungs.training import Spec
 #: pairs of test images and points on the line between them
 PAIRS, POINTS = 4, 11
 #: images whose divergence is estimated in every way, and draws of the reference
-KL_IMAGES, KL_DRAWS = 100, 5000
+KL_IMAGES, KL_DRAWS = 50, 5000
 #: numbers of draws of the sampled estimate; each divides :data:`KL_DRAWS`
 KL_NUMBERS = (1, 10, 100)
 #: draws of each component of a mixture posterior
