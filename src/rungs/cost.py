@@ -83,6 +83,8 @@ def estimate(config: Config, run: Any) -> Cost:
     steps = images / training["batch_size"]
     train = 3 * images * (once + draws * each) / RATE
     train += steps * (STEP_SECONDS + spec["depth"] * LAYER_SECONDS)
+    if spec["model"] == "vaegan":  # six passes of the discriminator, by trial
+        train += 5e6 * images / RATE
     if spec["network"].get("prior") == "vamp":  # pseudo-inputs are encoded at every step
         train += 3 * steps * spec["network"]["prior_components"] * once / RATE
     test = min(evaluation["images"], entry.test)

@@ -46,7 +46,9 @@ def prior_label(run: dict[str, Any]) -> str:
         "vamp": f"VampPrior of {count}",
     }
     parts = [prior[network["prior"]]]
-    if network["posterior"] != "diagonal":
+    if run.get("model") == "vaegan":
+        parts.insert(0, "VAE/GAN")
+    if network.get("posterior", "diagonal") != "diagonal":
         parts.append(f"{network['posterior']} posterior")
     if weighted > 1:
         parts.append(f"IW {weighted}")

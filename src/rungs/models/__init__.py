@@ -47,6 +47,13 @@ MODELS = {
         evaluation="rungs.evaluation.single",
         classifier=True,
     ),
+    "vaegan": Entry(
+        "rungs.models.vaegan:VAEGAN",
+        ("latent_sizes", "hidden_sizes", "prior", "prior_components"),
+        axis="latent",
+        evaluation="rungs.evaluation.vaegan",
+        classifier=True,
+    ),
 }
 
 
