@@ -103,7 +103,8 @@ FIRST_SEED = {
     *("figure ladder_samples", "figure ladder_reconstructions"),
 }
 FROM_LOGLIK = {"figure ladder_loglik", "figure ladder_depth"}
-DOWNSTREAM = {f"figure {f}" for f in FIGURES} | {f"table {t}" for t in TABLES} | {"summary"}
+LADDER_FIGURES = {f"figure {f}" for f, e in FIGURES.items() if e.document in ("ladder", None)}
+DOWNSTREAM = LADDER_FIGURES | {f"table {t}" for t in TABLES} | {"summary"}
 
 
 @pytest.mark.parametrize(

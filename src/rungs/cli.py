@@ -69,6 +69,17 @@ def prepare(profiles: tuple[Path, ...], dataset: str) -> None:
     data.prepare(dataset, configuration.raw_data(config), cache).write(Layout.data(dataset))
 
 
+@cli.command()
+@with_config
+@click.argument("dataset")
+def classifier(profiles: tuple[Path, ...], dataset: str) -> None:
+    """Train the classifier by which samples of DATASET are compared."""
+    from rungs.classifier import train
+
+    load_config(profiles)
+    train(Path(Layout.data(dataset)), Path(Layout.classifier(dataset)))
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
     """A run that was asked to stop ends with EX_TEMPFAIL: trying again continues it."""

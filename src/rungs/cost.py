@@ -61,6 +61,9 @@ def multiply_adds(spec: Config, pixels: int) -> tuple[int, int]:
         for below, above, width in zip(latents, latents[1:], hidden[1:], strict=False)
     )
     decoder = network(latents[0], hidden[0], pixels)
+    if spec["network"].get("prior", "gaussian") != "gaussian":
+        # the mixture's density at a draw; a multiply-add and an exponential a component
+        decoder += spec["network"]["prior_components"] * (2 * latents[0] + 8)
     # a ladder's upward pass is deterministic; a bottom-up model samples from its second level on
     once = sum(bottom_up) if spec["model"] == "lvae" else bottom_up[0]
     return once, sum(bottom_up) - once + top_down + decoder
@@ -74,10 +77,16 @@ def estimate(config: Config, run: Any) -> Cost:
     once, each = multiply_adds(spec, pixels)
     training = spec["training"]
     draws = training["monte_carlo_samples"] * training["importance_samples"]
+    if spec["network"].get("posterior") == "mixture":  # a draw of each component
+        draws *= spec["network"]["posterior_components"]
     images = entry.train * training["epochs"]
     steps = images / training["batch_size"]
     train = 3 * images * (once + draws * each) / RATE
     train += steps * (STEP_SECONDS + spec["depth"] * LAYER_SECONDS)
+    if spec["model"] == "vaegan":  # six passes of the discriminator, by trial
+        train += 5e6 * images / RATE
+    if spec["network"].get("prior") == "vamp":  # pseudo-inputs are encoded at every step
+        train += 3 * steps * spec["network"]["prior_components"] * once / RATE
     test = min(evaluation["images"], entry.test)
     rows = test * (evaluation["samples"] + evaluation["unit_samples"])
     evaluate = (rows * each + (test + evaluation["train_images"]) * once) / RATE

@@ -41,6 +41,11 @@ class Layout:
         """The prepared data set, shared by all profiles."""
         return f"{RESULTS}/data/{dataset}.h5"
 
+    @staticmethod
+    def classifier(dataset: str) -> str:
+        """The data set's classifier (see :mod:`rungs.classifier`), shared by all profiles."""
+        return f"{RESULTS}/data/{dataset}-classifier.safetensors"
+
     @property
     def runs(self) -> str:
         """The folder of all runs."""

@@ -129,16 +129,20 @@ def evaluate_run(config: Config, run: Run, folder: Path) -> None:
     from rungs.evaluation.evaluate import evaluation_key, is_evaluated
     from rungs.models import entry
 
-    evaluate = import_module(entry(config["variants"][run.variant]["model"]).evaluation).evaluate
+    model = entry(config["variants"][run.variant]["model"])
+    evaluate = import_module(model.evaluation).evaluate
     layout, settings = Layout(config["profile"]), evaluation_settings(config, run)
     trained, data = Path(layout.run(run)), Path(layout.data(run.dataset))
-    key = evaluation_key(trained, data, settings)
+    classifier = Path(layout.classifier(run.dataset)) if model.classifier else None
+    key = evaluation_key(trained, data, settings, classifier)
     if not is_evaluated(folder, key) and is_evaluated(trained, key):
         _adopt(trained, folder, STAGES["evaluate"])
     if is_evaluated(folder, key):
         print(f"{run.path}: is evaluated", file=sys.stderr)
         return
-    evaluate(trained, data, settings, folder, [Path(p) for p in layout.shards(config, run)])
+    shards = [Path(p) for p in layout.shards(config, run)]
+    compared = {} if classifier is None else {"classifier": classifier}
+    evaluate(trained, data, settings, folder, shards, **compared)
 
 
 def _adopt(exported: Path, folder: Path, names: tuple[str, ...]) -> None:

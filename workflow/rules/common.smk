@@ -15,6 +15,7 @@ from rungs import packs as packing
 from rungs.data import DATASETS
 from rungs.figures import FIGURES
 from rungs.files import sha256
+from rungs.models import entry
 from rungs.tables import TABLES
 
 try:
@@ -96,6 +97,14 @@ def parent_weights(wildcards):
     )
 
 
+def classifier_of(wildcards):
+    """The classifier of the run's data set, if its evaluation compares samples."""
+    run = run_of(wildcards)
+    if not entry(resolved(run)["model"]).classifier:
+        return {}
+    return {"classifier": LAYOUT.classifier(run.dataset)}
+
+
 def cost_of(wildcards):
     """The estimated cost of a run."""
     return estimated(run_of(wildcards))
@@ -161,6 +170,9 @@ def pack_evaluation_inputs(wildcards):
             for name in ("weights.safetensors", "training.h5")
         ],
         "shards": [path for run in members for path in likelihood_shards(run)],
+        "classifiers": sorted(
+            {path for run in members for path in classifier_of(run).values()}
+        ),
     }
 
 

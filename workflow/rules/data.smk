@@ -1,4 +1,4 @@
-# Raw data -> one HDF5 file a data set.
+# Raw data -> one HDF5 file a data set, and the classifier by which its samples are compared.
 
 
 rule prepare:
@@ -16,6 +16,25 @@ rule prepare:
         embedded=lambda w: resource_hashes(
             ["mnist5k.h5"] if w.dataset == "mnist5k" else []
         ),
-        code=lambda w: provenance.code_hash(f"rungs.data.{w.dataset}"),
+        code=lambda w: provenance.code_hash(DATASETS[w.dataset].module),
     shell:
         "python -m rungs prepare {wildcards.dataset} > {log} 2>&1"
+
+
+rule classifier:
+    input:
+        data="results/data/{dataset}.h5",
+    output:
+        weights="results/data/{dataset}-classifier.safetensors",
+    log:
+        "results/data/{dataset}-classifier.log",
+    conda:
+        "../../envs/rungs.yaml"
+    resources:
+        mem_mb=3000,
+        runtime=30,
+        disk_mb=500,
+    params:
+        code=provenance.code_hash("rungs.classifier"),
+    shell:
+        "python -m rungs classifier {wildcards.dataset} > {log} 2>&1"

@@ -35,6 +35,7 @@ rule train:
 
 rule evaluate:
     input:
+        unpack(classifier_of),
         weights=f"{RUN}/weights.safetensors",
         history=f"{RUN}/training.h5",
         data="results/data/{dataset}.h5",

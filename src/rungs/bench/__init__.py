@@ -64,6 +64,7 @@ BENCHMARKS = {
     "ensemble": "rungs.bench.ensemble",
     "precision": "rungs.bench.precision",
     "scaling": "rungs.bench.scaling",
+    "mixture": "rungs.bench.mixture",
     "cores": "rungs.bench.cores",
     "startup": "rungs.bench.startup",
 }

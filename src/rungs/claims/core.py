@@ -52,6 +52,7 @@ class Claim:
         statistic: what is measured.
         relation: how it must lie to the threshold for the claim to hold.
         threshold: the margin below which a difference does not count.
+        data: the beginning of the names of the data sets that it concerns; all by default.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Claim:
     statistic: Statistic
     relation: str
     threshold: float
+    data: str = ""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,10 @@ DATASETS = {
         "rungs.data.omniglot28", "OMNIGLOT, reduced from the originals", (28, 28), 24345, 8115
     ),
     "mnist": Entry("rungs.data.mnist", "MNIST, complete", (28, 28), 60000, 10000),
+    "cifar10": Entry("rungs.data.cifar10", "CIFAR-10, complete", (32, 32, 3), 50000, 10000),
+    "cifar10-10k": Entry(
+        "rungs.data.cifar10_10k", "CIFAR-10, a subset of 10,000", (32, 32, 3), 10000, 1000
+    ),
 }
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rungs.models.protocol import LatentVariableModel, draw_noise
+from rungs.models.protocol import LatentVariableModel, draw_noise, noise_sizes
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def unit_statistics(
     averages, kl = [], []
     terms_of: list[int] = []
     for block in x.split(max(1, chunk_rows // draws)):
-        noise = draw_noise(model.latent_sizes, draws, len(block), generator=random)
+        noise = draw_noise(noise_sizes(model), draws, len(block), generator=random)
         layers = model.draw(model.encode(block), noise)
         shape = (draws, len(block), -1)
         terms = torch.cat([layer.kl().expand(shape) for layer in layers], -1)

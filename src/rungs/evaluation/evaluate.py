@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from rungs.evaluation.activity import unit_statistics
 from rungs.evaluation.likelihood import estimate
 from rungs.evaluation.representation import nearest_neighbours_correct
 from rungs.files import sha256
-from rungs.models.protocol import LatentVariableModel, draw_noise
+from rungs.models.protocol import LatentVariableModel, draw_noise, noise_sizes
 from rungs.objectives import objective_noise, objective_terms
 from rungs.precision import arithmetic, set_arithmetic
 from rungs.seeds import TEST_SET_SEED, generator
@@ -86,11 +86,16 @@ class Split:
         return cls(fixed[indices], read_labels(data, split)[indices.numpy()])
 
 
-def evaluation_key(folder: Path, data: Path, settings: dict[str, Any]) -> str:
-    """A hash of all that an evaluation rests on: the trained run, settings, code and data."""
+def evaluation_key(
+    folder: Path, data: Path, settings: dict[str, Any], classifier: Path | None = None
+) -> str:
+    """A hash of all that an evaluation rests on: the trained run, settings, code, data, and the
+    classifier that compares samples, if it uses one."""
     trained = store.read(folder / "training.h5", only=()).attributes
     code = provenance.evaluation_code(trained["run"]["model"])
     rest = [trained.get("key"), settings, code, store.fingerprint(data)]
+    if classifier is not None:
+        rest.append(sha256(classifier.read_bytes()))
     return sha256(json.dumps(rest, sort_keys=True).encode())[:16]
 
 
@@ -109,6 +114,8 @@ def evaluate(
     settings: dict[str, Any],
     output: Path | None = None,
     shards: Sequence[Path] = (),
+    classifier: Path | None = None,
+    more: Callable[[Any, Spec, Split, Split], dict[str, Any]] | None = None,
 ) -> None:
     """Measure a trained run; writes ``evaluation.h5`` and ``evaluation-cost.json``.
 
@@ -118,6 +125,8 @@ def evaluate(
         output: where to write; by default ``folder``.
         shards: files of :func:`evaluate_shard` with the parts of the likelihood, in order;
             without them it is estimated here.
+        classifier: what a family's own evaluation compares samples with; part of the key.
+        more: a family's further arrays, from model, settings, training and test images.
     """
     started = time.perf_counter()
     model, spec = load_model(folder)
@@ -133,10 +142,12 @@ def evaluate(
         **representation_arrays(model, spec, train, test),
         **picture_arrays(model, spec, test),
     }
+    if more is not None:
+        arrays |= more(model, spec, train, test)
     attributes = {
         "run": spec,
         "evaluation": settings,
-        "key": evaluation_key(folder, data, settings),
+        "key": evaluation_key(folder, data, settings, classifier),
         "provenance": provenance.describe(),
     }
     seconds = time.perf_counter() - started
@@ -221,7 +232,7 @@ def representation_arrays(
     random = generator(spec["seed"], "representation")
 
     def samples(x: Tensor) -> list[np.ndarray]:
-        noise = draw_noise(model.latent_sizes, len(x), generator=random)
+        noise = draw_noise(noise_sizes(model), len(x), generator=random)
         return [layer.sample.numpy() for layer in model.draw(model.encode(x), noise)]
 
     arrays: dict[str, Any] = {}
@@ -237,9 +248,9 @@ def representation_arrays(
 def picture_arrays(model: LatentVariableModel, spec: Spec, test: Split) -> dict[str, Any]:
     """Mean images of samples from the prior, and of reconstructions, as uint8."""
     random = generator(spec["seed"], "pictures")
-    latents = model.generate(draw_noise(model.latent_sizes, PICTURES, generator=random))
+    latents = model.generate(draw_noise(noise_sizes(model), PICTURES, generator=random))
     originals = test.x[:PICTURES]
-    noise = draw_noise(model.latent_sizes, len(originals), generator=random)
+    noise = draw_noise(noise_sizes(model), len(originals), generator=random)
     layers = model.draw(model.encode(originals), noise)
 
     def as_bytes(images: Tensor) -> np.ndarray:
@@ -259,7 +270,7 @@ def elbo(model: LatentVariableModel, x: Tensor, seed: int, chunk_rows: int) -> T
     parts = []
     for block in x.split(chunk_rows):
         terms = objective_terms(
-            model, block, objective_noise(model.latent_sizes, len(block), random)
+            model, block, objective_noise(noise_sizes(model), len(block), random)
         )
         parts.append(terms.reconstruction - terms.kl.sum(-1))
     return torch.cat(parts)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rungs.definitions import LIKELIHOOD_BLOCK
-from rungs.models.protocol import LatentVariableModel, draw_noise, log_weights
+from rungs.models.protocol import LatentVariableModel, draw_noise, log_weights, noise_sizes
 from rungs.seeds import generator
 
 
@@ -55,7 +55,7 @@ def sample_log_weights(
     step = max(1, chunk_rows // len(x))
     for start in range(0, samples, step):
         count = min(step, samples - start)
-        noise = draw_noise(model.latent_sizes, count, len(x), generator=random)
+        noise = draw_noise(noise_sizes(model), count, len(x), generator=random)
         found[start : start + count] = log_weights(model, x, model.draw(context, noise))
     return found
 

@@ -78,4 +78,28 @@ FIGURES = {
         ("calibration", "evaluation"),
         "L_k against k where log p(x) is known, and on a trained model of each family",
     ),
+    "mixture_samples": Entry(
+        "rungs.figures.mixture_samples",
+        "mixture",
+        ("evaluation",),
+        "Samples under Gaussian, mixture and VampPrior, and lines between two images",
+    ),
+    "mixture_components": Entry(
+        "rungs.figures.mixture_components",
+        "mixture",
+        ("evaluation",),
+        "Images of the heaviest components, and how the classes share them",
+    ),
+    "mixture_kl": Entry(
+        "rungs.figures.mixture_kl",
+        "mixture",
+        ("evaluation",),
+        "Estimates of the KL to a mixture prior, their bias and spread",
+    ),
+    "latent_dimension": Entry(
+        "rungs.figures.latent_dimension",
+        "mixture",
+        ("evaluation",),
+        "Likelihood and samples against the number of latent units",
+    ),
 }

@@ -49,6 +49,8 @@ def _one_a_family(files: Files) -> dict[str, store.Stored]:
     chosen: dict[str, store.Stored] = {}
     for path in files["evaluation"]:
         evaluation = store.read(path, only=["test/nested_k", "test/nested_lk"])
+        if "test/nested_k" not in evaluation.arrays:
+            continue  # a model without a likelihood
         run = evaluation.attributes["run"]
         best = chosen.get(run["model"])
         first = best is None or run["dataset"] == best.attributes["run"]["dataset"]

@@ -26,14 +26,34 @@ class Entry:
     network: tuple[str, ...]
     axis: str = "depth"
     evaluation: str = "rungs.evaluation.evaluate"
+    #: whether the evaluation compares samples by the data set's classifier (rungs.classifier)
+    classifier: bool = False
 
 
 _DENSE = ("latent_sizes", "hidden_sizes", "batch_norm")
+_SINGLE = (
+    *("prior", "prior_components", "posterior", "posterior_components"),
+    *("likelihood", "divergence"),
+)
 
 #: name in the configuration -> module, class and network settings
 MODELS = {
     "vae": Entry("rungs.models.vae:BottomUpVAE", _DENSE),
     "lvae": Entry("rungs.models.ladder:LadderVAE", (*_DENSE, "upward", "share_top_down")),
+    "single": Entry(
+        "rungs.models.single:SingleLayerVAE",
+        (*_DENSE, *_SINGLE),
+        axis="latent",
+        evaluation="rungs.evaluation.single",
+        classifier=True,
+    ),
+    "vaegan": Entry(
+        "rungs.models.vaegan:VAEGAN",
+        ("latent_sizes", "hidden_sizes", "prior", "prior_components"),
+        axis="latent",
+        evaluation="rungs.evaluation.vaegan",
+        classifier=True,
+    ),
 }
 
 

@@ -150,14 +150,18 @@ class GaussianMLP(nn.Module):
 def initialise(model: nn.Module, generator: torch.Generator) -> None:
     """Draw Glorot-normal weights; biases and shifts start at 0, scales at 1.
 
-    A Gaussian head is two affine layers in one matrix, each initialised by its own fan-out.
+    A Gaussian head is two affine layers in one matrix, each initialised by its own fan-out. A module
+    with a method ``initialise`` draws its own parameters.
     """
     heads = {m.affine for m in model.modules() if isinstance(m, GaussianHead)}
     for module in model.modules():
         if isinstance(module, Dense):
             with torch.no_grad():
                 for part in module.weight.chunk(2) if module in heads else [module.weight]:
-                    nn.init.xavier_normal_(part, generator=generator)
+                    if part.numel():
+                        nn.init.xavier_normal_(part, generator=generator)
+        elif callable(own := getattr(module, "initialise", None)):
+            own(generator)
 
 
 def collect_statistics(

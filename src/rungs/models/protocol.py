@@ -97,7 +97,11 @@ class Trainable(Protocol):
 
 
 class LatentVariableModel(Protocol):
-    """A model p(x, z) with a posterior q(z | x), z in one or more layers, bottom first."""
+    """A model p(x, z) with a posterior q(z | x), z in one or more layers, bottom first.
+
+    A draw takes a standard Gaussian number a unit, unless the model has an attribute
+    ``noise_sizes`` that says otherwise (see :func:`noise_sizes`).
+    """
 
     latent_sizes: list[int]
 
@@ -106,7 +110,7 @@ class LatentVariableModel(Protocol):
         ...
 
     def draw(self, context: Context, noise: list[Tensor]) -> list[Layer]:
-        """A draw from q for each noise ``[..., batch, units]``, bottom layer first."""
+        """A draw from q for each noise ``[..., batch, noise size]``, bottom layer first."""
         ...
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
@@ -118,12 +122,20 @@ class LatentVariableModel(Protocol):
         ...
 
     def generate(self, noise: list[Tensor]) -> list[Tensor]:
-        """A draw from the prior for each noise ``[..., units]``, bottom layer first."""
+        """A draw from the prior for each noise ``[..., noise size]``, bottom layer first."""
         ...
 
 
+def noise_sizes(model: LatentVariableModel) -> list[int]:
+    """Standard Gaussian numbers that a draw of each layer takes, from the posterior and from the prior
+    alike: the model's ``noise_sizes`` where it has them (a mixture needs one more, to pick the
+    component), else one a unit."""
+    return list(getattr(model, "noise_sizes", model.latent_sizes))
+
+
 def draw_noise(latent_sizes: list[int], *leading: int, generator: torch.Generator) -> list[Tensor]:
-    """Standard Gaussian noise ``[*leading, units]`` for every layer."""
+    """Standard Gaussian noise ``[*leading, units]`` for every layer; the sizes are those of
+    :func:`noise_sizes`."""
     total = sum(latent_sizes)
     device = generator.device
     return list(

@@ -47,6 +47,11 @@ TABLES = {
         "The documents' claims, decided by these runs",
         rests_on=tuple(DOCUMENTS.values()),
     ),
+    "perplexity": Entry(
+        "rungs.tables.perplexity",
+        ("evaluation",),
+        "Likelihood a dimension, samples and posteriors of single-layer models",
+    ),
     "compute": Entry("rungs.tables.compute", ("cost",), "What each run cost"),
 }
 

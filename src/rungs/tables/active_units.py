@@ -39,4 +39,7 @@ def make(files: Files) -> pd.DataFrame:
                     **beside(run, numbers),
                 }
             )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    if "active_kl" in table:
+        table["active_kl"] = table["active_kl"].astype("Int64")
+    return table

@@ -18,8 +18,10 @@ def make(files: Files) -> pd.DataFrame:
         for training, evaluation in zip(files["training"], files["evaluation"], strict=True)
     ]
     rows = []
+    datasets = list(dict.fromkeys(str(run.run["dataset"]) for run in runs))
     for claim in claims():
-        for dataset in dict.fromkeys(str(run.run["dataset"]) for run in runs):
+        # a claim about data that the profile has not is still listed, as undecided
+        for dataset in [d for d in datasets if d.startswith(claim.data)] or [claim.data]:
             decision = decide(claim, dataset, runs)
             low, high = decision.interval
             rows.append(

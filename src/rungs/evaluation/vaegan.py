@@ -1,0 +1,76 @@
+"""What is measured on a VAE/GAN: samples, reconstructions, components. It has no likelihood."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rungs import provenance, store
+from rungs.classifier import Classifier
+from rungs.data.prepared import read_images
+from rungs.evaluation.evaluate import (
+    COST_FILE,
+    PICTURES,
+    Split,
+    evaluation_key,
+    load_model,
+)
+from rungs.evaluation.single import (
+    as_bytes,
+    component_arrays,
+    interpolation_arrays,
+    sample_arrays,
+    samples,
+)
+from rungs.training import write_cost
+
+
+@torch.no_grad()
+def evaluate(
+    folder: Path,
+    data: Path,
+    settings: dict[str, Any],
+    output: Path | None = None,
+    shards: Sequence[Path] = (),
+    *,
+    classifier: Path,
+) -> None:
+    """Measure a trained run; writes ``evaluation.h5`` and ``evaluation-cost.json``.
+
+    Args:
+        shards: none: there is no likelihood to share out.
+        classifier: the data set's.
+    """
+    started = time.perf_counter()
+    model, spec = load_model(folder)
+    torch.set_num_threads(spec["threads"])
+    torch.use_deterministic_algorithms(True)
+    judge = Classifier.read(classifier)
+    test = Split.read(data, "test", settings["images"], binary=False)
+    average = read_images(data, "train").reshape(-1, test.x.shape[1]).mean(0) / 255
+    originals = test.x[:PICTURES]
+    rows = settings["chunk_rows"]
+    arrays = {
+        "test/labels": test.labels,
+        "average/train": average.astype(np.float32),
+        "pictures/samples": as_bytes(samples(model, PICTURES, spec["seed"], rows)),
+        "pictures/originals": as_bytes(originals),
+        "pictures/reconstructions": as_bytes(model.decode(model.encode(originals)[0].mean)),
+        **sample_arrays(model, spec, test.x, judge, rows),
+        **interpolation_arrays(model, test),
+        **component_arrays(model, test, judge),
+    }
+    attributes = {
+        "run": spec,
+        "evaluation": settings,
+        "key": evaluation_key(folder, data, settings, classifier),
+        "provenance": provenance.describe(),
+    }
+    output = folder if output is None else output
+    write_cost(output / COST_FILE, time.perf_counter() - started, len(test.x), spec)
+    store.write(output / "evaluation.h5", arrays, attributes)

@@ -1,0 +1,82 @@
+"""``latent_dimension``: likelihood and samples against the number of latent units."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from rungs import store
+from rungs.figures.pictures import picture_grid, prior_label
+from rungs.figures.style import (
+    MARKERS,
+    PALETTE,
+    nothing_to_show,
+    panels,
+    show_image,
+)
+from rungs.layout import Files
+
+ARRAYS = ["test/lk", "test/elbo", "frechet/distance", "pictures/samples"]
+#: a square of so many samples by so many of each dimension
+SIDE = 3
+
+
+def draw(files: Files, settings: dict[str, Any]) -> Figure:
+    """Three rows a data set. First: test L_k (bars: one standard error over images) and ELBO
+    (dotted), and the Frechet distance of samples; then samples of each dimension, a row a prior.
+    Without latents there is one image, the average."""
+    shown = [store.read(path, only=ARRAYS) for path in files["evaluation"]]
+    if not shown:
+        return nothing_to_show(settings)
+    runs = [evaluation.attributes["run"] for evaluation in shown]
+    datasets = list(dict.fromkeys(run["dataset"] for run in runs))
+    variants = list(dict.fromkeys(run["variant"] for run in runs))
+    sizes = sorted({run["size"] for run in runs})
+    labels = {run["variant"]: prior_label(run) for run in runs}
+    height = settings["panel_height"] * len(datasets) * (1 + 0.5 * len(variants))
+    figure, _ = panels(1, 1, settings | {"panel_height": height})
+    figure.clear()
+    parts = figure.subfigures(len(datasets), 1, squeeze=False)[:, 0]
+    for part, dataset in zip(parts, datasets, strict=True):
+        upper, lower = part.subfigures(2, 1, height_ratios=[1, 0.5 * len(variants)])
+        left, right = upper.subplots(1, 2)
+        squares = lower.subplots(len(variants), len(sizes), squeeze=False)
+        for axis in squares.flat:
+            axis.set_axis_off()
+        for number, variant in enumerate(variants):
+            chosen = {
+                run["size"]: evaluation
+                for run, evaluation in zip(runs, shown, strict=True)
+                if (run["dataset"], run["variant"]) == (dataset, variant)
+            }
+            if not chosen:
+                continue
+            style = {"color": PALETTE[number], "marker": MARKERS[number]}
+            at = [sizes.index(size) for size in chosen]
+            bounds = [e["test/lk"] for e in chosen.values()]
+            errors = [b.std(ddof=1) / np.sqrt(len(b)) for b in bounds]
+            left.errorbar(at, [b.mean() for b in bounds], errors, capsize=2, **style)
+            elbos = [e["test/elbo"].mean() for e in chosen.values()]
+            left.plot(at, elbos, ls=":", lw=1, color=PALETTE[number])
+            distances = [float(e["frechet/distance"]) for e in chosen.values()]
+            right.plot(at, distances, **style)
+            for size, evaluation in chosen.items():
+                axis = squares[number, sizes.index(size)]
+                axis.set_axis_on()
+                picture = picture_grid(evaluation["pictures/samples"][: SIDE**2], SIDE, dataset)
+                show_image(axis, picture)
+                if number == 0:
+                    axis.set_title(f"z = {size}")
+            squares[number, 0].set_ylabel(labels[variant])
+        for axis, label in ((left, "test $L_k$, nats"), (right, "Frechet distance of samples")):
+            axis.set_xticks(range(len(sizes)), sizes)
+            axis.set(xlabel="latent units", ylabel=label)
+        right.set_yscale("log")
+        left.set_title(dataset)
+        handles = [
+            left.plot([], [], color=PALETTE[i], marker=MARKERS[i])[0] for i in range(len(variants))
+        ]
+        left.legend(handles, [labels[v] for v in variants], loc="lower right")
+    return figure

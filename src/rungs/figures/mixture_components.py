@@ -1,0 +1,47 @@
+"""``mixture_components``: what the components of a mixture prior stand for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from rungs import store
+from rungs.figures.pictures import picture_grid, prior_label
+from rungs.figures.style import nothing_to_show, panels, show_image
+from rungs.layout import Files
+
+#: the heaviest components, which are shown
+SHOWN = 50
+COLUMNS = 10
+
+
+def draw(files: Files, settings: dict[str, Any]) -> Figure:
+    """A row a run. Left: decoded means of the 50 heaviest components, heaviest first. Middle: the
+    share of each class's test images that each of them takes (mean responsibility). Right: all
+    weights in order, and how many components have half of the weight."""
+    shown = [store.read(path, only=["components/"]) for path in files["evaluation"]]
+    shown = [evaluation for evaluation in shown if "components/weights" in evaluation.arrays]
+    if not shown:
+        return nothing_to_show(settings)
+    figure, axes = panels(len(shown), 3, settings, width_ratios=[1.6, 1.3, 1])
+    for (left, middle, right), evaluation in zip(axes, shown, strict=True):
+        run = evaluation.attributes["run"]
+        pictures = evaluation["components/pictures"][:SHOWN]
+        show_image(left, picture_grid(pictures, COLUMNS, run["dataset"]))
+        left.set_title(f"{run['dataset']}, z = {run['size']}, {prior_label(run)}")
+        shares = evaluation["components/classes"]
+        middle.imshow(
+            100 * shares[:, :SHOWN], aspect="auto", cmap="Greys", vmin=0, interpolation="nearest"
+        )
+        middle.grid(False)
+        middle.set(xlabel="component, heaviest first", ylabel="class")
+        middle.set_yticks(range(0, len(shares), 2))
+        middle.set_title(f"share of each class, up to {100 * shares[:, :SHOWN].max():.0f} %")
+        weights = evaluation["components/weights"]
+        half = int(np.searchsorted(weights.cumsum(), 0.5)) + 1
+        right.plot(np.arange(1, len(weights) + 1), weights)
+        right.set(xscale="log", yscale="log", xlabel="component", ylabel="weight")
+        right.set_title(f"{half} of {len(weights)} have half the weight")
+    return figure

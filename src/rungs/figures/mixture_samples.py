@@ -1,0 +1,63 @@
+"""``mixture_samples``: samples under each prior, and what lies between two images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from rungs import store
+from rungs.figures.pictures import picture_grid, prior_label
+from rungs.figures.style import PALETTE, nothing_to_show, panels, show_image
+from rungs.layout import Files
+
+ARRAYS = ["pictures/samples", "interpolation/", "frechet/distance"]
+
+
+def draw(files: Files, settings: dict[str, Any]) -> Figure:
+    """Three rows a data set, a column a prior: samples; decoded straight lines between the posterior
+    means of two test images; the prior's log-density on those lines, from the density at their
+    ends: a valley between two islands shows as a dip."""
+    shown = [store.read(path, only=ARRAYS) for path in files["evaluation"]]
+    if not shown:
+        return nothing_to_show(settings)
+    runs = [evaluation.attributes["run"] for evaluation in shown]
+    datasets = list(dict.fromkeys(run["dataset"] for run in runs))
+    variants = list(dict.fromkeys(run["variant"] for run in runs))
+    height = settings["panel_height"]
+    figure, axes = panels(
+        3 * len(datasets),
+        len(variants),
+        settings | {"panel_height": height * (1 + 0.42 + 0.5) / 3},
+        height_ratios=[1, 0.42, 0.5] * len(datasets),
+    )
+    for axis in axes.flat:
+        axis.set_visible(False)
+    side = settings["images"]
+    for run, evaluation in zip(runs, shown, strict=True):
+        row, column = 3 * datasets.index(run["dataset"]), variants.index(run["variant"])
+        top, middle, bottom = axes[row : row + 3, column]
+        for axis in (top, middle, bottom):
+            axis.set_visible(True)
+        show_image(
+            top, picture_grid(evaluation["pictures/samples"][: side**2], side, run["dataset"])
+        )
+        distance = float(evaluation["frechet/distance"])
+        top.set_title(
+            f"{run['dataset']}, z = {run['size']}\n{prior_label(run)}\nFrechet distance {distance:.1f}"
+        )
+        lines = evaluation["interpolation/pictures"]
+        if len(lines):
+            flat = lines.reshape(-1, lines.shape[-1])
+            show_image(middle, picture_grid(flat, lines.shape[1], run["dataset"]))
+        density = evaluation["interpolation/log_density"]
+        along = np.linspace(0, 1, density.shape[1])
+        ends = density[:, :1] * (1 - along) + density[:, -1:] * along
+        for number, line in enumerate(density - ends):
+            bottom.plot(along, line, color=PALETTE[number])
+        bottom.axhline(0, color="black", lw=0.6, ls="--")
+        bottom.set_xlabel("position on the line")
+        if column == 0:
+            bottom.set_ylabel("log p(z) over\nits ends', nats")
+    return figure

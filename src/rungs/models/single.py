@@ -1,0 +1,211 @@
+"""A VAE with one stochastic layer and a choice of prior, posterior and likelihood."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rungs.distributions import DiagonalGaussian
+from rungs.divergences import has_closed_form, lower, upper
+from rungs.errors import ConfigError
+from rungs.likelihoods import LIKELIHOODS
+from rungs.models.networks import MLP, Dense, GaussianHead
+from rungs.models.protocol import Layer, Objective
+from rungs.objectives import Terms, Variational, objective_noise, statistics
+from rungs.posteriors import FullGaussianHead, MixtureHead, MixturePosterior
+from rungs.priors import Mixture, MixturePrior, StandardPrior, VampPrior
+
+#: posterior and prior, computed once for any number of draws
+Densities = tuple[Any, DiagonalGaussian | Mixture]
+
+
+class SingleLayerVAE(Variational, nn.Module):
+    """``p(z) p(x|z)`` and ``q(z|x)``, each of a choice of families.
+
+    Args:
+        pixels: size of a flattened image.
+        latent_sizes: units of z, a list of one; 0 gives a model whose decoder has no input, and
+            whose output is one learnt image.
+        hidden_sizes: units of the dense layers, a list of one.
+        batch_norm: normalise every dense layer but the pixels'.
+        prior: ``gaussian`` (standard), ``mixture`` (learnt) or ``vamp`` (Tomczak and Welling 2018).
+        prior_components: K of a mixture or VampPrior.
+        posterior: ``diagonal``, ``full`` (covariance) or ``mixture``.
+        posterior_components: of a mixture posterior.
+        likelihood: a key of :data:`rungs.likelihoods.LIKELIHOODS`.
+        divergence: which KL trains: ``analytic`` (closed form where there is one, else ``sampled``),
+            ``sampled``, or the bounds ``upper`` and ``lower``. The importance weighted objective
+            has no KL term and no use for it. What is reported is never a bound.
+
+    Raises:
+        ConfigError: for a combination that does not exist.
+    """
+
+    def __init__(
+        self,
+        pixels: int,
+        latent_sizes: list[int],
+        hidden_sizes: list[int],
+        batch_norm: bool,
+        prior: str,
+        prior_components: int,
+        posterior: str,
+        posterior_components: int,
+        likelihood: str,
+        divergence: str,
+    ) -> None:
+        super().__init__()
+        _check(prior, posterior, divergence, batch_norm)
+        self.latent_sizes = list(latent_sizes)
+        units, hidden = latent_sizes[0], hidden_sizes[0]
+        self.units = units
+        self.likelihood = LIKELIHOODS[likelihood]()
+        self.binary = self.likelihood.binary
+        self.divergence = divergence
+        self.strata = posterior_components if posterior == "mixture" else 1
+        self.is_stratified = posterior == "mixture"
+        self.encoder = MLP(pixels, hidden, batch_norm) if units else None
+        self.head = _head(posterior, hidden, units, posterior_components, batch_norm)
+        self.prior = self._make_prior(prior, prior_components, pixels)
+        self.decoder = MLP(units, hidden, batch_norm)
+        self.pixel_outputs = Dense(hidden, self.likelihood.outputs * pixels, batch_norm=False)
+        #: a draw from a mixture takes a number more, which picks the component
+        more = self.is_stratified or prior != "gaussian"
+        self.noise_sizes = [units + int(more)]
+
+    def _make_prior(self, prior: str, components: int, pixels: int) -> nn.Module:
+        if prior == "gaussian" or self.units == 0:
+            return StandardPrior(self.units)
+        if prior == "mixture":
+            return MixturePrior(components, self.units)
+        return VampPrior(components, pixels, self.posterior)
+
+    def posterior(self, x: Tensor) -> Any:
+        """q(z | x) for ``x [batch, pixels]``."""
+        if self.encoder is None or self.head is None:
+            empty = x.new_zeros(len(x), 0)
+            return DiagonalGaussian(empty, empty)
+        return self.head(self.encoder(x if self.binary else 2 * x - 1))
+
+    def encode(self, x: Tensor) -> Densities:
+        """q(z | x) for ``x [batch, pixels]``, and p(z)."""
+        return self.posterior(x), self.prior()
+
+    def draw(self, context: Densities, noise: list[Tensor]) -> list[Layer]:
+        """An ordinary draw for each ``noise [..., batch, noise_sizes[0]]``."""
+        posterior, prior = context
+        own = noise[0] if isinstance(posterior, MixturePosterior) else noise[0][..., : self.units]
+        analytic = has_closed_form(posterior, prior)
+        return [Layer(posterior.sample(own), posterior, prior, analytic)]
+
+    def outputs(self, z: Tensor) -> Tensor:
+        """The parameters of p(x | z), ``[..., outputs * pixels]``."""
+        outputs: Tensor = self.pixel_outputs(self.decoder(z))
+        return outputs
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        """``log p(x | z)``, ``[..., batch]``, nats."""
+        return self.likelihood.log_probability(x, self.outputs(z))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The mean image of p(x | z), ``[..., pixels]``."""
+        return self.likelihood.mean(self.outputs(z))
+
+    def generate(self, noise: list[Tensor]) -> list[Tensor]:
+        """A draw from the prior for each ``noise [..., noise_sizes[0]]``."""
+        prior = self.prior()
+        if isinstance(prior, Mixture):
+            return [prior.sample(noise[0])]
+        return [noise[0][..., : self.units]]
+
+    def training_noise(
+        self, images: int, settings: dict[str, Any], generator: torch.Generator
+    ) -> list[Tensor]:
+        """Noise of one draw from every component of the posterior."""
+        return objective_noise(
+            [self.strata * self.units],
+            images,
+            generator,
+            settings["monte_carlo_samples"],
+            settings["importance_samples"],
+        )
+
+    def objective(
+        self, x: Tensor, noise: list[Tensor], settings: dict[str, Any], kl_weight: Tensor | float
+    ) -> Objective:
+        """The ELBO or, with several importance samples, the importance weighted objective.
+
+        A mixture posterior is sampled by strata: with draws ``z_c`` of every component, weights
+        ``u_c`` and ``r = log p(x, z) - log q(z|x)``, the ELBO is ``sum_c u_c r(z_c)`` and the
+        importance weighted objective ``log (1/k) sum_i sum_c u_c exp r(z_ic)`` (Morningstar et al.
+        2020, eq. 7 and 9).
+        """
+        posterior, prior = self.encode(x)
+        log_strata: Tensor | None = None
+        if isinstance(posterior, MixturePosterior):
+            z, log_strata = posterior.stratified(noise[0]), posterior.log_weights.T
+        else:
+            z = posterior.sample(noise[0])
+
+        def average(values: Tensor) -> Tensor:
+            """Over strata, ``[..., batch]``."""
+            return values if log_strata is None else (log_strata.exp() * values).sum(-2)
+
+        layer = Layer(z, posterior, prior, has_closed_form(posterior, prior))
+        reconstruction = self.log_likelihood(x, z)
+        closed = layer.analytic and self.divergence == "analytic"
+        weighted = settings["importance_samples"] > 1
+        ratio = None if closed and not weighted else layer.log_ratio().sum(-1)
+        if closed or ratio is None:
+            kl = layer.kl()
+            kl = kl.expand(*average(reconstruction).shape, kl.shape[-1])
+        else:
+            kl = -average(ratio).unsqueeze(-1)
+        means = posterior.mean.expand(*average(reconstruction).shape, self.units)
+        terms = Terms(average(reconstruction), kl, means)
+        if weighted and ratio is not None:
+            log_weights = reconstruction + kl_weight * ratio
+            if log_strata is not None:
+                log_weights = (log_weights + log_strata).logsumexp(-2)
+            bound = log_weights.logsumexp(-2) - math.log(settings["importance_samples"])
+            return Objective(-bound.mean(), statistics(terms))
+        if self.divergence in ("upper", "lower"):
+            estimate = upper if self.divergence == "upper" else lower
+            trained = estimate(posterior, prior).mean()
+            loss = kl_weight * trained - terms.reconstruction.mean()
+            return Objective(loss, statistics(terms) | {"kl_trained": trained.detach()})
+        return Objective(terms.loss(kl_weight), statistics(terms))
+
+
+def _check(prior: str, posterior: str, divergence: str, batch_norm: bool) -> None:
+    """Refuse what does not exist."""
+    if prior == "vamp" and posterior != "diagonal":
+        raise ConfigError(
+            f"network.prior vamp takes its components from the posterior, which must be diagonal, "
+            f"found {posterior}; use network.prior mixture."
+        )
+    if prior == "vamp" and batch_norm:
+        raise ConfigError(
+            "network.prior vamp: pseudo-inputs and images would be normalised by different batches; "
+            "set network.batch_norm to false."
+        )
+    if posterior == "full" and divergence == "lower":
+        raise ConfigError(
+            "network.divergence lower is not available with network.posterior full; "
+            "use sampled or upper."
+        )
+
+
+def _head(
+    posterior: str, hidden: int, units: int, components: int, batch_norm: bool
+) -> nn.Module | None:
+    if units == 0:
+        return None
+    if posterior == "full":
+        return FullGaussianHead(hidden, units, batch_norm)
+    if posterior == "mixture":
+        return MixtureHead(hidden, units, components, batch_norm)
+    return GaussianHead(hidden, units, batch_norm)

@@ -1,0 +1,164 @@
+"""VAE/GAN: a discriminator's features measure the reconstruction (Larsen et al. 2016).
+
+It has no likelihood p(x|z) of images, hence no ELBO and no L_k.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+
+from rungs.distributions import DiagonalGaussian
+from rungs.errors import ConfigError
+from rungs.models.networks import MLP, Dense, GaussianHead
+from rungs.models.protocol import Layer, Objective, draw_noise
+from rungs.priors import Mixture, MixturePrior, StandardPrior
+
+#: weight of the reconstruction against the discriminator's verdict in the decoder's loss
+GAMMA = 0.1
+FEATURES = 64
+SLOPE = 0.2
+
+
+class Discriminator(nn.Module):
+    """Two strided convolutions and a dense layer, whose units are the features.
+
+    Args:
+        side: height and width of a grey image.
+    """
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+        self.first = nn.Conv2d(1, 16, 5, stride=2, padding=2)
+        self.second = nn.Conv2d(16, 32, 5, stride=2, padding=2)
+        self.dense = nn.Linear(32 * (-(-side // 4)) ** 2, FEATURES)
+        self.output = nn.Linear(FEATURES, 1)
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw the weights; biases are 0."""
+        with torch.no_grad():
+            for parameter in self.parameters():
+                if parameter.dim() > 1:
+                    nn.init.kaiming_normal_(parameter, SLOPE, generator=generator)
+                else:
+                    parameter.zero_()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features ``[n, FEATURES]`` and logit of being a real image ``[n]`` for ``x [n, pixels]``."""
+        hidden = x.reshape(-1, 1, self.side, self.side)
+        hidden = functional.leaky_relu(self.first(2 * hidden - 1), SLOPE)
+        hidden = functional.leaky_relu(self.second(hidden), SLOPE).flatten(1)
+        features = functional.leaky_relu(self.dense(hidden), SLOPE)
+        return features, self.output(features).squeeze(-1)
+
+
+def with_gradient(z: Tensor, factor: float) -> Tensor:
+    """The value of z, whose gradient is multiplied by ``factor``."""
+    return factor * z + (1 - factor) * z.detach()
+
+
+class VAEGAN(nn.Module):
+    """Encoder and decoder of a VAE, and a discriminator (Larsen et al. 2016, Algorithm 1).
+
+    The encoder minimises ``KL(q(z|x) || p(z)) + |D(x) - D(dec(z))|^2 / 2``, D being the
+    discriminator's features: a Gaussian log-likelihood of features with unit variance. The decoder
+    minimises that reconstruction, weighted by :data:`GAMMA`, and the discriminator's loss turned
+    around (the non-saturating form of Goodfellow et al. 2014). The discriminator tells images from
+    reconstructions and from samples. One loss serves all three: each term holds fixed the
+    networks that are not to learn from it.
+
+    Args:
+        pixels: size of a flattened square grey image.
+        latent_sizes: units of z, a list of one.
+        hidden_sizes: units of the dense layers, a list of one.
+        prior: ``gaussian`` or ``mixture``.
+        prior_components: of a mixture.
+    """
+
+    binary = False
+
+    def __init__(
+        self,
+        pixels: int,
+        latent_sizes: list[int],
+        hidden_sizes: list[int],
+        prior: str,
+        prior_components: int,
+    ) -> None:
+        super().__init__()
+        side = round(pixels**0.5)
+        if prior not in ("gaussian", "mixture") or side**2 != pixels or latent_sizes[0] == 0:
+            raise ConfigError(
+                "model vaegan needs square grey images, at least one latent unit, and network.prior "
+                "gaussian or mixture; use another data set, grid or prior."
+            )
+        self.latent_sizes = list(latent_sizes)
+        self.units = units = latent_sizes[0]
+        hidden = hidden_sizes[0]
+        self.encoder = MLP(pixels, hidden, batch_norm=False)
+        self.head = GaussianHead(hidden, units, batch_norm=False)
+        mixture = prior == "mixture"
+        self.prior = MixturePrior(prior_components, units) if mixture else StandardPrior(units)
+        self.decoder = MLP(units, hidden, batch_norm=False)
+        self.pixel_logits = Dense(hidden, pixels, batch_norm=False)
+        self.discriminator = Discriminator(side)
+        self.noise_sizes = [units + int(mixture)]
+
+    def encode(self, x: Tensor) -> tuple[DiagonalGaussian, DiagonalGaussian | Mixture]:
+        """q(z | x) for ``x [batch, pixels]``, and p(z)."""
+        return self.head(self.encoder(2 * x - 1)), self.prior()
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The image of z, ``[..., pixels]``."""
+        return torch.sigmoid(self.pixel_logits(self.decoder(z)))
+
+    def generate(self, noise: list[Tensor]) -> list[Tensor]:
+        """A draw from the prior for each ``noise [..., noise_sizes[0]]``."""
+        prior = self.prior()
+        if isinstance(prior, Mixture):
+            return [prior.sample(noise[0])]
+        return [noise[0][..., : self.units]]
+
+    def training_noise(
+        self, images: int, settings: dict[str, Any], generator: torch.Generator
+    ) -> list[Tensor]:
+        """Noise of a draw from the posterior and of one from the prior."""
+        return draw_noise([self.units, *self.noise_sizes], images, generator=generator)
+
+    def objective(
+        self, x: Tensor, noise: list[Tensor], settings: dict[str, Any], kl_weight: Tensor | float
+    ) -> Objective:
+        """The sum of the three losses; ``objective`` is what the encoder maximises."""
+        posterior, prior = self.encode(x)
+        z = posterior.sample(noise[0])
+        kl = Layer(z, posterior, prior, isinstance(prior, DiagonalGaussian)).kl().sum(-1).mean()
+        fixed = {name: p.detach() for name, p in self.discriminator.named_parameters()}
+
+        def judged(images: Tensor) -> tuple[Tensor, Tensor]:
+            """By a discriminator that does not learn from it."""
+            found: tuple[Tensor, Tensor] = functional_call(self.discriminator, fixed, (images,))
+            return found
+
+        with torch.no_grad():
+            target = self.discriminator(x)[0]
+            drawn = self.generate([noise[1]])[0]
+        # through the decoder the encoder gets the reconstruction's gradient with weight 1
+        features, _ = judged(self.decode(with_gradient(z, 1 / GAMMA)))
+        reconstruction = 0.5 * (features - target).square().sum(-1).mean()
+        fakes = self.decode(torch.cat([z.detach(), drawn]))
+        fooled = functional.softplus(-judged(fakes)[1]).mean()
+        real_logit, fake_logit = self.discriminator(x)[1], self.discriminator(fakes.detach())[1]
+        told = functional.softplus(-real_logit).mean() + functional.softplus(fake_logit).mean()
+        loss = kl_weight * kl + GAMMA * reconstruction + fooled + told
+        statistics = {
+            "objective": -(kl + reconstruction),
+            "kl": kl,
+            "feature_loss": reconstruction,
+            "discriminator_loss": told,
+        }
+        return Objective(loss, {name: value.detach() for name, value in statistics.items()})

@@ -1,0 +1,78 @@
+"""``perplexity``: likelihood a dimension, and what samples and posteriors look like beside it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from rungs import store
+from rungs.layout import Files
+from rungs.store import Stored
+
+#: A unimodal posterior is not Gaussian if it is further than this from the Gaussian of its moments,
+#: ``KL(q || N(mean, covariance))`` in nats.
+NOT_GAUSSIAN = 0.01
+ARRAYS = ["test/lk", "test/nested_k", "frechet/distance", "posterior/", "pictures/originals"]
+
+
+def make(files: Files) -> pd.DataFrame:
+    """One row a run.
+
+    ``bits_per_dim`` is ``-L_k/(D log 2)`` and ``perplexity`` ``exp(-L_k/D)``, D being pixels times
+    channels: of binarised pixels for a Bernoulli likelihood, of 256 grey levels for a discretised
+    one; the two are not comparable. Both are empty, and ``likelihood`` says ``none``, where a model
+    has no likelihood. For mixture posteriors: the share of test images whose posterior has several
+    modes, the share with one mode that is not Gaussian, and the mean number of components that can
+    be told apart.
+    """
+    rows = []
+    for path in files["evaluation"]:
+        evaluation = store.read(path, only=ARRAYS)
+        run = evaluation.attributes["run"]
+        network = run["network"]
+        bound = evaluation.arrays.get("test/lk")
+        latent = network.get("latent_sizes")
+        distance = evaluation.arrays.get("frechet/distance")
+        rows.append(
+            {
+                **{name: run[name] for name in ("run", "dataset", "variant", "seed")},
+                "latent_dim": None if latent is None else sum(latent),
+                "prior": network.get("prior", "gaussian" if run["depth"] == 1 else "hierarchy"),
+                "posterior": network.get("posterior", "diagonal"),
+                "importance_samples": run["training"]["importance_samples"],
+                "likelihood": "none" if bound is None else network.get("likelihood", "bernoulli"),
+                **likelihood_columns(evaluation, bound),
+                "frechet": None if distance is None else float(distance),
+                **shape_columns(evaluation),
+            }
+        )
+    table = pd.DataFrame(rows)
+    if "latent_dim" in table:
+        table["latent_dim"] = table["latent_dim"].astype("Int64")
+        table["k"] = table["k"].astype("Int64")
+    return table
+
+
+def likelihood_columns(evaluation: Stored, bound: np.ndarray | None) -> dict[str, float | None]:
+    """L_k a dimension; empty without a likelihood."""
+    names = ("k", "test_lk", "test_lk_se", "bits_per_dim", "bits_per_dim_se", "perplexity")
+    if bound is None:
+        return dict.fromkeys(names)
+    dimensions = evaluation["pictures/originals"].shape[1]
+    mean, error = float(bound.mean()), float(bound.std(ddof=1)) / math.sqrt(len(bound))
+    bits = 1 / (dimensions * math.log(2))
+    values = (mean, error, -mean * bits, error * bits, math.exp(-mean / dimensions))
+    return dict(zip(names, (int(evaluation["test/nested_k"][-1]), *values), strict=True))
+
+
+def shape_columns(evaluation: Stored) -> dict[str, float | None]:
+    """Shares of multimodal and of unimodal but not Gaussian posteriors, and components in use."""
+    names = ("multimodal", "unimodal_not_gaussian", "components_in_use")
+    if "posterior/modes" not in evaluation.arrays:
+        return dict.fromkeys(names)
+    one = evaluation["posterior/modes"] == 1
+    bent = evaluation["posterior/negentropy"] > NOT_GAUSSIAN
+    values = ((~one).mean(), (one & bent).mean(), evaluation["posterior/components"].mean())
+    return dict(zip(names, map(float, values), strict=True))
