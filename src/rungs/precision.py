@@ -2,7 +2,11 @@
 
 With ``compute.precision: bfloat16`` the dense layers' products round their factors to bfloat16 and
 add up in float32, where the processor does so in hardware; parameters, activations, statistics and
-everything else stay float32. Elsewhere float32 is used: emulated bfloat16 is ten times slower.
+everything else stay float32. Elsewhere float32 is used: emulated bfloat16 is many times slower.
+
+Training rounds all products. The estimate of a trained model's likelihood rounds those of p(x | z_1)
+alone, nearly all of its work: rounding the posterior moves the proposal (docs/speed.md has the
+numbers).
 """
 
 from __future__ import annotations
@@ -33,3 +37,12 @@ def set_arithmetic(model: nn.Module, name: str) -> None:
     for module in model.modules():
         if isinstance(module, Dense):
             module.narrow = name == "bfloat16"
+
+
+def set_decoding_arithmetic(model: nn.Module, name: str) -> None:
+    """Let the model's ``decoder``, where it has one by that name, compute its products in
+    ``bfloat16`` or ``float32``, everything else in float32."""
+    set_arithmetic(model, "float32")
+    decoder = getattr(model, "decoder", None)
+    if isinstance(decoder, nn.Module):
+        set_arithmetic(decoder, name)

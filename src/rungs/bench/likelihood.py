@@ -12,7 +12,7 @@ from rungs.bench import Row, Scale, peers
 from rungs.bench.data import PIXELS, UNITS, images, spec_of
 from rungs.bench.timing import Products, in_turns, spread
 from rungs.evaluation.likelihood import estimate
-from rungs.precision import bfloat16_in_hardware, set_arithmetic
+from rungs.precision import bfloat16_in_hardware, set_arithmetic, set_decoding_arithmetic
 from rungs.training import Trainer
 
 SAMPLES, IMAGES, CHUNK_ROWS = 5000, 4, 1000
@@ -40,7 +40,7 @@ def measure(scale: Scale) -> list[Row]:
 
     def ours(kind: str) -> Any:
         def work() -> None:
-            set_arithmetic(model, kind)
+            set_decoding_arithmetic(model, kind)
             number = len(values.setdefault(kind, []))
             found = estimate(model, x, samples, number, CHUNK_ROWS)
             values[kind].append(float(found.lk.mean()))
@@ -94,7 +94,7 @@ def reduced_precision(model: Any, test: Tensor, scale: Scale) -> list[Row]:
     x, k = test[: max(2, int(40 * scale.share))], 100
     found = {}
     for kind in ("float64", "float32", "bfloat16"):
-        set_arithmetic(model, "float32" if kind == "float64" else kind)
+        set_decoding_arithmetic(model, "float32" if kind == "float64" else kind)
         with _DoubleModel(model, kind == "float64") as wide:
             found[kind] = estimate(wide, x.double() if kind == "float64" else x, k, 0, 1000).lk
     set_arithmetic(model, "float32")

@@ -97,8 +97,3 @@ def step(components: int, divergence: str) -> dict[str, float]:
         times.append((time.process_time() - started) / STEPS)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"milliseconds": 1e3 * min(times), "memory_mb": (peak - before) / 1024}
-
-
-if __name__ == "__main__":
-    for row in measure():
-        print(json.dumps(row))

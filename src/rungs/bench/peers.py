@@ -1,19 +1,17 @@
-"""The same VAE in pythae (Chadebec et al. 2022), as its users would write it."""
+"""The same networks in pythae's VAE (Chadebec et al. 2022): its objective, its training loop, its
+estimator of the likelihood."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-import itertools
 import logging
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-
-from rungs.models.networks import SLOPE
+from torch import Tensor
 
 
 def available() -> bool:
@@ -25,43 +23,8 @@ def available() -> bool:
     return True
 
 
-def _mlp(sizes: list[int]) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for one, two in itertools.pairwise(sizes):
-        layers += [nn.Linear(one, two), nn.LeakyReLU(SLOPE)]
-    return nn.Sequential(*layers)
-
-
-def build(pixels: int, hidden: int, units: int) -> Any:
-    """pythae's VAE with two hidden layers on either side."""
-    from pythae.models import VAE, VAEConfig
-    from pythae.models.base.base_utils import ModelOutput
-    from pythae.models.nn import BaseDecoder, BaseEncoder
-
-    class Encoder(BaseEncoder):
-        def __init__(self) -> None:
-            super().__init__()
-            self.hidden = _mlp([pixels, hidden, hidden])
-            self.mean, self.log_variance = nn.Linear(hidden, units), nn.Linear(hidden, units)
-
-        def forward(self, x: Tensor) -> Any:
-            found = self.hidden(x)
-            return ModelOutput(embedding=self.mean(found), log_covariance=self.log_variance(found))
-
-    class Decoder(BaseDecoder):
-        def __init__(self) -> None:
-            super().__init__()
-            self.hidden, self.pixels = _mlp([units, hidden, hidden]), nn.Linear(hidden, pixels)
-
-        def forward(self, z: Tensor) -> Any:
-            return ModelOutput(reconstruction=torch.sigmoid(self.pixels(self.hidden(z))))
-
-    settings = VAEConfig(input_dim=(pixels,), latent_dim=units, reconstruction_loss="bce")
-    return VAE(settings, encoder=Encoder(), decoder=Decoder())
-
-
 def wrap(model: Any, pixels: int, units: int) -> Any:
-    """One of our trained models as pythae's VAE: the same weights in its estimator."""
+    """The networks of one of our models, weights included, as pythae's VAE."""
     from pythae.models import VAE, VAEConfig
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseEncoder
@@ -90,7 +53,9 @@ def wrap(model: Any, pixels: int, units: int) -> Any:
 class Trainer:
     """pythae's own training loop, an epoch at a time."""
 
-    def __init__(self, model: Any, images: Tensor, batch: int, rate: float, epochs: int) -> None:
+    def __init__(
+        self, model: Any, images: Tensor, batch: int, rate: float, epsilon: float, epochs: int
+    ) -> None:
         from pythae.data.datasets import BaseDataset
         from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
@@ -101,6 +66,7 @@ class Trainer:
             learning_rate=rate,
             num_epochs=epochs,
             optimizer_cls="Adam",
+            optimizer_params={"eps": epsilon},
             no_cuda=True,
         )
         data = BaseDataset(images, torch.zeros(len(images)))

@@ -23,7 +23,7 @@ from rungs.evaluation.representation import nearest_neighbours_correct
 from rungs.files import sha256
 from rungs.models.protocol import LatentVariableModel, draw_noise, noise_sizes
 from rungs.objectives import objective_noise, objective_terms
-from rungs.precision import arithmetic, set_arithmetic
+from rungs.precision import arithmetic, set_decoding_arithmetic
 from rungs.seeds import TEST_SET_SEED, generator
 from rungs.training import Spec, build_model, write_cost
 from rungs.weights import load_weights
@@ -44,7 +44,7 @@ def load_model(folder: Path) -> tuple[Any, Spec]:
     pixels = trained.attributes["pixels"]
     model = build_model(spec, pixels, "cpu")
     load_weights(model, folder / "weights.safetensors")
-    set_arithmetic(model, arithmetic(spec))
+    set_decoding_arithmetic(model, arithmetic(spec))
     model.eval()
     return model, spec
 
