@@ -15,15 +15,18 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from rungs import store
 from rungs.config import Config, Run, evaluation_settings, parent_of, resolve, runs
 from rungs.errors import ConfigError
 from rungs.files import replacing
 from rungs.layout import Layout
+from rungs.prior import FOLDER, prior_spec
 
 #: stage -> the files that it makes for each run
 STAGES = {
     "train": ("weights.safetensors", "training.h5", "training-cost.json"),
     "evaluate": ("evaluation.h5", "evaluation-cost.json"),
+    "prior": ("weights.safetensors", "training.h5", "training-cost.json"),
 }
 
 
@@ -81,6 +84,9 @@ def work(config: Config, stage: str, name: str) -> None:
         folder = Path(layout.work(run))
         if stage == "train":
             train_run(config, run, folder)
+        elif stage == "prior":
+            if prior_spec(config, run) is not None:
+                prior_run(config, run, folder / FOLDER)
         else:
             evaluate_run(config, run, folder)
 
@@ -102,6 +108,31 @@ def train_run(config: Config, run: Run, folder: Path) -> None:
     train(spec, data, folder, config["compute"]["checkpoint_minutes"], start)
 
 
+def prior_run(config: Config, run: Run, folder: Path) -> None:
+    """Train the prior of a trained run's codes into ``folder`` unless it is there, complete, of the
+    same key.
+
+    Raises:
+        ConfigError: if the configuration wants none.
+    """
+    from rungs.prior_training import prior_key, train_prior
+    from rungs.training import is_trained
+
+    spec, layout = prior_spec(config, run), Layout(config["profile"])
+    if spec is None:
+        raise ConfigError(
+            f"{run.path}: has no learnt prior; see prior.learnt of the configuration."
+        )
+    trained, data = Path(layout.run(run)), Path(layout.data(run.dataset))
+    exported, key = trained / FOLDER, prior_key(spec, trained, data, folder)
+    if not is_trained(folder, key) and is_trained(exported, key):
+        _adopt(exported, folder, STAGES["prior"])
+    if is_trained(folder, key):
+        print(f"{spec['run']}: is trained", file=sys.stderr)
+        return
+    train_prior(spec, folder, config["compute"]["checkpoint_minutes"])
+
+
 def evaluate_run(config: Config, run: Run, folder: Path) -> None:
     """Evaluate one trained run into ``folder`` unless that is there, of the same key."""
     from rungs.evaluation.evaluate import evaluation_key, is_evaluated
@@ -110,6 +141,10 @@ def evaluate_run(config: Config, run: Run, folder: Path) -> None:
     evaluate = import_module(entry(config["variants"][run.variant]["model"]).evaluation).evaluate
     layout, settings = Layout(config["profile"]), evaluation_settings(config, run)
     trained, data = Path(layout.run(run)), Path(layout.data(run.dataset))
+    if prior_spec(config, run) is not None:
+        settings |= {
+            "prior": store.read(trained / FOLDER / "training.h5", only=()).attributes["key"]
+        }
     key = evaluation_key(trained, data, settings)
     if not is_evaluated(folder, key) and is_evaluated(trained, key):
         _adopt(trained, folder, STAGES["evaluate"])

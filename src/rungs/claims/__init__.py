@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rungs.claims.core import Claim
 
 #: document -> the module of its claims
-DOCUMENTS = {"ladder": "rungs.claims.ladder"}
+DOCUMENTS = {"ladder": "rungs.claims.ladder", "vq": "rungs.claims.vq"}
 
 
 def claims(documents: list[str] | None = None) -> list[Claim]:

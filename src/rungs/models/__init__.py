@@ -19,21 +19,41 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Entry:
     """Where a model is, which keys of the configuration's ``network`` section it takes, along
-    which axis its family is studied (a key of :data:`rungs.config.SIZES`), and the module that
-    evaluates it."""
+    which axis its family is studied (a key of :data:`rungs.config.SIZES`), the module that
+    evaluates it, whether its likelihood is estimated by sampling and can be split over jobs, and the
+    model that is learnt as the prior of its codes."""
 
     location: str
     network: tuple[str, ...]
     axis: str = "depth"
     evaluation: str = "rungs.evaluation.evaluate"
+    sampled: bool = True
+    prior: str = ""
 
 
 _DENSE = ("latent_sizes", "hidden_sizes", "batch_norm")
+_CONVOLUTIONAL = ("shape", "convolutional", "decoder", "pixelcnn")
 
 #: name in the configuration -> module, class and network settings
 MODELS = {
     "vae": Entry("rungs.models.vae:BottomUpVAE", _DENSE),
     "lvae": Entry("rungs.models.ladder:LadderVAE", (*_DENSE, "upward", "share_top_down")),
+    "vq": Entry(
+        "rungs.models.vq:VQVAE",
+        (*_CONVOLUTIONAL, "codes", "vq"),
+        "codes",
+        "rungs.evaluation.vq",
+        sampled=False,
+        prior="code-prior",
+    ),
+    "conv-vae": Entry(
+        "rungs.models.conv_vae:ConvolutionalVAE",
+        (*_CONVOLUTIONAL, "latent_sizes"),
+        "latent",
+        "rungs.evaluation.vq",
+    ),
+    # no variant's model: trained on the codes of another run (see rungs.prior)
+    "code-prior": Entry("rungs.models.code_prior:CodePrior", (), "codes"),
 }
 
 

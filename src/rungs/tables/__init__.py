@@ -48,6 +48,7 @@ TABLES = {
         rests_on=tuple(DOCUMENTS.values()),
     ),
     "compute": Entry("rungs.tables.compute", ("cost",), "What each run cost"),
+    "vq": Entry("rungs.tables.vq", ("training", "evaluation"), "VQ-VAE: codes, losses and bounds"),
 }
 
 
