@@ -21,7 +21,7 @@ from rungs.data.prepared import Prepared
 from rungs.errors import ConfigError
 from rungs.evaluation.vq import evaluate
 from rungs.layout import Layout
-from rungs.likelihoods import (
+from rungs.logistic_mixture import (
     categorical_sample,
     logistic_mixture_log_likelihood,
     logistic_mixture_mean,

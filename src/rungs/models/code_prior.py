@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rungs.likelihoods import categorical_sample
+from rungs.logistic_mixture import categorical_sample
 from rungs.models.convolutional import Convolution
 from rungs.models.pixelcnn import GatedPixelCNN
 from rungs.models.protocol import Objective

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rungs.likelihoods import (
+from rungs.logistic_mixture import (
     logistic_mixture_log_likelihood,
     logistic_mixture_mean,
     logistic_mixture_sample,
@@ -19,7 +19,7 @@ from rungs.shapes import ImageShape
 
 
 class PixelDecoder(nn.Module):
-    """A discretised mixture of logistics at every pixel (:mod:`rungs.likelihoods`).
+    """A discretised mixture of logistics at every pixel (:mod:`rungs.logistic_mixture`).
 
     Its parameters are the decoder's output, or that of a gated PixelCNN over the image to which the
     decoder's output is given at every pixel.
