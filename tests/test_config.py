@@ -163,3 +163,10 @@ def test_the_environment_variable_wins(
     assert configuration.raw_data(config) == Path("/elsewhere")
     monkeypatch.delenv(configuration.RAW_DATA_VARIABLE)
     assert configuration.raw_data(smoke_config) is None
+
+
+def test_a_frozen_configuration_keeps_small_numbers(tmp_path: Path) -> None:
+    """YAML takes JSON's 1e-08 for a string."""
+    frozen = configuration.freeze(configuration.load([ROOT / "config" / "quick.yaml"]), tmp_path)
+    found = configuration.load([frozen])
+    assert found["variants"]["gauss"]["training"]["adam_epsilon"] == 1e-8
