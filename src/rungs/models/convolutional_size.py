@@ -8,7 +8,7 @@ from typing import Any
 from rungs.shapes import ImageShape
 
 #: images that an evaluation draws (see rungs.evaluation.vq)
-PICTURES = 64
+PICTURES = 36
 
 
 def _residual(channels: int, settings: dict[str, Any]) -> int:
