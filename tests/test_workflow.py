@@ -66,7 +66,7 @@ def test_everything_is_there(finished: Path) -> None:
             assert (finished / f"results/tiny/figures/{figure}{suffix}").stat().st_size > 1000
     for table in TABLES:
         rows = list(csv.DictReader((finished / f"results/tiny/tables/{table}.csv").open()))
-        assert rows, table
+        assert rows or table == "vq", table  # this profile has no runs of its document
         assert (finished / f"results/tiny/tables/{table}.md").read_text().count("\n") == len(
             rows
         ) + 2

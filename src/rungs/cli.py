@@ -107,6 +107,20 @@ def train(profiles: tuple[Path, ...], run: str) -> None:
 @cli.command()
 @with_config
 @click.argument("run")
+def prior(profiles: tuple[Path, ...], run: str) -> None:
+    """Train the prior of the codes of the trained RUN, or continue it."""
+    config, parsed = load_config(profiles), Run.parse(run)
+    from rungs.packs import prior_run
+    from rungs.prior import FOLDER
+
+    with interruptible():
+        folder = Path(Layout(config["profile"]).run(parsed)) / FOLDER
+        prior_run(config, parsed, folder)
+
+
+@cli.command()
+@with_config
+@click.argument("run")
 def evaluate(profiles: tuple[Path, ...], run: str) -> None:
     """Measure the trained RUN: L_k, ELBO, active units, representations."""
     config, parsed = load_config(profiles), Run.parse(run)
@@ -135,10 +149,10 @@ def likelihood(profiles: tuple[Path, ...], shard: int, run: str) -> None:
 
 @cli.command()
 @with_config
-@click.argument("stage", type=click.Choice(["train", "evaluate"]))
+@click.argument("stage", type=click.Choice(["train", "prior", "evaluate"]))
 @click.argument("name")
 def pack(profiles: tuple[Path, ...], stage: str, name: str) -> None:
-    """Do a STAGE (train, evaluate) of every run of the pack NAME that is not complete."""
+    """Do a STAGE (train, prior, evaluate) of every run of the pack NAME that is not complete."""
     config = load_config(profiles)
     from rungs.packs import work
 

@@ -303,11 +303,12 @@ def resolve(config: Config, run: Run) -> Config:
         ``run`` (its path), ``dataset, variant, axis, size, depth, seed, continues, model, network,
         training, precision, threads, device``; ``continues`` is the same for the run whose weights this one
         starts from, or None. On the axis ``latent`` the size is the only latent size, on ``codes``
-        it is ``network.codes``.
+        it is ``network.codes``. Convolutional models are told the images' ``network.shape``.
 
     Raises:
         ConfigError: if the run's variant is not in the configuration.
     """
+    from rungs.data import DATASETS
     from rungs.models import entry
 
     settings = _layered(config, run, "network")
@@ -316,6 +317,7 @@ def resolve(config: Config, run: Run) -> Config:
         settings["latent_sizes"] = [run.size]
     elif run.axis == "codes":
         settings["codes"] = run.size
+    settings["shape"] = list(DATASETS[run.dataset].shape)
     network = {key: settings[key] for key in entry(variant["model"]).network}
     for key in {"latent_sizes", "hidden_sizes"} & network.keys():
         network[key] = sizes(network[key], run.depth)
@@ -359,6 +361,11 @@ def sizes(value: list[int] | Config, depth: int) -> list[int]:
 def evaluation_settings(config: Config, run: Run) -> Config:
     """What evaluating this run rests on besides the trained run itself."""
     return _layered(config, run, "evaluation")
+
+
+def prior_settings(config: Config, run: Run) -> Config:
+    """The prior of a run's codes, for models that have one: see :mod:`rungs.prior`."""
+    return _layered(config, run, "prior")
 
 
 def raw_data(config: Config) -> Path | None:

@@ -17,13 +17,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from rungs.config import Config, evaluation_settings, resolve, runs
-from rungs.data import DATASETS
+from rungs.data import DATASETS, Entry
+from rungs.models import convolutional_size as convolutional
 from rungs.packs import all_runs, packs
+from rungs.prior import prior_spec
 
 #: multiply-adds a second of one core in fp32, all operations of large networks included
 RATE = 33e9
 #: seconds a training step costs beside its multiply-adds: at least so much, and more a layer
 STEP_SECONDS, LAYER_SECONDS = 1.5e-3, 1.1e-3
+#: multiply-adds a second of one core in convolutions of few channels, everything included
+CONVOLUTION_RATE = 4e9
 #: seconds to start a process and import torch
 START_SECONDS = 4.0
 #: requested time over estimated time
@@ -34,12 +38,14 @@ BASE_MEMORY_MB = 500
 
 @dataclass(frozen=True)
 class Cost:
-    """An estimate for one run: seconds of one core, memory at the peak, disk for its files."""
+    """An estimate for one run: seconds of one core, memory at the peak, disk for its files, seconds
+    for the prior of its codes."""
 
     training_seconds: float
     evaluation_seconds: float
     memory_mb: float
     disk_mb: float
+    prior_seconds: float = 0.0
 
 
 def multiply_adds(spec: Config, pixels: int) -> tuple[int, int]:
@@ -73,6 +79,8 @@ def estimate(config: Config, run: Any) -> Cost:
     """The cost of one run."""
     spec, evaluation = resolve(config, run), evaluation_settings(config, run)
     entry = DATASETS[run.dataset]
+    if "convolutional" in spec["network"]:
+        return _convolutional(spec, evaluation, prior_spec(config, run), entry)
     pixels = math.prod(entry.shape)
     once, each = multiply_adds(spec, pixels)
     training = spec["training"]
@@ -101,6 +109,26 @@ def estimate(config: Config, run: Any) -> Cost:
     return Cost(train, evaluate, memory, disk)
 
 
+def _convolutional(spec: Config, evaluation: Config, prior: Config | None, entry: Entry) -> Cost:
+    """The cost of a run with convolutional networks, of its evaluation and of its prior."""
+    once, each = convolutional.multiply_adds(spec)
+    training = spec["training"]
+    train = 3 * entry.train * training["epochs"] * (once + each) / CONVOLUTION_RATE
+    test = min(evaluation["images"], entry.test)
+    draws = evaluation["samples"] if "latent_sizes" in spec["network"] else 2
+    evaluate = test * (once + draws * each) / CONVOLUTION_RATE
+    pictures = convolutional.PICTURES * convolutional.sampling_multiply_adds(spec)
+    evaluate += pictures / CONVOLUTION_RATE
+    learning = 0.0
+    if prior is not None:
+        images = entry.train * prior["training"]["epochs"]
+        learning = 3 * images * convolutional.prior_multiply_adds(prior) / CONVOLUTION_RATE
+    pixels = math.prod(entry.shape)
+    live = 4e-6 * 60 * training["batch_size"] * convolutional.widest(spec)
+    memory = BASE_MEMORY_MB + live + 8e-6 * entry.train * pixels
+    return Cost(train, evaluate, memory, 5 + 2e-6 * entry.train * pixels, learning)
+
+
 def mem_mb(memory: float, attempt: int) -> int:
     """Memory to ask for: half as much again, and more on a retry."""
     return round(1.5 * memory * attempt)
@@ -120,8 +148,9 @@ def summarise(config: Config) -> dict[str, float]:
     asked = set(runs(config))
     jobs = 2 * len(packs(config)) if pack > 1 else len(everything) + len(asked)
     jobs += len(asked) * shards if shards > 1 else 0
+    jobs += sum(1 for cost in costs if cost.prior_seconds) if pack == 1 else 0
     # the rate is one core's, whatever the number of threads
-    train = sum(cost.training_seconds for cost in costs) / 3600
+    train = sum(cost.training_seconds + cost.prior_seconds for cost in costs) / 3600
     evaluate = sum(
         c.evaluation_seconds for c, r in zip(costs, everything, strict=True) if r in asked
     )

@@ -13,6 +13,9 @@ from rungs.config import SIZES, Config, Run, evaluation_settings, runs
 from rungs.data import DATASETS
 from rungs.definitions import LIKELIHOOD_BLOCK
 from rungs.errors import ConfigError
+from rungs.models import entry
+from rungs.prior import FOLDER as PRIOR_FOLDER
+from rungs.prior import prior_spec
 
 RESULTS = "results"
 RUN_PATTERN = "{dataset}/{variant}/{size}/seed{seed}"
@@ -59,6 +62,13 @@ class Layout:
         """The working folder of one run, where packs write (see :mod:`rungs.packs`)."""
         return f"{self.root}/work/{run.path}"
 
+    def prior(self, config: Config, run: Run) -> list[str]:
+        """Weights and history of the prior of a run's codes; none where it has none."""
+        if prior_spec(config, run) is None:
+            return []
+        folder = f"{self.run(run)}/{PRIOR_FOLDER}"
+        return [f"{folder}/weights.safetensors", f"{folder}/training.h5"]
+
     def pack(self, stage: str, name: str) -> str:
         """The mark of a stage of a pack that is done."""
         return f"{self.root}/packs/{stage}/{name}.done"
@@ -66,6 +76,8 @@ class Layout:
     def shards(self, config: Config, run: Run) -> list[str]:
         """The parts of a run's likelihood; none where it is not split. There are no more parts
         than blocks of test images."""
+        if not entry(config["variants"][run.variant]["model"]).sampled:
+            return []
         images = min(evaluation_settings(config, run)["images"], DATASETS[run.dataset].test)
         count = min(config["compute"]["shards"], -(-images // LIKELIHOOD_BLOCK))
         if count == 1:
@@ -133,6 +145,12 @@ def inputs(
                 for run in selected(runs(config, document), settings or {})
                 for name in RUN_FILES[kind]
             ]
+            if kind == "cost":
+                found[kind] += [
+                    f"{layout.run(run)}/{PRIOR_FOLDER}/training-cost.json"
+                    for run in selected(runs(config, document), settings or {})
+                    if prior_spec(config, run) is not None
+                ]
         elif kind == "calibration":
             found[kind] = [layout.calibration]
         elif kind.startswith("table:"):

@@ -17,10 +17,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rungs import store
 from rungs.config import Config, Run, evaluation_settings, parent_of, resolve, runs
 from rungs.errors import ConfigError
 from rungs.files import replacing
 from rungs.layout import Layout
+from rungs.prior import FOLDER, prior_spec
 
 if TYPE_CHECKING:
     from rungs.training import Job
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 STAGES = {
     "train": ("weights.safetensors", "training.h5", "training-cost.json"),
     "evaluate": ("evaluation.h5", "evaluation-cost.json"),
+    "prior": ("weights.safetensors", "training.h5", "training-cost.json"),
 }
 
 
@@ -86,7 +89,10 @@ def work(config: Config, stage: str, name: str) -> None:
         train_runs(config, {run: Path(layout.work(run)) for run in found[name]})
         return
     for run in found[name]:
-        evaluate_run(config, run, Path(layout.work(run)))
+        if stage == "evaluate":
+            evaluate_run(config, run, Path(layout.work(run)))
+        elif prior_spec(config, run) is not None:
+            prior_run(config, run, Path(layout.work(run)) / FOLDER)
 
 
 def train_runs(config: Config, folders: Mapping[Run, Path]) -> None:
@@ -124,6 +130,31 @@ def _training_job(config: Config, run: Run, folder: Path) -> Job | None:
     return None if is_trained(folder, key) else Job(spec, folder, start)
 
 
+def prior_run(config: Config, run: Run, folder: Path) -> None:
+    """Train the prior of a trained run's codes into ``folder`` unless it is there, complete, of the
+    same key.
+
+    Raises:
+        ConfigError: if the configuration wants none.
+    """
+    from rungs.prior_training import prior_key, train_prior
+    from rungs.training import is_trained
+
+    spec, layout = prior_spec(config, run), Layout(config["profile"])
+    if spec is None:
+        raise ConfigError(
+            f"{run.path}: has no learnt prior; see prior.learnt of the configuration."
+        )
+    trained, data = Path(layout.run(run)), Path(layout.data(run.dataset))
+    exported, key = trained / FOLDER, prior_key(spec, trained, data, folder)
+    if not is_trained(folder, key) and is_trained(exported, key):
+        _adopt(exported, folder, STAGES["prior"])
+    if is_trained(folder, key):
+        print(f"{spec['run']}: is trained", file=sys.stderr)
+        return
+    train_prior(spec, folder, config["compute"]["checkpoint_minutes"])
+
+
 def evaluate_run(config: Config, run: Run, folder: Path) -> None:
     """Evaluate one trained run into ``folder`` unless that is there, of the same key."""
     from rungs.evaluation.evaluate import evaluation_key, is_evaluated
@@ -134,6 +165,10 @@ def evaluate_run(config: Config, run: Run, folder: Path) -> None:
     layout, settings = Layout(config["profile"]), evaluation_settings(config, run)
     trained, data = Path(layout.run(run)), Path(layout.data(run.dataset))
     classifier = Path(layout.classifier(run.dataset)) if model.classifier else None
+    if prior_spec(config, run) is not None:
+        settings |= {
+            "prior": store.read(trained / FOLDER / "training.h5", only=()).attributes["key"]
+        }
     key = evaluation_key(trained, data, settings, classifier)
     if not is_evaluated(folder, key) and is_evaluated(trained, key):
         _adopt(trained, folder, STAGES["evaluate"])

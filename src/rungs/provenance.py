@@ -103,6 +103,14 @@ def training_code(model: str) -> str:
 
 
 @functools.cache
+def prior_code(model: str) -> str:
+    """The hash of what training this model as the prior of codes rests on."""
+    from rungs.models import module_of
+
+    return code_hash("rungs.prior_training", module_of(model))
+
+
+@functools.cache
 def evaluation_code(model: str) -> str:
     """The hash of what evaluating a run of this model rests on."""
     from rungs.models import entry, module_of

@@ -31,8 +31,8 @@ def beside(run: dict[str, Any], numbers: Numbers) -> dict[str, Any]:
     the networks are the published ones."""
     depth, network = run["depth"], run["network"]
     same = (
-        tuple(network["latent_sizes"][:depth]) == LATENT_SIZES[:depth]
-        and tuple(network["hidden_sizes"][:depth]) == HIDDEN_SIZES[:depth]
+        tuple(network.get("latent_sizes", [])[:depth]) == LATENT_SIZES[:depth]
+        and tuple(network.get("hidden_sizes", [])[:depth]) == HIDDEN_SIZES[:depth]
     )
     key = (run["dataset"], run["variant"], depth)
     value, checked = numbers.get(key, ("", None)) if same else ("", None)

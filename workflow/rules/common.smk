@@ -12,6 +12,7 @@ from rungs import config as configuration
 from rungs import cost, jobs, layout, provenance
 from rungs.errors import RungsError
 from rungs import packs as packing
+from rungs import prior as priors
 from rungs.data import DATASETS
 from rungs.figures import FIGURES
 from rungs.files import sha256
@@ -89,6 +90,22 @@ def evaluation_code(wildcards):
     return provenance.evaluation_code(spec_of(wildcards)["model"])
 
 
+def prior_spec_of(wildcards):
+    """All that training the prior of this run's codes rests on besides the trained run."""
+    return priors.prior_spec(config, run_of(wildcards))
+
+
+def prior_code(wildcards):
+    """A hash of the modules that training the prior of this run's codes rests on."""
+    spec = prior_spec_of(wildcards)
+    return provenance.prior_code(spec["model"])
+
+
+def prior_files(wildcards):
+    """The prior of this run's codes, where it has one."""
+    return LAYOUT.prior(config, run_of(wildcards))
+
+
 def parent_weights(wildcards):
     """The weights that this run starts from, if its variant continues another."""
     parent = configuration.parent_of(config, run_of(wildcards))
@@ -118,6 +135,7 @@ def pack_cost(wildcards):
         sum(c.evaluation_seconds for c in costs),
         max(c.memory_mb for c in costs),
         sum(c.disk_mb for c in costs),
+        sum(c.prior_seconds for c in costs),
     )
 
 
@@ -173,7 +191,14 @@ def pack_evaluation_inputs(wildcards):
         "classifiers": sorted(
             {path for run in members for path in classifier_of(run).values()}
         ),
+        "prior": [path for run in members for path in prior_files(run)],
     }
+
+
+def pack_prior_inputs(wildcards):
+    """Trained runs of a pack whose codes have a prior, and their data."""
+    found = pack_evaluation_inputs(wildcards)
+    return {name: found[name] for name in ("data", "trained")}
 
 
 def figure_inputs(wildcards):

@@ -8,6 +8,7 @@
 # Copies are not worth a job on a cluster.
 localrules:
     train,
+    prior,
     evaluate,
 
 
@@ -59,6 +60,58 @@ rule train:
         "for file in {output}; do"
         ' cp -lf "{params.work}/$(basename "$file")" "$file" 2>{log}'
         ' || cp -f "{params.work}/$(basename "$file")" "$file" 2>{log};'
+        " done"
+
+
+rule prior_pack:
+    input:
+        unpack(pack_prior_inputs),
+    output:
+        touch(LAYOUT.pack("prior", "{pack}")),
+    log:
+        f"{LAYOUT.root}/logs/packs/prior-{{pack}}.log",
+    conda:
+        "../../envs/rungs.yaml"
+    threads: THREADS
+    resources:
+        mem_mb=lambda w, attempt: cost.mem_mb(pack_cost(w).memory_mb, attempt),
+        runtime=lambda w, attempt: cost.runtime_minutes(
+            pack_cost(w).prior_seconds, attempt
+        ),
+        disk_mb=lambda w: round(2 * pack_cost(w).disk_mb),
+    params:
+        specs=lambda w: [prior_spec_of(run) for run in PACKS[w.pack]],
+        code=lambda w: sorted(
+            {prior_code(run) for run in PACKS[w.pack] if prior_files(run)}
+        ),
+    shell:
+        "exec python -m rungs pack prior {wildcards.pack}"
+        ' > >(trap "" TERM INT USR1; exec tee {log}) 2>&1'
+
+
+rule prior:
+    input:
+        done=ancient(lambda w: LAYOUT.pack("prior", pack_of(w))),
+        history=f"{RUN}/training.h5",
+    output:
+        weights=f"{RUN}/prior/weights.safetensors",
+        history=f"{RUN}/prior/training.h5",
+        cost=f"{RUN}/prior/training-cost.json",
+    log:
+        f"{RUN}/prior/training.log",
+    conda:
+        "../../envs/rungs.yaml"
+    resources:
+        mem_mb=100,
+        runtime=5,
+    params:
+        spec=prior_spec_of,
+        code=prior_code,
+        work=work_of,
+    shell:
+        "for file in {output}; do"
+        ' cp -lf "{params.work}/prior/$(basename "$file")" "$file" 2>{log}'
+        ' || cp -f "{params.work}/prior/$(basename "$file")" "$file" 2>{log};'
         " done"
 
 

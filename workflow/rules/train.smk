@@ -33,6 +33,36 @@ rule train:
         ' > >(trap "" TERM INT USR1; exec tee {log}) 2>&1'
 
 
+# The prior over the codes of a run with discrete latents: see rungs/prior.py.
+rule prior:
+    input:
+        weights=f"{RUN}/weights.safetensors",
+        history=f"{RUN}/training.h5",
+        data="results/data/{dataset}.h5",
+    output:
+        weights=f"{RUN}/prior/weights.safetensors",
+        history=f"{RUN}/prior/training.h5",
+        cost=f"{RUN}/prior/training-cost.json",
+    log:
+        f"{RUN}/prior/training.log",
+    conda:
+        "../../envs/rungs.yaml"
+    threads: THREADS
+    resources:
+        mem_mb=lambda w, attempt: cost.mem_mb(cost_of(w).memory_mb, attempt),
+        runtime=lambda w, attempt: cost.runtime_minutes(
+            cost_of(w).prior_seconds, attempt
+        ),
+        disk_mb=lambda w: round(2 * cost_of(w).disk_mb),
+    params:
+        spec=prior_spec_of,
+        code=prior_code,
+    shell:
+        "exec python -m rungs prior"
+        " {wildcards.dataset}/{wildcards.variant}/{wildcards.size}/seed{wildcards.seed}"
+        ' > >(trap "" TERM INT USR1; exec tee {log}) 2>&1'
+
+
 rule evaluate:
     input:
         unpack(classifier_of),
@@ -40,6 +70,7 @@ rule evaluate:
         history=f"{RUN}/training.h5",
         data="results/data/{dataset}.h5",
         shards=likelihood_shards,
+        prior=prior_files,
     output:
         evaluation=f"{RUN}/evaluation.h5",
         cost=f"{RUN}/evaluation-cost.json",

@@ -65,6 +65,7 @@ BENCHMARKS = {
     "precision": "rungs.bench.precision",
     "scaling": "rungs.bench.scaling",
     "mixture": "rungs.bench.mixture",
+    "vq": "rungs.bench.vq",
     "cores": "rungs.bench.cores",
     "startup": "rungs.bench.startup",
 }

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from rungs.claims.core import Claim
 
 #: document -> the module of its claims
-DOCUMENTS = {"ladder": "rungs.claims.ladder", "mixture": "rungs.claims.mixture"}
+DOCUMENTS = {
+    "ladder": "rungs.claims.ladder",
+    "mixture": "rungs.claims.mixture",
+    "vq": "rungs.claims.vq",
+}
 
 
 def claims(documents: list[str] | None = None) -> list[Claim]:

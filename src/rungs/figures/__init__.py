@@ -102,4 +102,22 @@ FIGURES = {
         ("evaluation",),
         "Likelihood and samples against the number of latent units",
     ),
+    "vq_reconstructions": Entry(
+        "rungs.figures.vq_reconstructions",
+        "vq",
+        ("evaluation",),
+        "VQ-VAE: test images and their reconstructions",
+    ),
+    "vq_samples": Entry(
+        "rungs.figures.vq_samples",
+        "vq",
+        ("evaluation",),
+        "VQ-VAE: samples through the learnt prior over codes",
+    ),
+    "vq_codebook": Entry(
+        "rungs.figures.vq_codebook",
+        "vq",
+        ("training", "evaluation"),
+        "VQ-VAE: use of every code, perplexity of the codebook, growth of the encoder's output",
+    ),
 }

@@ -52,6 +52,8 @@ def _one_a_family(files: Files) -> dict[str, store.Stored]:
         if "test/nested_k" not in evaluation.arrays:
             continue  # a model without a likelihood
         run = evaluation.attributes["run"]
+        if "convolutional" in run["network"]:
+            continue  # the likelihood of 256 intensities is on another scale
         best = chosen.get(run["model"])
         first = best is None or run["dataset"] == best.attributes["run"]["dataset"]
         if best is None or (first and run["depth"] >= best.attributes["run"]["depth"]):

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Entry:
     """Where a model is, which keys of the configuration's ``network`` section it takes, along
-    which axis its family is studied (a key of :data:`rungs.config.SIZES`), and the module that
-    evaluates it."""
+    which axis its family is studied (a key of :data:`rungs.config.SIZES`), the module that
+    evaluates it, whether its likelihood is estimated by sampling and can be split over jobs, and the
+    model that is learnt as the prior of its codes."""
 
     location: str
     network: tuple[str, ...]
@@ -28,6 +29,10 @@ class Entry:
     evaluation: str = "rungs.evaluation.evaluate"
     #: whether the evaluation compares samples by the data set's classifier (rungs.classifier)
     classifier: bool = False
+    #: whether its latents are drawn (a VQ-VAE's are looked up)
+    sampled: bool = True
+    #: the model of the prior that is learnt over its codes, if any
+    prior: str = ""
 
 
 _DENSE = ("latent_sizes", "hidden_sizes", "batch_norm")
@@ -35,6 +40,7 @@ _SINGLE = (
     *("prior", "prior_components", "posterior", "posterior_components"),
     *("likelihood", "divergence"),
 )
+_CONVOLUTIONAL = ("shape", "convolutional", "decoder", "pixelcnn")
 
 #: name in the configuration -> module, class and network settings
 MODELS = {
@@ -54,6 +60,22 @@ MODELS = {
         evaluation="rungs.evaluation.vaegan",
         classifier=True,
     ),
+    "vq": Entry(
+        "rungs.models.vq:VQVAE",
+        (*_CONVOLUTIONAL, "codes", "vq"),
+        "codes",
+        "rungs.evaluation.vq",
+        sampled=False,
+        prior="code-prior",
+    ),
+    "conv-vae": Entry(
+        "rungs.models.conv_vae:ConvolutionalVAE",
+        (*_CONVOLUTIONAL, "latent_sizes"),
+        "latent",
+        "rungs.evaluation.vq",
+    ),
+    # no variant's model: trained on the codes of another run (see rungs.prior)
+    "code-prior": Entry("rungs.models.code_prior:CodePrior", (), "codes"),
 }
 
 

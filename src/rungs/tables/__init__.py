@@ -53,6 +53,7 @@ TABLES = {
         "Likelihood a dimension, samples and posteriors of single-layer models",
     ),
     "compute": Entry("rungs.tables.compute", ("cost",), "What each run cost"),
+    "vq": Entry("rungs.tables.vq", ("training", "evaluation"), "VQ-VAE: codes, losses and bounds"),
 }
 
 

@@ -25,6 +25,8 @@ def make(files: Files) -> pd.DataFrame:
             raise StoreError(
                 f"{path}: cannot be read ({error}); delete it and run again."
             ) from error
-        run = "/".join(path.parts[-5:-1])
-        rows.append({"run": run, "rule": path.stem.removesuffix("-cost"), **row})
+        folder, rule = path.parent, path.stem.removesuffix("-cost")
+        if folder.name == "prior":  # of a run's codes, in a folder of the run's
+            folder, rule = folder.parent, "prior"
+        rows.append({"run": "/".join(folder.parts[-4:]), "rule": rule, **row})
     return pd.DataFrame(rows, columns=["run", "rule", *COLUMNS])

@@ -1,0 +1,54 @@
+"""``vq_codebook``: use of every code, the codebook's perplexity and the encoder's norm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from rungs import store
+from rungs.figures.style import PALETTE, legend_below, nothing_to_show, panels
+from rungs.figures.vq_pictures import label
+from rungs.layout import Files
+from rungs.tables.vq import perplexity
+
+
+def draw(files: Files, settings: dict[str, Any]) -> Figure:
+    """A row a data set. Left: share of the test set's positions that have each code, most used
+    first. Middle: perplexity of the codes of an epoch's training images against epoch. Right: root
+    mean squared norm of the encoder's output against epoch."""
+    found: dict[str, list[tuple[store.Stored, store.Stored]]] = {}
+    for training_path, path in zip(files["training"], files["evaluation"], strict=True):
+        if store.read(path, only=()).attributes["run"]["axis"] != "codes":
+            continue
+        evaluation = store.read(path, only=["test/codes", "codebook"])
+        training = store.read(training_path, only=["code_use", "encoder_norm"])
+        dataset = evaluation.attributes["run"]["dataset"]
+        found.setdefault(dataset, []).append((training, evaluation))
+    if not found:
+        return nothing_to_show(settings)
+    figure, axes = panels(len(found), 3, settings)
+    handles: dict[str, Any] = {}
+    for row, (dataset, shown) in zip(axes, found.items(), strict=True):
+        for number, (training, evaluation) in enumerate(shown):
+            name = label(evaluation.attributes["run"])
+            style = {
+                "color": PALETTE[number % len(PALETTE)],
+                "ls": "-" if number < len(PALETTE) else "--",
+            }
+            codes = len(evaluation["codebook"])
+            use = np.bincount(evaluation["test/codes"].ravel(), minlength=codes)
+            row[0].plot(np.arange(1, codes + 1), np.sort(use / use.sum())[::-1], **style)
+            history = training["code_use"]
+            epochs = np.arange(1, len(history) + 1)
+            (handles[name],) = row[1].plot(epochs, [perplexity(u) for u in history], **style)
+            row[2].plot(epochs, training["encoder_norm"], **style)
+        row[0].set(ylabel=f"{dataset}\nshare of positions", yscale="symlog")
+        row[0].set_yscale("symlog", linthresh=1e-3)
+        row[1].set(ylabel="perplexity", ylim=(0, None))
+        row[2].set(ylabel="norm of the encoder's output", yscale="log")
+    for axis, text in zip(axes[-1], ("code, most used first", "epoch", "epoch"), strict=True):
+        axis.set_xlabel(text)
+    legend_below(figure, list(handles.values()), list(handles), 3)
+    return figure

@@ -1,0 +1,51 @@
+"""What the VQ-VAE's figures share: pictures in grey, dark ink on white, or in colour."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rungs import store
+from rungs.figures.style import variant_label
+from rungs.shapes import ImageShape
+
+
+def picture_grid(
+    images: np.ndarray, columns: int, shape: tuple[int, ...], gap: int = 1
+) -> np.ndarray:
+    """Flattened uint8 images as one picture ``[height, width, 3]``, filled row by row.
+
+    Args:
+        images: ``[n, pixels]``.
+        shape: of the data set's images.
+    """
+    layout = ImageShape.of(shape)
+    pixels = images.reshape(len(images), *shape)
+    if layout.channels == 1:
+        pixels = 255 - pixels.reshape(len(images), layout.height, layout.width, 1)
+    elif not layout.channels_last:
+        pixels = np.moveaxis(pixels, 1, -1)
+    rows = -(-len(images) // columns)
+    height, width = layout.height + gap, layout.width + gap
+    grid = np.full((rows * height - gap, columns * width - gap, 3), 255, dtype=np.uint8)
+    for number, image in enumerate(pixels):
+        top, left = number // columns * height, number % columns * width
+        grid[top : top + layout.height, left : left + layout.width] = image
+    return grid
+
+
+def shown_evaluations(paths: Any, *arrays: str) -> dict[str, list[store.Stored]]:
+    """Evaluations by their data set."""
+    found: dict[str, list[store.Stored]] = {}
+    for path in paths:
+        evaluation = store.read(path, only=arrays)
+        found.setdefault(evaluation.attributes["run"]["dataset"], []).append(evaluation)
+    return found
+
+
+def label(run: dict[str, Any]) -> str:
+    """A run's variant and the size of its latents."""
+    if run["axis"] == "codes":
+        return f"{variant_label(run['variant'])}, {run['size']} codes"
+    return f"{variant_label(run['variant'])}, {run['size']} channels"

@@ -1,0 +1,35 @@
+"""``vq_reconstructions``: test images above their reconstructions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from rungs.figures.style import nothing_to_show, panels, show_image
+from rungs.figures.vq_pictures import label, picture_grid, shown_evaluations
+from rungs.layout import Files
+
+
+def draw(files: Files, settings: dict[str, Any]) -> Figure:
+    """A panel a data set: a row of originals, then a row of reconstructions for each run: the mean
+    image given the codes (or a draw of the continuous latents), or a draw where the decoder is
+    autoregressive."""
+    found = shown_evaluations(files["evaluation"], "pictures/originals", "pictures/reconstructions")
+    if not found:
+        return nothing_to_show(settings)
+    count = settings["images"]
+    figure, axes = panels(len(found), 1, settings)
+    for (axis,), (dataset, shown) in zip(axes, found.items(), strict=True):
+        rows = [shown[0]["pictures/originals"][:count]]
+        rows += [evaluation["pictures/reconstructions"][:count] for evaluation in shown]
+        shape = tuple(shown[0].attributes["run"]["network"]["shape"])
+        picture = picture_grid(np.concatenate(rows), len(rows[0]), shape)
+        show_image(axis, picture)
+        labels = ["original", *(label(e.attributes["run"]) for e in shown)]
+        centres = (np.arange(len(rows)) + 0.5) * picture.shape[0] / len(rows)
+        axis.set_yticks(centres, labels=labels)
+        axis.tick_params(length=0)
+        axis.set_title(dataset)
+    return figure

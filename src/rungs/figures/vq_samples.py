@@ -1,0 +1,36 @@
+"""``vq_samples``: samples through the prior over codes, beside the continuous VAE's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from rungs.figures.style import nothing_to_show, panels, show_image
+from rungs.figures.vq_pictures import label, picture_grid, shown_evaluations
+from rungs.layout import Files
+
+
+def draw(files: Files, settings: dict[str, Any]) -> Figure:
+    """A row a data set, a square of samples a run: codes from the prior (latents from N(0, I)), then
+    the decoder's mean image, or a draw where it is autoregressive."""
+    found = shown_evaluations(files["evaluation"], "pictures/samples")
+    if not found:
+        return nothing_to_show(settings)
+    columns = max(len(shown) for shown in found.values())
+    figure, axes = panels(len(found), columns, settings)
+    side = settings["images"]
+    for row, (dataset, shown) in zip(axes, found.items(), strict=True):
+        for axis in row[len(shown) :]:
+            axis.set_axis_off()
+        for axis, evaluation in zip(row, shown, strict=False):
+            run = evaluation.attributes["run"]
+            shape = tuple(run["network"]["shape"])
+            images = evaluation["pictures/samples"][: side * side]
+            show_image(axis, picture_grid(images, side, shape))
+            prior = "N(0, I)"
+            if run["axis"] == "codes":
+                learnt = "prior" in evaluation.attributes["evaluation"]
+                prior = "learnt prior" if learnt else "uniform prior"
+            axis.set_title(f"{dataset}, {label(run)}\n{prior}", fontsize=6)
+    return figure

@@ -1,0 +1,122 @@
+"""The prior over the grid of codes: a gated PixelCNN, trained on the codes of the training images
+when the VQ-VAE is done (van den Oord et al. 2017, section 3.3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rungs.logistic_mixture import categorical_sample
+from rungs.models.convolutional import Convolution
+from rungs.models.pixelcnn import GatedPixelCNN
+from rungs.models.protocol import Objective
+
+#: a code travels as two bytes, so that the training loop sees images of bytes as ever
+BYTES = 2
+#: a first window of 7, as published
+FIRST_REACH = 3
+
+
+def pack_codes(codes: Tensor) -> Tensor:
+    """Codes ``[n, positions]`` below 65,536 as uint8 ``[n, 2 positions]``, the lower bytes first."""
+    return torch.cat([codes % 256, codes // 256], -1).to(torch.uint8)
+
+
+def unpack_codes(x: Tensor) -> Tensor:
+    """The inverse of :func:`pack_codes` for bytes that have become intensities from 0 to 1.
+
+    Example:
+        >>> unpack_codes(pack_codes(torch.tensor([[3, 511]])).float() / 255)
+        tensor([[  3, 511]])
+    """
+    low, high = (255 * x).round().long().chunk(BYTES, -1)
+    return low + 256 * high
+
+
+class CodePrior(nn.Module):
+    """``p(codes) = prod_i p(code_i | codes before it)`` in raster order.
+
+    Args:
+        pixels: two bytes a position.
+        codes: K.
+        grid: height and width of the grid.
+        channels, layers: of the PixelCNN, which sees codes as vectors of ``channels`` entries.
+        dropout: share of the codes that the network does not see while it is trained; each is
+            still predicted.
+    """
+
+    binary = False
+
+    def __init__(
+        self,
+        pixels: int,
+        codes: int,
+        grid: list[int],
+        channels: int,
+        layers: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        height, width = grid
+        assert pixels == BYTES * height * width, f"{pixels} bytes are no grid of {grid}"
+        self.code_count, self.grid, self.dropout = codes, (height, width), dropout
+        self.embedding = Convolution(codes, channels, (1, 1))
+        self.network = GatedPixelCNN(channels, codes, channels, layers, FIRST_REACH)
+
+    def embed(self, codes: Tensor) -> Tensor:
+        """Codes ``[batch, h, w]`` as vectors ``[batch, channels, h, w]``."""
+        vectors: Tensor = self.embedding(
+            functional.one_hot(codes, self.code_count).float().movedim(-1, -3)
+        )
+        return vectors
+
+    def logits(self, codes: Tensor, seen: Tensor | None = None) -> Tensor:
+        """Logits of every position given those before it, ``[batch, codes, positions]``.
+
+        Args:
+            codes: ``[batch, positions]``.
+            seen: bool of the same shape: which codes the network is given; all by default.
+        """
+        grid = self.embed(codes.unflatten(-1, self.grid))
+        if seen is not None:
+            grid = grid * seen.unflatten(-1, self.grid).unsqueeze(-3)
+        logits: Tensor = self.network(grid).flatten(-2)
+        return logits
+
+    def log_prob(self, codes: Tensor, seen: Tensor | None = None) -> Tensor:
+        """``log p(codes)`` of ``codes [batch, positions]``, ``[batch]``, nats."""
+        return -functional.cross_entropy(self.logits(codes, seen), codes, reduction="none").sum(-1)
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """Codes ``[n, positions]`` from uniform ``noise [n, positions]``."""
+        uniform = noise.unflatten(-1, self.grid)
+        codes = torch.zeros(uniform.shape, dtype=torch.long, device=noise.device)
+
+        def draw(logits: Tensor, row: int, column: int) -> Tensor:
+            chosen = categorical_sample(logits[..., 0, 0], uniform[..., row, column])
+            codes[..., row, column] = chosen
+            return self.embed(chosen[..., None, None])
+
+        empty = torch.zeros(len(noise), self.embedding.weight.shape[0], *self.grid)
+        self.network.sample(empty.to(noise), draw)
+        return codes.flatten(1)
+
+    def training_noise(
+        self, images: int, settings: dict[str, Any], generator: torch.Generator
+    ) -> list[Tensor]:
+        """Uniform ``[images, positions]``: which codes are not seen."""
+        if not self.dropout:
+            return []
+        positions = self.grid[0] * self.grid[1]
+        return [torch.rand(images, positions, generator=generator, device=generator.device)]
+
+    def objective(
+        self, x: Tensor, noise: list[Tensor], settings: dict[str, Any], kl_weight: Tensor | float
+    ) -> Objective:
+        """The log-likelihood of packed codes, nats a grid."""
+        seen = noise[0] >= self.dropout if noise and self.training else None
+        likelihood = self.log_prob(unpack_codes(x), seen).mean()
+        return Objective(-likelihood, {"objective": likelihood.detach()})

@@ -1,0 +1,87 @@
+"""The continuous VAE with the VQ-VAE's encoder and decoder: a grid of Gaussian latents in the place
+of the grid of codes (the comparison of van den Oord et al. 2017, section 4.1)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rungs.distributions import DiagonalGaussian, standard_gaussian_like
+from rungs.models.convolutional import Encoder, to_planes
+from rungs.models.networks import MIN_VARIANCE
+from rungs.models.pixel_decoder import PixelDecoder
+from rungs.models.protocol import Layer
+from rungs.objectives import Variational
+from rungs.shapes import ImageShape
+
+
+class ConvolutionalVAE(Variational, nn.Module):
+    """``p(x | z) N(z; 0, I)`` with z a grid of ``latent_sizes[0]`` channels.
+
+    Args:
+        pixels: size of a flattened image.
+        shape: of the data set's images.
+        latent_sizes: one number, the channels of the grid: a position has so many units.
+        convolutional: ``channels, residual_blocks, residual_channels, components``.
+        decoder: ``convolutional`` or ``pixelcnn``.
+        pixelcnn: ``channels, layers, reach``.
+    """
+
+    binary = False
+
+    def __init__(
+        self,
+        pixels: int,
+        shape: list[int],
+        latent_sizes: list[int],
+        convolutional: dict[str, Any],
+        decoder: str,
+        pixelcnn: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self.shape = ImageShape.of(shape)
+        assert self.shape.pixels == pixels, f"{pixels} pixels are no images of {shape}"
+        (self.latent_channels,) = latent_sizes
+        self.latent_sizes = [self.latent_channels * math.prod(self.shape.grid)]
+        networks = {
+            key: convolutional[key] for key in ("channels", "residual_blocks", "residual_channels")
+        }
+        self.encoder = Encoder(self.shape.channels, 2 * self.latent_channels, **networks)
+        self.decoder = PixelDecoder(
+            self.shape, self.latent_channels, convolutional, decoder, pixelcnn
+        )
+
+    def as_grid(self, z: Tensor) -> Tensor:
+        """``[batch, units]`` as ``[batch, channels, h/4, w/4]``."""
+        return z.unflatten(-1, (self.latent_channels, *self.shape.grid))
+
+    def encode(self, x: Tensor) -> DiagonalGaussian:
+        """q(z | x) for ``x [batch, pixels]``: mean linear, variance softplus + 1e-5."""
+        mean, raw = self.encoder(to_planes(x, self.shape)).flatten(1).chunk(2, -1)
+        return DiagonalGaussian(mean, functional.softplus(raw) + MIN_VARIANCE)
+
+    def draw(self, context: DiagonalGaussian, noise: list[Tensor]) -> list[Layer]:
+        """A draw from q for noise ``[..., batch, units]``."""
+        z = context.sample(noise[0])
+        return [Layer(z, context, standard_gaussian_like(context.mean), analytic=True)]
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        """``log p(x | z)`` for ``z [..., batch, units]``, ``[..., batch]``, nats."""
+        flat = z.flatten(0, -2)
+        repeated = x.expand(*z.shape[:-1], x.shape[-1]).flatten(0, -2)
+        return self.decoder.log_likelihood(repeated, self.as_grid(flat)).unflatten(0, z.shape[:-1])
+
+    def image(self, z: Tensor, noise: Tensor | None = None) -> Tensor:
+        """The image of ``z [batch, units]``; see :meth:`PixelDecoder.image`."""
+        return self.decoder.image(self.as_grid(z), noise)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The mean image of p(x | z), ``[..., pixels]``; not for an autoregressive decoder."""
+        return self.image(z.flatten(0, -2)).unflatten(0, z.shape[:-1])
+
+    def generate(self, noise: list[Tensor]) -> list[Tensor]:
+        """A draw from the prior."""
+        return [noise[0]]

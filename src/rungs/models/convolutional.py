@@ -1,0 +1,115 @@
+"""Convolutional networks of the VQ-VAE and of the continuous VAE that it is compared with.
+
+The encoder is that of van den Oord, Vinyals and Kavukcuoglu 2017, section 4.1: two strided
+convolutions of window 4x4, then residual blocks (ReLU, 3x3, ReLU, 1x1); the decoder mirrors it with
+two transposed convolutions. A grid of 7x7 for images of 28x28, of 8x8 for 32x32.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rungs.models.networks import Dense
+from rungs.shapes import ImageShape
+
+
+def to_planes(x: Tensor, shape: ImageShape) -> Tensor:
+    """``[batch, pixels]`` as ``[batch, channels, height, width]``, channels last in memory: on a CPU
+    convolutions are up to three times as fast so."""
+    if shape.channels_last:
+        planes = x.unflatten(-1, (shape.height, shape.width, shape.channels)).movedim(-1, -3)
+    else:
+        planes = x.unflatten(-1, (shape.channels, shape.height, shape.width))
+    return planes.contiguous(memory_format=torch.channels_last)
+
+
+def from_planes(planes: Tensor, shape: ImageShape) -> Tensor:
+    """The inverse of :func:`to_planes`."""
+    return (planes.movedim(-3, -1) if shape.channels_last else planes).flatten(-3)
+
+
+class Convolution(Dense):
+    """A convolution, strided or transposed, its window and padding given as (height, width).
+
+    It is a :class:`Dense` so that its weights are drawn with those of all other layers.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        window: tuple[int, int],
+        padding: tuple[int, int] = (0, 0),
+        stride: int = 1,
+        transposed: bool = False,
+    ) -> None:
+        super().__init__(inputs, outputs, batch_norm=False)
+        first = (inputs, outputs) if transposed else (outputs, inputs)
+        self.weight = nn.Parameter(torch.empty(*first, *window))
+        self.padding, self.stride, self.transposed = padding, stride, transposed
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[batch, inputs, h, w]`` to ``[batch, outputs, h', w']``."""
+        apply = functional.conv_transpose2d if self.transposed else functional.conv2d
+        x = x.contiguous(memory_format=torch.channels_last)
+        return apply(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
+
+
+class ResidualBlock(nn.Module):
+    """``x + conv1x1(relu(conv3x3(relu(x))))``."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.first = Convolution(channels, hidden, (3, 3), (1, 1))
+        self.second = Convolution(hidden, channels, (1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[batch, channels, h, w]`` to the same shape."""
+        hidden = functional.relu(self.first(functional.relu(x)))
+        return x + self.second(hidden)
+
+
+class Encoder(nn.Module):
+    """Images ``[batch, inputs, h, w]`` to a grid ``[batch, outputs, h/4, w/4]``."""
+
+    def __init__(
+        self, inputs: int, outputs: int, channels: int, residual_blocks: int, residual_channels: int
+    ) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            Convolution(inputs, channels // 2, (4, 4), (1, 1), stride=2),
+            nn.ReLU(),
+            Convolution(channels // 2, channels, (4, 4), (1, 1), stride=2),
+            *(ResidualBlock(channels, residual_channels) for _ in range(residual_blocks)),
+            nn.ReLU(),
+            Convolution(channels, outputs, (1, 1)),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images to the grid."""
+        grid: Tensor = self.layers(x)
+        return grid
+
+
+class Decoder(nn.Module):
+    """A grid ``[batch, inputs, h/4, w/4]`` to ``[batch, outputs, h, w]``."""
+
+    def __init__(
+        self, inputs: int, outputs: int, channels: int, residual_blocks: int, residual_channels: int
+    ) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            Convolution(inputs, channels, (3, 3), (1, 1)),
+            *(ResidualBlock(channels, residual_channels) for _ in range(residual_blocks)),
+            nn.ReLU(),
+            Convolution(channels, channels // 2, (4, 4), (1, 1), stride=2, transposed=True),
+            nn.ReLU(),
+            Convolution(channels // 2, outputs, (4, 4), (1, 1), stride=2, transposed=True),
+        )
+
+    def forward(self, grid: Tensor) -> Tensor:
+        """Map the grid to images' parameters."""
+        planes: Tensor = self.layers(grid)
+        return planes

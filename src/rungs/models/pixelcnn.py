@@ -1,0 +1,178 @@
+"""The gated PixelCNN (van den Oord et al. 2016b, "Conditional image generation with PixelCNN
+decoders", section 2 and figure 2).
+
+Every position is given what comes before it in raster order: the vertical stack sees the rows
+above, the horizontal one the positions to the left in the same row and, through a 1x1 convolution,
+the vertical stack of the row above. A masked window's zeros are left out of the convolution instead
+of being multiplied: windows reach up and to the left only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rungs.models.convolutional import Convolution
+
+
+def shift_down(x: Tensor) -> Tensor:
+    """Each row of ``[..., h, w]`` takes the place of the one below; the first becomes 0."""
+    return functional.pad(x, (0, 0, 1, 0))[..., :-1, :]
+
+
+def shift_right(x: Tensor) -> Tensor:
+    """Each column takes the place of the one to its right; the first becomes 0."""
+    return functional.pad(x, (1, 0))[..., :-1]
+
+
+class Vertical(nn.Module):
+    """A convolution over a row and the ``reach`` rows above it, ``2 reach + 1`` columns wide."""
+
+    def __init__(self, inputs: int, outputs: int, reach: int) -> None:
+        super().__init__()
+        self.reach = reach
+        self.convolution = Convolution(inputs, outputs, (reach + 1, 2 * reach + 1), (0, reach))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[batch, inputs, h, w]`` to ``[batch, outputs, h, w]``."""
+        mapped: Tensor = self.convolution(functional.pad(x, (0, 0, self.reach, 0)))
+        return mapped
+
+
+class Horizontal(nn.Module):
+    """A convolution over a position and the ``reach`` positions to its left."""
+
+    def __init__(self, inputs: int, outputs: int, reach: int) -> None:
+        super().__init__()
+        self.reach = reach
+        self.convolution = Convolution(inputs, outputs, (1, reach + 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[batch, inputs, h, w]`` to ``[batch, outputs, h, w]``."""
+        mapped: Tensor = self.convolution(functional.pad(x, (self.reach, 0)))
+        return mapped
+
+
+def gate(x: Tensor) -> Tensor:
+    """``tanh(a) * sigmoid(b)``, a and b the halves of the channels.
+
+    ``tanh(a) = 2 sigmoid(2a) - 1``, which is three times as fast on a CPU.
+    """
+    a, b = x.chunk(2, -3)
+    return (2 * torch.sigmoid(2 * a) - 1) * torch.sigmoid(b)
+
+
+class GatedLayer(nn.Module):
+    """One layer of both stacks, residual in the horizontal one.
+
+    Args:
+        condition: channels of what is given at every position, 0 for nothing.
+        last: whether no layer follows that would read the vertical stack.
+    """
+
+    def __init__(self, channels: int, reach: int, condition: int, last: bool) -> None:
+        super().__init__()
+        self.last = last
+        self.vertical = Vertical(channels, 2 * channels, reach)
+        self.horizontal = Horizontal(channels, 2 * channels, reach)
+        self.across = Convolution(2 * channels, 2 * channels, (1, 1))
+        self.residual = Convolution(channels, channels, (1, 1))
+        given = 2 * channels if last else 4 * channels
+        self.given = Convolution(condition, given, (1, 1)) if condition else None
+
+    def forward(
+        self, vertical: Tensor, horizontal: Tensor, condition: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Both stacks ``[batch, channels, h, w]`` a layer on."""
+        above = self.vertical(vertical)
+        beside = self.horizontal(horizontal) + self.across(shift_down(above))
+        if self.given is not None and condition is not None:
+            given = self.given(condition)
+            if not self.last:
+                for_vertical, given = given.chunk(2, -3)
+                above = above + for_vertical
+            beside = beside + given
+        horizontal = horizontal + self.residual(gate(beside))
+        return vertical if self.last else gate(above), horizontal
+
+
+class GatedPixelCNN(nn.Module):
+    """Parameters of every position's distribution, given the positions before it.
+
+    Args:
+        inputs: channels of what is modelled.
+        outputs: parameters a position.
+        channels: of either stack.
+        layers: gated layers of window 3, after a first convolution.
+        reach: of the first convolution; 3, a window of 7, as published.
+        condition: channels of a side input, 0 for none. It may be seen at every position: it must
+            not be computed from what is modelled, except through latents.
+    """
+
+    REACH = 1
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        channels: int,
+        layers: int,
+        reach: int,
+        condition: int = 0,
+    ) -> None:
+        super().__init__()
+        self.first_reach = reach
+        self.first_vertical = Vertical(inputs, channels, reach)
+        self.first_horizontal = Horizontal(inputs, channels, reach - 1)
+        self.layers = nn.ModuleList(
+            GatedLayer(channels, self.REACH, condition, last=number == layers)
+            for number in range(1, layers + 1)
+        )
+        self.hidden = Convolution(channels, channels, (1, 1))
+        self.output = Convolution(channels, outputs, (1, 1))
+
+    @property
+    def rows_above(self) -> int:
+        """How many rows above a position its parameters can depend on."""
+        return self.first_reach + self.REACH * len(self.layers) + 1
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Map ``x [batch, inputs, h, w]`` to ``[batch, outputs, h, w]``.
+
+        Args:
+            condition: ``[batch, condition, h, w]``.
+        """
+        vertical = self.first_vertical(x)
+        # the first horizontal window leaves out the position itself (mask A)
+        horizontal = self.first_horizontal(shift_right(x))
+        for layer in self.layers:
+            vertical, horizontal = layer(vertical, horizontal, condition)
+        hidden = functional.relu(self.hidden(functional.relu(horizontal)))
+        parameters: Tensor = self.output(hidden)
+        return parameters
+
+    @torch.no_grad()
+    def sample(
+        self,
+        x: Tensor,
+        draw: Callable[[Tensor, int, int], Tensor],
+        condition: Tensor | None = None,
+    ) -> Tensor:
+        """Fill ``x [batch, inputs, h, w]`` in raster order, in place.
+
+        Only the rows that a position can see are computed.
+
+        Args:
+            draw: from parameters ``[batch, outputs, 1, 1]``, row and column to ``[batch, inputs,
+                1, 1]``.
+        """
+        for row in range(x.shape[-2]):
+            rows = slice(max(0, row - self.rows_above), row + 1)
+            given = None if condition is None else condition[..., rows, :]
+            for column in range(x.shape[-1]):
+                parameters = self(x[..., rows, :], given)[..., -1:, column : column + 1]
+                x[..., row : row + 1, column : column + 1] = draw(parameters, row, column)
+        return x

@@ -1,0 +1,295 @@
+"""The VQ-VAE (van den Oord, Vinyals and Kavukcuoglu 2017, "Neural discrete representation
+learning").
+
+The encoder's vector at each position of a grid is replaced by the nearest of K codebook vectors.
+The objective has three terms (eq. 3), sg being the stop-gradient:
+
+``log p(x | z_q) - |sg[z_e] - e|^2 - beta |z_e - sg[e]|^2``,
+
+the last two averaged over the positions of the grid, as the paper says, and the first over pixels,
+as the authors' released example has it (``likelihood: image`` takes the sum over pixels instead,
+against which a beta of 0.25 is powerless: docs/findings.md). The gradient of the first passes the quantiser
+unchanged (straight-through): it reaches decoder and encoder, the second only the codebook, the third
+only the encoder.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rungs.models.convolutional import Encoder, to_planes
+from rungs.models.networks import Dense
+from rungs.models.pixel_decoder import PixelDecoder
+from rungs.models.protocol import Objective
+from rungs.shapes import ImageShape
+
+KMEANS_ITERATIONS = 10
+
+
+def nearest_codes(vectors: Tensor, codebook: Tensor) -> Tensor:
+    """Index of the nearest codebook vector for each of ``vectors [n, dim]``, ``[n]``.
+
+    ``|z - e|^2 = |z|^2 - 2 z.e + |e|^2``: the first term does not matter to the nearest, the second
+    is a matrix product.
+
+    Args:
+        codebook: ``[codes, dim]``.
+
+    Example:
+        >>> nearest_codes(torch.tensor([[0.9, 0.0]]), torch.tensor([[0.0, 0.0], [1.0, 0.0]]))
+        tensor([1])
+    """
+    half_squares = 0.5 * codebook.square().sum(-1)
+    return torch.addmm(half_squares, vectors, codebook.T, alpha=-1).argmin(-1)
+
+
+def code_sums(vectors: Tensor, codes: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """How many ``vectors [n, dim]`` each of ``count`` codes has, ``[count]``, and their sums
+    ``[count, dim]``. A matrix product with one-hot rows: the same bits on every run."""
+    chosen = nn.functional.one_hot(codes, count).to(vectors)
+    return chosen.sum(0), chosen.T @ vectors
+
+
+def kmeans(vectors: Tensor, start: Tensor, iterations: int = KMEANS_ITERATIONS) -> Tensor:
+    """Lloyd's algorithm from the centres ``start [codes, dim]``; a centre without vectors stays."""
+    centres = start
+    for _ in range(iterations):
+        counts, sums = code_sums(vectors, nearest_codes(vectors, centres), len(centres))
+        means = sums / counts.clamp_min(1)[:, None]
+        centres = torch.where(counts[:, None] > 0, means, centres)
+    return centres
+
+
+class Codebook(Dense):
+    """K vectors, learnt by gradient or by exponential moving averages.
+
+    Learnt by gradient, the vectors are ``weight + speed * moved``: ``weight`` is where they start
+    and is not learnt, ``moved`` starts at 0. Adam's steps do not depend on the gradient's scale, so
+    weighting the codebook's loss would not slow it down; this makes its steps ``speed`` times as
+    long as those of all other parameters.
+
+    Learnt by averages (the paper's appendix A.1), ``weight`` is the codebook itself:
+    ``N <- decay N + (1 - decay) n``, ``e <- (decay N_old e_old + (1 - decay) sum z) / N``.
+
+    Args:
+        codes: K.
+        dim: of a vector.
+        update: ``gradient`` or ``ema``.
+        speed: of the codebook's steps; for ``gradient``.
+        decay: of the averages.
+    """
+
+    weight: Tensor  # type: ignore[assignment] # a buffer here
+    counts: Tensor
+    started: Tensor
+
+    def __init__(self, codes: int, dim: int, update: str, speed: float, decay: float) -> None:
+        super().__init__(dim, codes, batch_norm=False)
+        del self.weight, self.bias
+        self.register_buffer("weight", torch.empty(codes, dim))
+        self.register_buffer("counts", torch.ones(codes))
+        self.register_buffer("started", torch.zeros(1))
+        self.moved = nn.Parameter(torch.zeros(codes, dim)) if update == "gradient" else None
+        self.speed, self.decay = speed, decay
+
+    def vectors(self) -> Tensor:
+        """The codebook, ``[codes, dim]``."""
+        return self.weight if self.moved is None else self.weight + self.speed * self.moved
+
+    @torch.no_grad()
+    def place(self, chosen: Tensor, vectors: Tensor) -> None:
+        """Put the codes of the mask ``chosen [codes]`` where ``vectors [codes, dim]`` are."""
+        mask = chosen[:, None]
+        self.weight.copy_(torch.where(mask, vectors, self.weight))
+        if self.moved is not None:
+            self.moved.masked_fill_(mask, 0)
+
+    @torch.no_grad()
+    def start(self, vectors: Tensor, noise: Tensor) -> None:
+        """Begin at the k-means centres of the first batch's ``vectors [n, dim]``.
+
+        Args:
+            noise: uniform, ``[codes]``: which vectors the centres begin at.
+        """
+        if not bool(self.started):
+            centres = kmeans(vectors, vectors[(noise * len(vectors)).long()])
+            self.place(torch.ones_like(self.counts, dtype=torch.bool), centres)
+            self.started.fill_(1)
+
+    @torch.no_grad()
+    def average(self, vectors: Tensor, codes: Tensor) -> None:
+        """Move the averages on by a batch: the use of every code and, for ``ema``, its vector."""
+        counts, sums = code_sums(vectors, codes, len(self.counts))
+        old = self.decay * self.counts
+        self.counts.copy_(old + (1 - self.decay) * counts)
+        if self.moved is None:
+            moved = old[:, None] * self.weight + (1 - self.decay) * sums
+            moved /= self.counts.clamp_min(1e-20)[:, None]
+            # a code long out of use has no weight left; it stays where it is
+            self.weight.copy_(torch.where(self.counts[:, None] > 1e-20, moved, self.weight))
+
+    @torch.no_grad()
+    def revive(self, vectors: Tensor, noise: Tensor, below: float) -> None:
+        """Put codes whose average use a batch is less than ``below`` at vectors of the batch."""
+        dead = self.counts < below
+        self.place(dead, vectors[(noise * len(vectors)).long()])
+        self.counts.masked_fill_(dead, len(vectors) / len(self.counts))
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """What the quantiser makes of a batch.
+
+    Attributes:
+        encoded: z_e, ``[n, dim]``, one row a position.
+        codes: ``[n]``.
+        vectors: e, the chosen codebook vectors, ``[n, dim]``.
+    """
+
+    encoded: Tensor
+    codes: Tensor
+    vectors: Tensor
+
+    @property
+    def straight_through(self) -> Tensor:
+        """z_q with the gradient of z_e, ``[n, dim]``."""
+        return self.encoded + (self.vectors - self.encoded).detach()
+
+    @property
+    def codebook_loss(self) -> Tensor:
+        """``|sg[z_e] - e|^2``, averaged over positions: a scalar."""
+        return (self.encoded.detach() - self.vectors).square().sum(-1).mean()
+
+    @property
+    def commitment_loss(self) -> Tensor:
+        """``|z_e - sg[e]|^2``, averaged over positions, without beta: a scalar."""
+        return (self.encoded - self.vectors.detach()).square().sum(-1).mean()
+
+
+class VQVAE(nn.Module):
+    """Encoder, quantiser, decoder.
+
+    Args:
+        pixels: size of a flattened image.
+        shape: of the data set's images.
+        codes: K, the codebook's size.
+        convolutional: ``channels, residual_blocks, residual_channels, components``.
+        vq: ``code_dim``; ``likelihood``, whether the loss has the log-likelihood of a ``dimension`` or
+            of an ``image``; ``beta``, the weight of the commitment loss; ``update``, ``gradient`` as
+            published or ``ema``; ``decay`` of the averages; ``speed`` of the codebook; ``kmeans``,
+            whether it starts at k-means centres; ``revive``, the average use a batch below which a
+            code is put elsewhere, 0 for never.
+        decoder: ``convolutional`` or ``pixelcnn``.
+        pixelcnn: ``channels, layers, reach``.
+    """
+
+    binary = False
+
+    def __init__(
+        self,
+        pixels: int,
+        shape: list[int],
+        codes: int,
+        convolutional: dict[str, Any],
+        vq: dict[str, Any],
+        decoder: str,
+        pixelcnn: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self.shape = ImageShape.of(shape)
+        assert self.shape.pixels == pixels, f"{pixels} pixels are no images of {shape}"
+        self.pixels, self.code_count, self.settings = pixels, codes, vq
+        networks = {
+            key: convolutional[key] for key in ("channels", "residual_blocks", "residual_channels")
+        }
+        dim = vq["code_dim"]
+        self.encoder = Encoder(self.shape.channels, dim, **networks)
+        self.codebook = Codebook(codes, dim, vq["update"], vq["speed"], vq["decay"])
+        self.decoder = PixelDecoder(self.shape, dim, convolutional, decoder, pixelcnn)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Height and width of the grid of codes."""
+        return self.shape.grid
+
+    def encode(self, x: Tensor) -> Tensor:
+        """z_e of ``x [batch, pixels]``, one row a position, ``[batch * positions, dim]``."""
+        grid = self.encoder(to_planes(x, self.shape))
+        return grid.movedim(-3, -1).flatten(0, -2)
+
+    def quantise(self, encoded: Tensor) -> Quantised:
+        """The nearest codes of ``encoded [n, dim]``."""
+        codebook = self.codebook.vectors()
+        codes = nearest_codes(encoded.detach(), codebook.detach())
+        chosen = nn.functional.one_hot(codes, len(codebook)).to(codebook) @ codebook
+        return Quantised(encoded, codes, chosen)
+
+    def as_grid(self, rows: Tensor) -> Tensor:
+        """Rows of :meth:`encode` as ``[batch, dim, h/4, w/4]``."""
+        return rows.unflatten(0, (-1, *self.grid)).movedim(-1, -3)
+
+    def codes(self, x: Tensor) -> Tensor:
+        """The codes of ``x [batch, pixels]``, ``[batch, positions]``."""
+        found = self.quantise(self.encode(x)).codes
+        return found.unflatten(0, (len(x), -1))
+
+    def log_likelihood(self, x: Tensor, codes: Tensor) -> Tensor:
+        """``log p(x | codes)`` for ``codes [batch, positions]``, ``[batch]``, nats."""
+        vectors = self.codebook.vectors()[codes.flatten()]
+        return self.decoder.log_likelihood(x, self.as_grid(vectors))
+
+    def image(self, codes: Tensor, noise: Tensor | None = None) -> Tensor:
+        """The image of ``codes [batch, positions]``, ``[batch, pixels]``; see
+        :meth:`PixelDecoder.image`."""
+        return self.decoder.image(self.as_grid(self.codebook.vectors()[codes.flatten()]), noise)
+
+    def training_noise(
+        self, images: int, settings: dict[str, Any], generator: torch.Generator
+    ) -> list[Tensor]:
+        """Which vectors k-means starts from and dead codes are put at; nothing as published."""
+        if not (self.settings["kmeans"] or self.settings["revive"]):
+            return []
+        return [torch.rand(self.code_count, generator=generator, device=generator.device)]
+
+    def objective(
+        self, x: Tensor, noise: list[Tensor], settings: dict[str, Any], kl_weight: Tensor | float
+    ) -> Objective:
+        """The three terms; ``elbo`` is the bound under a uniform prior of the codes."""
+        encoded = self.encode(x)
+        if self.training and self.settings["kmeans"]:
+            self.codebook.start(encoded.detach(), noise[0])
+        quantised = self.quantise(encoded)
+        likelihood = self.decoder.log_likelihood(x, self.as_grid(quantised.straight_through)).mean()
+        weight = 1 / self.pixels if self.settings["likelihood"] == "dimension" else 1.0
+        loss = self.settings["beta"] * quantised.commitment_loss - weight * likelihood
+        if self.codebook.moved is not None:
+            loss = loss + quantised.codebook_loss
+        found = self.statistics(quantised, likelihood.detach())
+        if self.training:
+            rows = encoded.detach()
+            if self.codebook.moved is None or self.settings["revive"]:
+                self.codebook.average(rows, quantised.codes)
+            if self.settings["revive"]:
+                self.codebook.revive(rows, noise[0], self.settings["revive"])
+        return Objective(loss, found)
+
+    @torch.no_grad()
+    def statistics(self, quantised: Quantised, likelihood: Tensor) -> dict[str, Tensor]:
+        """Terms of the objective, the share of every code ``[codes]``, and root mean squared norms
+        of the encoder's output and of the codebook."""
+        positions = math.prod(self.grid)
+        use = torch.bincount(quantised.codes, minlength=self.code_count) / len(quantised.codes)
+        return {
+            "elbo": likelihood - positions * math.log(self.code_count),
+            "reconstruction": likelihood,
+            "codebook_loss": quantised.codebook_loss,
+            "commitment_loss": quantised.commitment_loss,
+            "code_use": use,
+            "encoder_norm": quantised.encoded.square().sum(-1).mean().sqrt(),
+            "codebook_norm": self.codebook.vectors().square().sum(-1).mean().sqrt(),
+        }

@@ -1,0 +1,58 @@
+"""Training the prior of a trained run's codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rungs import store
+from rungs.config import Config
+from rungs.data.prepared import read_images, read_labels
+from rungs.models.code_prior import pack_codes
+from rungs.training import build_model, run_key, train
+from rungs.weights import load_weights
+
+CODES = "codes.h5"
+#: images that are encoded at once
+ROWS = 250
+
+
+def prior_key(spec: Config, trained: Path, data: Path, folder: Path) -> str:
+    """The key of a prior's training: see :func:`rungs.training.run_key`. Writes the codes of the
+    training images, on which it rests, to ``codes.h5`` in ``folder``.
+
+    Args:
+        spec: of :func:`rungs.prior.prior_spec`.
+        trained: the folder of the run whose codes it is to model.
+        data: the data set that this run was trained on.
+    """
+    torch.set_num_threads(spec["threads"])
+    write_codes(trained, data, folder / CODES)
+    return run_key(spec, folder / CODES)
+
+
+def train_prior(spec: Config, folder: Path, checkpoint_minutes: float) -> None:
+    """Train a prior on the codes in its ``folder``, resuming it where it was interrupted."""
+    train(spec, folder / CODES, folder, checkpoint_minutes)
+
+
+def write_codes(trained: Path, data: Path, target: Path) -> None:
+    """Write the codes of the training images as a data set of bytes."""
+    torch.use_deterministic_algorithms(True)
+    stored = store.read(trained / "training.h5", only=()).attributes
+    model = build_model(stored["run"], stored["pixels"], "cpu")
+    load_weights(model, trained / "weights.safetensors")
+    model.eval()
+    images = torch.from_numpy(read_images(data, "train")).flatten(1)
+    packed = pack_codes(encode_all(model, images))
+    arrays = {"train/images": packed.numpy(), "train/labels": read_labels(data, "train")}
+    store.write(target, arrays, {"codes": model.code_count})
+
+
+@torch.no_grad()
+def encode_all(model: Any, images: Tensor) -> Tensor:
+    """Codes ``[n, positions]`` of uint8 ``images [n, pixels]``, some at a time."""
+    return torch.cat([model.codes(part.float() / 255) for part in images.split(ROWS)])
