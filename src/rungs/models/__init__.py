@@ -29,7 +29,7 @@ class Entry:
     evaluation: str = "rungs.evaluation.evaluate"
     #: whether the evaluation compares samples by the data set's classifier (rungs.classifier)
     classifier: bool = False
-    #: whether its latents are drawn (a VQ-VAE's are looked up)
+    #: whether its likelihood is estimated by sampling
     sampled: bool = True
     #: the model of the prior that is learnt over its codes, if any
     prior: str = ""
