@@ -564,6 +564,19 @@ def test_the_frechet_distance_is_that_of_scipys_root() -> None:
     np.testing.assert_allclose(frechet_distance(first, second, weights), expected)
 
 
+@pytest.mark.parametrize("posterior", ["diagonal", "full", "mixture"])
+@pytest.mark.parametrize("prior", ["gaussian", "mixture"])
+def test_samples_do_not_depend_on_their_company(prior: str, posterior: str) -> None:
+    """In test mode an image's draw is the same alone and in a batch, once and many times."""
+    model = model_of(prior=prior, posterior=posterior).double().eval()
+    x = BITS.double()
+    noise = draw_noise(noise_sizes(model), 3, len(x), generator=generator(5))[0].double()
+    with torch.no_grad():
+        whole = log_weights(model, x, model.draw(model.encode(x), [noise]))
+        part = log_weights(model, x[4:6], model.draw(model.encode(x[4:6]), [noise[1, 4:6]]))
+    torch.testing.assert_close(whole[1, 4:6], part)
+
+
 # --- VAE/GAN -----------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Normal
 
 from rungs.distributions import DiagonalGaussian
-from rungs.models import MODELS, build
+from rungs.models import build
 from rungs.models.ladder import LadderVAE
 from rungs.models.networks import BatchNorm, collect_statistics, initialise
 from rungs.models.protocol import draw_noise, log_weights
@@ -19,6 +19,7 @@ from rungs.objectives import objective_terms
 
 SIZES: dict[str, Any] = {"latent_sizes": [6, 5, 4], "hidden_sizes": [12, 10, 8]}
 LADDER = {"upward": "mu", "share_top_down": True}
+HIERARCHIES = ["lvae", "vae"]
 
 
 def make(model: str, depth: int = 3, batch_norm: bool = True, **network: Any) -> Any:
@@ -120,7 +121,7 @@ def test_the_ladder_merges_evidence_with_the_shared_prior(x: Tensor) -> None:
     torch.testing.assert_close(layers[2].posterior.mean, evidence[2].mean)
 
 
-@pytest.mark.parametrize("model", sorted(MODELS))
+@pytest.mark.parametrize("model", HIERARCHIES)
 def test_samples_do_not_depend_on_their_company(model: str, x: Tensor) -> None:
     """In test mode an image's draw is the same alone and in a batch, once and many times."""
     built = make(model)
@@ -133,7 +134,7 @@ def test_samples_do_not_depend_on_their_company(model: str, x: Tensor) -> None:
     torch.testing.assert_close(whole[1, 4:6], part)
 
 
-@pytest.mark.parametrize("model", sorted(MODELS))
+@pytest.mark.parametrize("model", HIERARCHIES)
 def test_generation_follows_the_prior(model: str) -> None:
     """The density of generated latents under the model's own priors is that of their noise."""
     built = make(model)
@@ -146,7 +147,7 @@ def test_generation_follows_the_prior(model: str) -> None:
         assert built.decode(latents[0]).shape == (50, 20)
 
 
-@pytest.mark.parametrize("model", sorted(MODELS))
+@pytest.mark.parametrize("model", HIERARCHIES)
 def test_every_parameter_gets_a_gradient(model: str, x: Tensor) -> None:
     built = build(model, 20, SIZES | {"batch_norm": True} | (LADDER if model == "lvae" else {}))
     initialise(built, torch.Generator().manual_seed(0))  # type: ignore[arg-type]

@@ -578,7 +578,7 @@ def test_train_prior_evaluate(tiny: dict[str, Any], variant: str) -> None:
     axis, size = ("latent", 2) if variant == "conv-vae" else ("codes", 8)
     run = Run("mnist5k", variant, size, 0, axis)
     folder, data = Path(Layout("tiny").run(run)), Path(Layout.data("mnist5k"))
-    train_run(tiny, run, folder)
+    train_runs(tiny, {run: folder})
     settings = configuration.evaluation_settings(tiny, run)
     learnt = prior_spec(tiny, run) is not None
     if learnt:

@@ -43,5 +43,5 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         half = int(np.searchsorted(weights.cumsum(), 0.5)) + 1
         right.plot(np.arange(1, len(weights) + 1), weights)
         right.set(xscale="log", yscale="log", xlabel="component", ylabel="weight")
-        right.set_title(f"{half} of {len(weights)} have half the weight")
+        right.set_title(f"half the weight in {half}")
     return figure

@@ -46,7 +46,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         left.set_ylabel("bound - reference, nats")
         left.set_xlabel("KL(q, mixture), reference, nats")
         left.set_title(f"{run['dataset']}, z = {run['size']}, {prior_label(run)}")
-        left.legend()
+        left.legend(fontsize=6, handletextpad=0.1, borderpad=0)
         colours = [
             PALETTE[names.index(n)] if n in ("upper", "lower") else PALETTE[2] for n in names
         ]
