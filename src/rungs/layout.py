@@ -13,6 +13,7 @@ from rungs.config import SIZES, Config, Run, evaluation_settings, runs
 from rungs.data import DATASETS
 from rungs.definitions import LIKELIHOOD_BLOCK
 from rungs.errors import ConfigError
+from rungs.models import entry
 
 RESULTS = "results"
 RUN_PATTERN = "{dataset}/{variant}/{size}/seed{seed}"
@@ -64,8 +65,10 @@ class Layout:
         return f"{self.root}/packs/{stage}/{name}.done"
 
     def shards(self, config: Config, run: Run) -> list[str]:
-        """The parts of a run's likelihood; none where it is not split. There are no more parts
-        than blocks of test images."""
+        """The parts of a run's likelihood; none where it is not split, or where the model has none.
+        There are no more parts than blocks of test images."""
+        if not entry(config["variants"][run.variant]["model"]).likelihood:
+            return []
         images = min(evaluation_settings(config, run)["images"], DATASETS[run.dataset].test)
         count = min(config["compute"]["shards"], -(-images // LIKELIHOOD_BLOCK))
         if count == 1:

@@ -12,7 +12,12 @@ if TYPE_CHECKING:
     from rungs.claims.core import Claim
 
 #: document -> the module of its claims
-DOCUMENTS = {"ladder": "rungs.claims.ladder", "mixture": "rungs.claims.mixture"}
+DOCUMENTS = {
+    "ladder": "rungs.claims.ladder",
+    "mixture": "rungs.claims.mixture",
+    "vae": "rungs.claims.vae",
+    "moments": "rungs.claims.moments",
+}
 
 
 def claims(documents: list[str] | None = None) -> list[Claim]:

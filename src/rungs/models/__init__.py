@@ -28,6 +28,8 @@ class Entry:
     evaluation: str = "rungs.evaluation.evaluate"
     #: whether the evaluation compares samples by the data set's classifier (rungs.classifier)
     classifier: bool = False
+    #: whether the model has a likelihood, whose estimate may be split into shards
+    likelihood: bool = True
 
 
 _DENSE = ("latent_sizes", "hidden_sizes", "batch_norm")
@@ -53,6 +55,14 @@ MODELS = {
         axis="latent",
         evaluation="rungs.evaluation.vaegan",
         classifier=True,
+    ),
+    "autoencoder": Entry(
+        "rungs.models.autoencoder:Autoencoder",
+        ("latent_sizes", "hidden_sizes", "linear"),
+        axis="latent",
+        evaluation="rungs.evaluation.autoencoder",
+        classifier=True,
+        likelihood=False,
     ),
 }
 

@@ -53,6 +53,17 @@ TABLES = {
         "Likelihood a dimension, samples and posteriors of single-layer models",
     ),
     "compute": Entry("rungs.tables.compute", ("cost",), "What each run cost"),
+    "moments": Entry(
+        "rungs.tables.moments", ("evaluation",), "Moments of every latent's aggregate posterior"
+    ),
+    "linear_probe": Entry(
+        "rungs.tables.linear_probe", ("evaluation",), "The encoder as a feature map"
+    ),
+    "autoencoder": Entry(
+        "rungs.tables.autoencoder",
+        ("training", "evaluation"),
+        "Reconstruction by plain autoencoders, and samples by prior and by fitted density",
+    ),
 }
 
 
