@@ -75,7 +75,7 @@ def evaluate(
     }
     if units <= MOST_FITTED:
         arrays["layers/1/code"] = test_codes.numpy()
-    if units in settings["probe_latents"]:
+    if units in settings.get("probe_latents", ()):
         arrays |= probe_arrays(model, code_of, train, test, settings["probe_labels"], seed)
     attributes = {
         "run": spec,

@@ -235,7 +235,7 @@ def latent_arrays(
         **scale_arrays(model, test.x),
         **fitted_arrays(model.decode, codes, test_codes, greys, judge, seed),
     }
-    if model.units in settings["probe_latents"]:
+    if model.units in settings.get("probe_latents", ()):
         with torch.enable_grad():
             arrays |= probe_arrays(model, code_of, train, test, settings["probe_labels"], seed)
     return arrays
