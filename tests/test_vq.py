@@ -38,7 +38,7 @@ from rungs.models.convolutional import Convolution, from_planes, to_planes
 from rungs.models.networks import initialise
 from rungs.models.pixelcnn import GatedPixelCNN
 from rungs.models.vq import VQVAE, Codebook, code_sums, kmeans, nearest_codes
-from rungs.packs import prior_run
+from rungs.packs import prior_run, train_runs
 from rungs.prior import prior_spec
 from rungs.shapes import ImageShape
 from rungs.tables.vq import perplexity

@@ -19,6 +19,7 @@ from typing import Any
 from rungs.config import Config, evaluation_settings, resolve, runs
 from rungs.data import DATASETS, Entry
 from rungs.models import convolutional_size as convolutional
+from rungs.models import entry as model_entry
 from rungs.packs import all_runs, packs
 from rungs.prior import prior_spec
 
@@ -30,6 +31,8 @@ STEP_SECONDS, LAYER_SECONDS = 1.5e-3, 1.1e-3
 CONVOLUTION_RATE = 4e9
 #: seconds to start a process and import torch
 START_SECONDS = 4.0
+#: seconds of a linear probe with one number of labels
+PROBE_SECONDS = 15.0
 #: requested time over estimated time
 MARGIN = 3.0
 #: memory that torch and its libraries take
@@ -97,8 +100,12 @@ def estimate(config: Config, run: Any) -> Cost:
         train += 3 * steps * spec["network"]["prior_components"] * once / RATE
     test = min(evaluation["images"], entry.test)
     rows = test * (evaluation["samples"] + evaluation["unit_samples"])
+    if not model_entry(spec["model"]).sampled:
+        rows = test
     evaluate = (rows * each + (test + evaluation["train_images"]) * once) / RATE
     evaluate *= 1.4  # log-likelihoods and densities, which are no multiply-adds
+    if run.axis == "latent" and run.size in evaluation["probe_latents"]:
+        evaluate += PROBE_SECONDS * len(evaluation["probe_labels"])
     widest = max(pixels, *spec["network"]["hidden_sizes"])
     live = 12 * draws * training["batch_size"] * widest * (spec["depth"] + 2)
     live = max(live, 12 * evaluation["chunk_rows"] * widest)

@@ -7,3 +7,10 @@ ACTIVE_VARIANCE = 0.01
 #: Test images that share a random stream of the likelihood. An image's estimate depends on its
 #: block, not on how the blocks are shared out among jobs.
 LIKELIHOOD_BLOCK = 50
+#: how a layer's aggregate posterior is known (see :mod:`rungs.evaluation.aggregate`)
+POSTERIOR_KINDS = ("exact", "conditional", "points")
+#: columns of the stored moments of a latent
+MOMENTS = (
+    *("mean", "variance_of_mean", "mean_variance", "second_moment_sum"),
+    *("skewness", "kurtosis", "ks_statistic", "ks_error"),
+)

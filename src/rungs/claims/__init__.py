@@ -16,6 +16,8 @@ DOCUMENTS = {
     "ladder": "rungs.claims.ladder",
     "mixture": "rungs.claims.mixture",
     "vq": "rungs.claims.vq",
+    "vae": "rungs.claims.vae",
+    "moments": "rungs.claims.moments",
 }
 
 

@@ -28,7 +28,8 @@ RELATIONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operat
 
 #: name in the claim -> the evaluation of one seed
 Evaluations = Mapping[str, Stored]
-#: evaluations, weights ``[resamples, images]`` -> values ``[resamples]``
+#: evaluations, weights ``[resamples, images]`` -> values ``[resamples]``, or ``[resamples, values]``
+#: where a claim is about some of several values
 Statistic = Callable[[Evaluations, np.ndarray], np.ndarray]
 
 
@@ -138,14 +139,44 @@ def measure(
     statistic: Statistic, seeds: Sequence[Evaluations]
 ) -> tuple[float, tuple[float, float], str]:
     """Value, interval and what the interval is over, from the evaluations of every seed."""
-    images = len(next(iter(seeds[0].values()))["test/lk"])
+    images = images_of(next(iter(seeds[0].values())))
     uniform = np.full((1, images), 1 / images)
+    if np.ndim(statistic(seeds[0], uniform)) == 2:
+        return measure_some(statistic, seeds, uniform)
     values = np.array([float(statistic(seed, uniform)[0]) for seed in seeds])
     if len(values) >= MIN_SEEDS_FOR_T:
         return float(values.mean()), t_interval(values), f"{len(values)} seeds"
     samples = np.mean([bootstrap(statistic, seed, images) for seed in seeds], axis=0)
     low, high = np.quantile(samples, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(values.mean()), (float(low), float(high)), "these trained models only"
+
+
+def measure_some(
+    statistic: Statistic, seeds: Sequence[Evaluations], uniform: np.ndarray
+) -> tuple[float, tuple[float, float], str]:
+    """The same for a statement about *some* of several values: the statistic gives
+    ``[resamples, values]``, and what is measured is the largest value.
+
+    The largest of many noisy values is large by chance. So every value has an interval at the
+    confidence ``1 - 0.05/values`` (Bonferroni), and the ends are the largest lower and the largest
+    upper end: each holds for the largest true value with the confidence of all intervals together.
+    Values of different seeds do not correspond, so the ends are averaged over seeds.
+    """
+    largest, ends = [], []
+    for seed in seeds:
+        values = statistic(seed, uniform)[0]
+        tail = (1 - CONFIDENCE) / 2 / len(values)
+        samples = bootstrap(statistic, seed, uniform.shape[1])
+        low, high = np.quantile(samples, [tail, 1 - tail], axis=0)
+        largest.append(values.max())
+        ends.append((low.max(), high.max()))
+    low, high = np.mean(ends, axis=0)
+    return float(np.mean(largest)), (float(low), float(high)), "these trained models only"
+
+
+def images_of(evaluation: Stored) -> int:
+    """Number of test images of an evaluation, also of a model without a likelihood."""
+    return len(evaluation["test/lk" if "test/lk" in evaluation.arrays else "test/labels"])
 
 
 def t_interval(values: np.ndarray) -> tuple[float, float]:

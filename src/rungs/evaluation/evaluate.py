@@ -18,6 +18,7 @@ from rungs.data.binarise import model_input
 from rungs.data.prepared import read_images, read_labels
 from rungs.errors import StoreError
 from rungs.evaluation.activity import unit_statistics
+from rungs.evaluation.aggregate import aggregate_arrays
 from rungs.evaluation.likelihood import estimate
 from rungs.evaluation.representation import nearest_neighbours_correct
 from rungs.files import sha256
@@ -141,6 +142,7 @@ def evaluate(
         **unit_arrays(model, spec, test, settings),
         **representation_arrays(model, spec, train, test),
         **picture_arrays(model, spec, test),
+        **aggregate_arrays(model, spec["seed"], train.x, test.x, settings["chunk_rows"]),
     }
     if more is not None:
         arrays |= more(model, spec, train, test)

@@ -18,6 +18,7 @@ array                       what it is; n is the number of test images
                             :func:`divergence_arrays`
 ``posterior/...``           of a mixture posterior, ``[n]``: ``modes``, ``negentropy``,
                             ``components``; see :mod:`rungs.evaluation.shape`
+more                        see :mod:`rungs.evaluation.tutorial` and :mod:`rungs.evaluation.probe`
 ==========================  =======================================================================
 """
 
@@ -37,7 +38,14 @@ from rungs.divergences import lower, upper
 from rungs.evaluation import evaluate as standard
 from rungs.evaluation.evaluate import PICTURES, Split
 from rungs.evaluation.frechet import frechet_distance
+from rungs.evaluation.probe import probe_arrays
 from rungs.evaluation.shape import shape_of
+from rungs.evaluation.tutorial import (
+    fitted_arrays,
+    plane_arrays,
+    rescaled_arrays,
+    scale_arrays,
+)
 from rungs.models.protocol import draw_noise, noise_sizes
 from rungs.posteriors import FullGaussian, MixturePosterior
 from rungs.priors import Mixture
@@ -80,6 +88,7 @@ def evaluate(
             **component_arrays(model, test, judge),
             **divergence_arrays(model, spec, test),
             **shape_arrays(model, spec, test, settings["chunk_rows"]),
+            **latent_arrays(model, spec, train, test, greys.x, judge, settings),
         }
 
     standard.evaluate(folder, data, settings, output, shards, classifier, more)
@@ -196,3 +205,43 @@ def shape_arrays(model: Any, spec: Spec, test: Split, rows: int) -> dict[str, An
         f"posterior/{name}": torch.cat([getattr(shape, name) for shape in found]).numpy()
         for name in ("modes", "negentropy", "components")
     }
+
+
+@torch.no_grad()
+def latent_arrays(
+    model: Any,
+    spec: Spec,
+    train: Split,
+    test: Split,
+    greys: Tensor,
+    judge: Classifier,
+    settings: dict[str, Any],
+) -> dict[str, Any]:
+    """The latent space in pictures, rescaled, sampled by a fitted density, as a feature map."""
+    if model.units == 0:
+        return {}
+    seed, rows = spec["seed"], settings["chunk_rows"]
+    random = generator(seed, "codes")
+
+    def draw(x: Tensor) -> Tensor:
+        noise = draw_noise(noise_sizes(model), len(x), generator=random)
+        sample: Tensor = model.draw(model.encode(x), noise)[0].sample
+        return sample
+
+    codes, test_codes = draw(train.x), draw(test.x)
+    arrays = {
+        **plane_arrays(model, code_of(model, test.x[:1])[0]),
+        **rescaled_arrays(model, test.x, seed, rows),
+        **scale_arrays(model, test.x),
+        **fitted_arrays(model.decode, codes, test_codes, greys, judge, seed),
+    }
+    if model.units in settings.get("probe_latents", ()):
+        with torch.enable_grad():
+            arrays |= probe_arrays(model, code_of, train, test, settings["probe_labels"], seed)
+    return arrays
+
+
+def code_of(model: Any, x: Tensor) -> Tensor:
+    """The posterior means of ``x [n, pixels]``, ``[n, units]``."""
+    code: Tensor = model.posterior(x).mean
+    return code

@@ -120,4 +120,52 @@ FIGURES = {
         ("training", "evaluation"),
         "VQ-VAE: use of every code, perplexity of the codebook, growth of the encoder's output",
     ),
+    "vae_samples": Entry(
+        "rungs.figures.vae_samples",
+        "vae",
+        ("evaluation",),
+        "Samples of plain autoencoders and VAEs, by N(0, I) and by a mixture fitted to the codes",
+    ),
+    "vae_manifold": Entry(
+        "rungs.figures.vae_manifold",
+        "vae",
+        ("evaluation",),
+        "Decoded lattice of prior quantiles over a plane of two latents",
+    ),
+    "latent_traversal": Entry(
+        "rungs.figures.latent_traversal",
+        "vae",
+        ("evaluation",),
+        "One latent varied at a time",
+    ),
+    "autoencoder_identity": Entry(
+        "rungs.figures.autoencoder_identity",
+        "vae",
+        ("evaluation",),
+        "Autoencoders narrower than and as wide as their input, on digits and on turned digits",
+    ),
+    "latent_scatter": Entry(
+        "rungs.figures.latent_scatter",
+        "moments",
+        ("evaluation",),
+        "100 test digits in the plane of two latents: posterior means with one-sigma ellipses",
+    ),
+    "aggregate_posterior": Entry(
+        "rungs.figures.aggregate_posterior",
+        "moments",
+        ("evaluation",),
+        "Aggregate posterior of each latent against N(0, 1), with its quantile-quantile plot",
+    ),
+    "kl_fixed_ratio": Entry(
+        "rungs.figures.kl_fixed_ratio",
+        "moments",
+        ("evaluation",),
+        "KL at a fixed ratio of deviation and mean, and trained latents on it and rescaled",
+    ),
+    "overpruning": Entry(
+        "rungs.figures.overpruning",
+        "moments",
+        ("evaluation",),
+        "Active and inactive latents against the latent dimension",
+    ),
 }

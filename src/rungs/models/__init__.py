@@ -76,6 +76,14 @@ MODELS = {
     ),
     # no variant's model: trained on the codes of another run (see rungs.prior)
     "code-prior": Entry("rungs.models.code_prior:CodePrior", (), "codes"),
+    "autoencoder": Entry(
+        "rungs.models.autoencoder:Autoencoder",
+        ("latent_sizes", "hidden_sizes", "linear"),
+        axis="latent",
+        evaluation="rungs.evaluation.autoencoder",
+        classifier=True,
+        sampled=False,
+    ),
 }
 
 

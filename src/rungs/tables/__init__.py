@@ -54,6 +54,17 @@ TABLES = {
     ),
     "compute": Entry("rungs.tables.compute", ("cost",), "What each run cost"),
     "vq": Entry("rungs.tables.vq", ("training", "evaluation"), "VQ-VAE: codes, losses and bounds"),
+    "moments": Entry(
+        "rungs.tables.moments", ("evaluation",), "Moments of every latent's aggregate posterior"
+    ),
+    "linear_probe": Entry(
+        "rungs.tables.linear_probe", ("evaluation",), "The encoder as a feature map"
+    ),
+    "autoencoder": Entry(
+        "rungs.tables.autoencoder",
+        ("training", "evaluation"),
+        "Reconstruction by plain autoencoders, and samples by prior and by fitted density",
+    ),
 }
 
 

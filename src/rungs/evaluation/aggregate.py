@@ -1,0 +1,120 @@
+"""The components of every layer's aggregate posterior, as an evaluation stores them.
+
+=================================  ================================================================
+array                              what it is; n is the number of test images
+=================================  ================================================================
+``layers/<i>/posterior_mean``      the components' means, ``[n, units]``, or ``[n, C, units]`` where
+                                   q(z|x) is a mixture; ``posterior_variance`` likewise
+``layers/<i>/posterior_weight``    of a mixture, ``[n, C]``
+``layers/<i>/posterior_kind``      one of :data:`rungs.definitions.POSTERIOR_KINDS`
+``layers/<i>/test_moments``        the columns :data:`rungs.definitions.MOMENTS`, ``[units, 8]``
+``layers/<i>/train_moments``       the same over the training images of the evaluation
+=================================  ================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rungs.definitions import POSTERIOR_KINDS
+from rungs.evaluation import moments
+from rungs.models.protocol import Layer, draw_noise, noise_sizes
+from rungs.seeds import generator
+
+
+@dataclass(frozen=True)
+class Components:
+    """Components of one layer's Q(z): ``[n, units]``, or ``[n, C, units]`` with weights ``[n, C]``."""
+
+    mean: np.ndarray
+    variance: np.ndarray
+    weight: np.ndarray | None
+    kind: str
+
+    def summary(self) -> np.ndarray:
+        """:data:`rungs.definitions.MOMENTS` of each unit, ``[units, 8]``."""
+        mean, variance, share = flat(self.mean, self.variance, self.weight)
+        found = moments.moments(mean, variance, share)
+        distance, error = moments.kolmogorov_smirnov(mean, variance, share)
+        columns = [found.mean, found.variance_of_mean, found.mean_variance, found.variance]
+        columns += [found.skewness, found.kurtosis, distance, error]
+        return np.stack(columns, 1)
+
+
+def flat(
+    mean: np.ndarray, variance: np.ndarray, weight: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Components ``[components, units]`` and their weights, of :class:`Components`' arrays."""
+    if weight is None:
+        return mean, variance, None
+    units = mean.shape[-1]
+    share = weight.ravel().astype(np.float64)
+    return mean.reshape(-1, units), variance.reshape(-1, units), share / share.sum()
+
+
+def components_of(layer: Layer) -> Components:
+    """The components that one draw of a layer gives, its noise being ``[1, n, units]``.
+
+    ``exact`` where q(z|x) does not depend on the draw: the components are those of Q itself. Else the
+    latent is standardised by its prior, ``(z - mu_p)/sigma_p``, given the draw of the layer that the
+    prior depends on: ``conditional`` where that is drawn first, so that given it the latent is
+    Gaussian; ``points``, the samples themselves, where it is drawn from the latent.
+    """
+    posterior, prior = layer.posterior, layer.prior
+    if hasattr(posterior, "means"):
+        mixture: Any = posterior
+        weight = mixture.log_weights.exp().numpy()
+        return Components(mixture.means.numpy(), mixture.variances.numpy(), weight, "exact")
+    mean, variance = posterior.mean, posterior.variance  # type: ignore[attr-defined]
+    if mean.dim() == 2:
+        return Components(mean.numpy(), variance.numpy(), None, "exact")
+    scale = prior.variance  # type: ignore[attr-defined]
+    if layer.analytic:
+        mean, variance, kind = (mean - prior.mean) / scale.sqrt(), variance / scale, "conditional"
+    else:
+        mean, kind = (layer.sample - prior.mean) / scale.sqrt(), "points"
+        variance = torch.zeros_like(mean)
+    return Components(mean[0].numpy(), variance[0].numpy(), None, kind)
+
+
+@torch.no_grad()
+def components(model: Any, x: Tensor, random: torch.Generator, rows: int) -> list[Components]:
+    """Components of every layer's Q over the images ``x [n, pixels]``, bottom first."""
+    parts = []
+    for block in x.split(rows):
+        noise = draw_noise(noise_sizes(model), 1, len(block), generator=random)
+        parts.append([components_of(layer) for layer in model.draw(model.encode(block), noise)])
+    return [
+        Components(
+            np.concatenate([c.mean for c in layer]),
+            np.concatenate([c.variance for c in layer]),
+            None
+            if layer[0].weight is None
+            else np.concatenate([c.weight for c in layer if c.weight is not None]),
+            layer[0].kind,
+        )
+        for layer in zip(*parts, strict=True)
+    ]
+
+
+def aggregate_arrays(
+    model: Any, seed: int, train: Tensor, test: Tensor, rows: int
+) -> dict[str, Any]:
+    """The arrays of every layer, from training and test images ``[n, pixels]``."""
+    arrays: dict[str, Any] = {}
+    for split, x in (("train", train), ("test", test)):
+        random = generator(seed, f"aggregate {split}")
+        for i, found in enumerate(components(model, x, random, rows), 1):
+            arrays[f"layers/{i}/{split}_moments"] = found.summary()
+            if split == "test":
+                arrays[f"layers/{i}/posterior_mean"] = found.mean
+                arrays[f"layers/{i}/posterior_variance"] = found.variance
+                arrays[f"layers/{i}/posterior_kind"] = np.array(POSTERIOR_KINDS.index(found.kind))
+                if found.weight is not None:
+                    arrays[f"layers/{i}/posterior_weight"] = found.weight
+    return arrays

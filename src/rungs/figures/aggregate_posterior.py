@@ -1,0 +1,61 @@
+"""``aggregate_posterior``: is the mean of the posteriors the prior?"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.special import ndtri
+
+from rungs import store
+from rungs.definitions import MOMENTS
+from rungs.evaluation.moments import density, quantile
+from rungs.figures.style import PALETTE, legend_below, nothing_to_show, panels
+from rungs.layout import Files
+
+NAMES = tuple(
+    f"layers/1/{n}" for n in ("posterior_mean", "posterior_variance", "kl", "test_moments")
+)
+COLUMNS, LATENTS = 5, 10
+POINTS = np.linspace(-4, 4, 401)
+PROBABILITIES = np.linspace(0.005, 0.995, 100)
+
+
+def draw(files: Files, settings: dict[str, Any]) -> Figure:
+    """For each latent, the one with the most KL first: the exact density of Q(z), a mixture of one
+    Gaussian a test image, on that of N(0, 1), and below it Q's quantiles against those of N(0, 1)."""
+    read = [store.read(path, only=NAMES) for path in files["evaluation"]]
+    shown = [e for e in read if NAMES[0] in e.arrays and e[NAMES[0]].ndim == 2]
+    if not shown:
+        return nothing_to_show(settings)
+    evaluation = shown[0]
+    mean, variance, kl, moments = (evaluation[name] for name in NAMES)
+    order = np.argsort(-kl)[:LATENTS]
+    columns = min(COLUMNS, len(order))
+    rows = math.ceil(len(order) / columns)
+    figure, axes = panels(2 * rows, columns, settings)
+    normal = np.exp(-(POINTS**2) / 2) / math.sqrt(2 * math.pi)
+    lines: list[Any] = []
+    for place, unit in enumerate(order):
+        row, column = divmod(place, columns)
+        above, below = axes[2 * row][column], axes[2 * row + 1][column]
+        components = mean[:, unit], variance[:, unit]
+        (reference,) = above.plot(POINTS, normal, color="black", lw=0.8, ls="--")
+        (own,) = above.plot(POINTS, density(POINTS, *components), color=PALETTE[0])
+        lines = [own, reference]
+        found = dict(zip(MOMENTS, moments[unit], strict=True))
+        above.set_title(f"KL {kl[unit]:.2f}, kurtosis {found['kurtosis']:.2f}")
+        above.set(yticks=[], xlim=(-4, 4), ylim=(0, None))
+        expected = ndtri(PROBABILITIES)
+        below.plot(expected, expected, color="black", lw=0.8, ls="--")
+        below.plot(expected, quantile(PROBABILITIES, *components), color=PALETTE[0])
+        below.set(xlim=(-3, 3), ylim=(-3, 3))
+        below.set_title(f"distance {found['ks_statistic']:.3f}")
+    for axis in axes.flat[:]:
+        axis.set_visible(bool(axis.lines))
+    run = evaluation.attributes["run"]
+    figure.suptitle(f"{run['dataset']}, z = {run['size']}", fontsize=8)
+    legend_below(figure, lines, ["aggregate posterior Q(z), its quantiles", "N(0, 1)"], 2)
+    return figure

@@ -1,0 +1,41 @@
+"""``autoencoder_identity``: without a constraint an autoencoder learns the identity."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from rungs import store
+from rungs.figures.style import image_grid, nothing_to_show, panels, show_image
+from rungs.layout import Files
+
+ERRORS = {"": "squared_error", "rotated": "rotated_squared_error"}
+TITLES = {"": "test digits", "rotated": "turned by a right angle"}
+
+
+def draw(files: Files, settings: dict[str, Any]) -> Figure:
+    """A row a plain autoencoder, narrow ones and one as wide as its input: on the left test digits above
+    their reconstructions, on the right the same digits turned by a right angle, of which training showed
+    none. What returns those as well has learnt to copy, not what digits are."""
+    read = [store.read(path, only=["pictures/", "autoencoder/"]) for path in files["evaluation"]]
+    shown = [e for e in read if "autoencoder/squared_error" in e.arrays]
+    if not shown:
+        return nothing_to_show(settings)
+    dataset = shown[0].attributes["run"]["dataset"]
+    shown = [e for e in shown if e.attributes["run"]["dataset"] == dataset]
+    figure, axes = panels(len(shown), len(TITLES), settings)
+    count = settings["images"]
+    for row, evaluation in zip(axes, shown, strict=True):
+        run = evaluation.attributes["run"]
+        for axis, (kind, title) in zip(row, TITLES.items(), strict=True):
+            original = evaluation[f"pictures/{kind or 'originals'}"]
+            again = evaluation[f"pictures/{kind + '_' if kind else ''}reconstructions"]
+            show_image(axis, image_grid(np.vstack([original[:count], again[:count]]), count))
+            pixels = original.shape[1]
+            error = evaluation[f"autoencoder/{ERRORS[kind]}"].mean(dtype=np.float64) / pixels
+            axis.set_title(f"{title}: error {error:.4f} a pixel")
+        linear = "linear" if run["network"]["linear"] else "two layers"
+        row[0].set_ylabel(f"z = {run['size']}\n{linear}")
+    return figure

@@ -1,0 +1,66 @@
+"""``kl_fixed_ratio``: why the second moment of a latent is 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from rungs import store
+from rungs.evaluation.moments import fixed_ratio_kl, scaling_rise
+from rungs.figures.style import MARKERS, PALETTE, nothing_to_show, panels
+from rungs.layout import Files
+
+NAMES = ("layers/1/posterior_mean", "layers/1/posterior_variance", "rescale/")
+RATIOS = (0.1, 0.25, 0.5, 1.0, 3.0)
+
+
+def draw(files: Files, settings: dict[str, Any]) -> Figure:
+    """Left: KL against sigma^2 for some fixed ratios rho = sigma/mu, the minimum of each on the dotted
+    line, where sigma^2 + mu^2 = 1; the trained latents as points. A latent's sigma^2 is the geometric
+    mean over the images and its rho is that which gives its mean KL exactly, so it lies on the curve of
+    its own rho, at the minimum if the mean of mu^2 + sigma^2 is 1. Right: the measured mean KL of each
+    trained latent, multiplied by a factor which the decoder undoes, less that at its trained scale; the
+    dashed line is the formula for a second moment of 1."""
+    read = [store.read(path, only=NAMES) for path in files["evaluation"]]
+    shown = [e for e in read if "rescale/image_kl" in e.arrays]
+    if not shown:
+        return nothing_to_show(settings)
+    dataset = shown[0].attributes["run"]["dataset"]
+    shown = [e for e in shown if e.attributes["run"]["dataset"] == dataset]
+    figure, axes = panels(1, 2, settings)
+    left, right = axes[0]
+    variances = np.geomspace(1e-3, 3, 300)
+    for number, ratio in enumerate(RATIOS):
+        kl = fixed_ratio_kl(variances, ratio)
+        left.plot(variances, kl, color=PALETTE[7], lw=0.5 + 0.3 * number)
+        best = ratio**2 / (1 + ratio**2)
+        left.text(
+            best * 1.15,
+            fixed_ratio_kl(np.array(best), ratio),
+            f"{ratio:g}",
+            va="bottom",
+            fontsize=6,
+        )
+    left.plot(variances[variances < 1], -0.5 * np.log(variances[variances < 1]), "k:", lw=1)
+    for number, evaluation in enumerate(shown):
+        mean, variance = (evaluation[name].astype(np.float64) for name in NAMES[:2])
+        typical = np.exp(np.log(variance).mean(0))
+        second = (mean**2 + variance).mean(0)
+        run = evaluation.attributes["run"]
+        style = {"color": PALETTE[number], "marker": MARKERS[number], "ls": "", "ms": 4}
+        left.plot(typical, (second - np.log(typical) - 1) / 2, label=f"z = {run['size']}", **style)
+        factors, kl = evaluation["rescale/factors"], evaluation["rescale/image_kl"].mean(1)
+        rise = kl - kl[factors.tolist().index(1.0)]
+        right.plot(factors, rise, color=PALETTE[number], marker=MARKERS[number], lw=0.6, ms=3)
+    along = np.geomspace(0.45, 2.2, 100)
+    right.plot(along, [scaling_rise(np.array(1.0), c) for c in along], "k--", lw=0.8)
+    left.set(xscale="log", ylim=(0, 4), xlabel="$\\sigma^2$", ylabel="KL, nats")
+    left.set_title("KL at fixed $\\rho=\\sigma/\\mu$; dotted: $\\sigma^2+\\mu^2=1$")
+    left.legend(title="trained latents")
+    right.set(xscale="log", xlabel="factor", ylabel="rise of the mean KL, nats")
+    right.set_xticks([0.5, 0.8, 1.25, 2], ["0.5", "0.8", "1.25", "2"])
+    right.minorticks_off()
+    right.set_title("Trained latents, rescaled")
+    return figure

@@ -1,0 +1,43 @@
+"""``latent_traversal``: one latent moved at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from rungs import store
+from rungs.figures.style import image_grid, nothing_to_show, panels, show_image
+from rungs.layout import Files
+
+NAMES = ("traversal/pictures", "traversal/values", "layers/1/kl")
+SIDE, GAP = 28, 1
+
+
+def draw(files: Files, settings: dict[str, Any]) -> Figure:
+    """A panel a latent size, a row a latent, the one with the most KL first. The latent moves over the
+    prior's quantiles from 1 % to 99 %, the others stay at the posterior mean of one test digit."""
+    read = [store.read(path, only=NAMES) for path in files["evaluation"]]
+    shown = [e for e in read if NAMES[0] in e.arrays]
+    if not shown:
+        return nothing_to_show(settings)
+    dataset = shown[0].attributes["run"]["dataset"]
+    shown = [e for e in shown if e.attributes["run"]["dataset"] == dataset]
+    figure, axes = panels(1, len(shown), settings)
+    for axis, evaluation in zip(axes[0], shown, strict=True):
+        pictures, values = evaluation["traversal/pictures"], evaluation["traversal/values"]
+        kl = evaluation["layers/1/kl"]
+        order = np.argsort(-kl) if len(kl) == len(pictures) else np.arange(len(pictures))
+        steps = len(values)
+        grid = image_grid(pictures[order].reshape(len(order) * steps, -1), steps, SIDE, GAP)
+        show_image(axis, grid)
+        middle = (SIDE + GAP) * np.arange(max(steps, len(order))) + SIDE / 2
+        ends = [0, steps // 2, steps - 1]
+        axis.set_xticks(middle[ends], [f"{values[i]:+.1f}" for i in ends])
+        if len(kl) == len(pictures):
+            axis.set_yticks(middle[: len(order)], [f"{kl[i]:.1f}" for i in order])
+        axis.set(xlabel="value of the latent", ylabel="a latent a row: its KL, nats")
+        run = evaluation.attributes["run"]
+        axis.set_title(f"{run['dataset']}, z = {run['size']}")
+    return figure

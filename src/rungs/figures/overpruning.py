@@ -1,0 +1,51 @@
+"""``overpruning``: latents that a VAE leaves unused, the more the more it has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from rungs import store
+from rungs.definitions import ACTIVE_KL, MOMENTS
+from rungs.figures.style import PALETTE, nothing_to_show, panels
+from rungs.layout import Files
+
+NAMES = ("layers/1/kl", "layers/1/test_moments")
+
+
+def draw(files: Files, settings: dict[str, Any]) -> Figure:
+    """Against the latent dimension: active and inactive latents (mean KL above 0.01 nats), and the
+    second moment Var(mu) + E[sigma^2] of every latent, which the variance law says is 1."""
+    read = [store.read(path, only=NAMES) for path in files["evaluation"]]
+    shown = [e for e in read if NAMES[1] in e.arrays and len(e[NAMES[0]]) == len(e[NAMES[1]]) > 0]
+    if not shown:
+        return nothing_to_show(settings)
+    dataset = shown[0].attributes["run"]["dataset"]
+    shown = [e for e in shown if e.attributes["run"]["dataset"] == dataset]
+    shown = sorted(shown, key=lambda e: e.attributes["run"]["size"])
+    figure, axes = panels(1, 2, settings)
+    left, right = axes[0]
+    places = np.arange(len(shown))
+    active = np.array([np.count_nonzero(e[NAMES[0]] > ACTIVE_KL) for e in shown])
+    sizes = np.array([len(e[NAMES[0]]) for e in shown])
+    left.bar(places, active, color=PALETTE[0], label="active")
+    left.bar(places, sizes - active, bottom=active, color=PALETTE[7], label="inactive")
+    for place, size, count in zip(places, sizes, active, strict=True):
+        left.text(place, size, f"{1 - count / size:.0%}", ha="center", va="bottom", fontsize=6)
+    left.set(ylabel="latents; share that is inactive")
+    left.legend()
+    for place, evaluation in zip(places, shown, strict=True):
+        kl, moments = evaluation[NAMES[0]], evaluation[NAMES[1]]
+        second = moments[:, MOMENTS.index("second_moment_sum")]
+        for chosen, colour in ((kl > ACTIVE_KL, PALETTE[0]), (kl <= ACTIVE_KL, PALETTE[7])):
+            right.plot(np.full(chosen.sum(), place), second[chosen], "_", ms=9, color=colour)
+    right.axhline(1, color="black", lw=0.8, ls="--")
+    right.set(ylabel="$\\mathrm{Var}(\\mu)+\\mathrm{E}[\\sigma^2]$")
+    for axis in (left, right):
+        axis.set_xticks(places, list(map(str, sizes)))
+        axis.set_xlabel("latent dimension")
+        axis.grid(False, axis="x")
+    figure.suptitle(dataset, fontsize=8)
+    return figure

@@ -1,0 +1,40 @@
+"""``vae_manifold``: what lies where in a plane of two latents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.special import ndtri
+
+from rungs import store
+from rungs.figures.style import image_grid, nothing_to_show, panels, show_image
+from rungs.layout import Files
+
+NAME = "manifold/pictures"
+SIDE = 28
+#: quantiles of the prior that the axes name
+TICKS = (0.025, 0.25, 0.5, 0.75, 0.975)
+
+
+def draw(files: Files, settings: dict[str, Any]) -> Figure:
+    """Mean images decoded at the quantiles of N(0, 1) along each latent, so that every picture stands
+    for the same share of the prior."""
+    shown = [store.read(path, only=[NAME]) for path in files["evaluation"]]
+    shown = [evaluation for evaluation in shown if NAME in evaluation.arrays]
+    if not shown:
+        return nothing_to_show(settings)
+    pictures = shown[0][NAME]
+    points = len(pictures)
+    figure, axes = panels(1, 1, settings)
+    axis = axes[0][0]
+    show_image(axis, image_grid(pictures.reshape(points * points, -1), points, SIDE, gap=0))
+    places = np.array(TICKS) * points * SIDE - 0.5
+    labels = [f"{value:+.2f}" for value in ndtri(TICKS)]
+    axis.set_xticks(places, labels)
+    axis.set_yticks(places, labels[::-1])
+    run = shown[0].attributes["run"]
+    axis.set(xlabel="$z_1$ (quantiles of the prior)", ylabel="$z_2$")
+    axis.set_title(f"{run['dataset']}: decoded lattice of the plane")
+    return figure

@@ -1,0 +1,44 @@
+"""``vae_samples``: samples of plain autoencoders and VAEs, before and after a density is fitted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from rungs import store
+from rungs.figures.style import image_grid, nothing_to_show, panels, show_image
+from rungs.layout import Files
+
+#: stored samples -> the Frechet distance that belongs to them, and where they come from
+SOURCES = {
+    "pictures/samples": ("frechet/distance", "N(0, I)"),
+    "pictures/fitted": ("frechet/fitted_distance", "fitted mixture"),
+}
+NAMES = {"ae": "autoencoder", "gauss": "VAE"}
+
+
+def draw(files: Files, settings: dict[str, Any]) -> Figure:
+    """A column a model, on the first data set. Above: codes drawn from N(0, I), the VAE's prior. Below:
+    from a mixture of ten Gaussians fitted to the training images' codes (Ghosh et al. 2019). Titles: the
+    Frechet distance to the test images in the features of the data set's classifier."""
+    names = [name for source, (distance, _) in SOURCES.items() for name in (source, distance)]
+    read = [store.read(path, only=names) for path in files["evaluation"]]
+    shown = [e for e in read if "frechet/fitted_distance" in e.arrays]
+    if not shown:
+        return nothing_to_show(settings)
+    dataset = shown[0].attributes["run"]["dataset"]
+    shown = [e for e in shown if e.attributes["run"]["dataset"] == dataset]
+    figure, axes = panels(len(SOURCES), len(shown), settings)
+    side = settings["images"]
+    for column, evaluation in enumerate(shown):
+        run = evaluation.attributes["run"]
+        model = f"{NAMES.get(run['variant'], run['variant'])}, z = {run['size']}"
+        for row, (source, (distance, label)) in enumerate(SOURCES.items()):
+            axis = axes[row][column]
+            show_image(axis, image_grid(evaluation[source][: side * side], side))
+            found = f"distance {float(evaluation[distance]):.0f}"
+            axis.set_title(f"{model}\n{found}" if row == 0 else found)
+            if column == 0:
+                axis.set_ylabel(label)
+    return figure

@@ -1,0 +1,69 @@
+"""``moments``: the aggregate posterior of every latent of every run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from rungs import store
+from rungs.definitions import ACTIVE_KL, ACTIVE_VARIANCE, MOMENTS, POSTERIOR_KINDS
+from rungs.layout import Files
+
+NEEDED = ("test_moments", "train_moments", "posterior_kind", "kl", "active_variance")
+#: what is shown of the training images as well
+TRAINING = ("second_moment_sum", "kurtosis", "ks_statistic")
+
+
+def make(files: Files) -> pd.DataFrame:
+    """One row a run, layer and latent: moments over the test images, some over the training images.
+
+    ``how`` says what they are: ``exact``, the closed form for the mixture over the images;
+    ``conditional`` and ``points``, of the latent standardised by its prior, with one draw an image of
+    the layers between (see :mod:`rungs.evaluation.aggregate`). ``prior`` is N(0, I) or not, for the
+    variance law is about N(0, I). ``active``: mean KL above 0.01 nats, or, where KL has no term a
+    latent, Burda's A_u.
+    """
+    rows = []
+    for path in files["evaluation"]:
+        evaluation = store.read(path, only=_names())
+        run = evaluation.attributes["run"]
+        for layer, kind in enumerate(evaluation.layers("posterior_kind"), 1):
+            found = {name: evaluation[f"layers/{layer}/{name}"] for name in NEEDED}
+            test, train = (
+                dict(zip(MOMENTS, found[f"{split}_moments"].T, strict=True))
+                for split in ("test", "train")
+            )
+            how = POSTERIOR_KINDS[int(kind)]
+            if how == "points":
+                # one draw each: how much of the variance is within an image is not known
+                nothing = np.full(len(test["mean"]), np.nan)
+                test |= {"variance_of_mean": nothing, "mean_variance": nothing}
+            separate = len(found["kl"]) == len(test["mean"])
+            active = (
+                found["kl"] > ACTIVE_KL if separate else found["active_variance"] > ACTIVE_VARIANCE
+            )
+            # below the top of a bottom-up model z_1 is exact, but its prior is p(z_1|z_2)
+            learnt = run["network"].get("prior", "gaussian") != "gaussian"
+            standard = not learnt and (how != "exact" or run["depth"] == 1 or run["model"] != "vae")
+            rows.append(
+                pd.DataFrame(
+                    {
+                        **{name: run[name] for name in ("run", "dataset", "variant", "depth")},
+                        "latent_dim": run["size"] if run["axis"] == "latent" else None,
+                        "seed": run["seed"],
+                        "layer": layer,
+                        "unit": range(1, len(active) + 1),
+                        "how": how,
+                        "prior": "N(0, I)" if standard else "other",
+                        "active": active,
+                        **test,
+                        **{f"train_{name}": train[name] for name in TRAINING},
+                    }
+                )
+            )
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+
+
+def _names() -> list[str]:
+    """Arrays to read; no run has more layers than this."""
+    return [f"layers/{i}/{name}" for i in range(1, 101) for name in NEEDED]
