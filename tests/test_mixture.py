@@ -624,3 +624,13 @@ def test_a_vaegan_needs_square_images() -> None:
             20,
             {"latent_sizes": [3], "hidden_sizes": [8], "prior": "gaussian", "prior_components": 2},
         )
+
+
+def test_tables_show_missing_integers_as_empty() -> None:
+    """A layer whose prior does not factorise has no count of active units."""
+    import pandas as pd
+
+    from rungs.tables import to_markdown
+
+    table = pd.DataFrame({"active_kl": pd.array([3, None], dtype="Int64"), "x": [0.5, None]})
+    assert to_markdown(table).splitlines()[2:] == ["| 3 | 0.500 |", "|  |  |"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rungs.claims import DOCUMENTS
 
@@ -78,9 +78,10 @@ def save(table: pd.DataFrame, stem: Path) -> None:
 
 def to_markdown(table: pd.DataFrame) -> str:
     """A Markdown table; numbers have three decimals, missing values are empty."""
+    from pandas import isna
 
-    def cell(value: object) -> str:
-        if value is None or value != value:
+    def cell(value: Any) -> str:
+        if isna(value):
             return ""
         text = f"{value:.3f}" if isinstance(value, float) else str(value)
         return text.replace("|", "\\|")
