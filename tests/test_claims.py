@@ -379,4 +379,4 @@ def test_the_table(tmp_path: Path) -> None:
     assert verdicts["ladder.2"] == "reproduced"
     assert verdicts["ladder.1"] == "undecided"
     table.to_csv(tmp_path / "claims.csv")
-    assert len(list(csv.DictReader((tmp_path / "claims.csv").open()))) == len(LADDER)
+    assert len(list(csv.DictReader((tmp_path / "claims.csv").open()))) == len(claims())
