@@ -169,4 +169,4 @@ def test_a_frozen_configuration_keeps_small_numbers(tmp_path: Path) -> None:
     """YAML takes JSON's 1e-08 for a string."""
     frozen = configuration.freeze(configuration.load([ROOT / "config" / "quick.yaml"]), tmp_path)
     found = configuration.load([frozen])
-    assert found["variants"]["gauss"]["training"]["adam_epsilon"] == 1e-8
+    assert found["variants"]["vq"]["training"]["adam_epsilon"] == 1e-8

@@ -55,6 +55,7 @@ def test_every_run_is_in_one_pack(paper: dict[str, Any], size: int) -> None:
 
 def test_continued_runs_are_trained_though_not_asked_for(smoke_config: dict[str, Any]) -> None:
     config = copy.deepcopy(smoke_config)
+    config["experiments"] = {"ladder": config["experiments"]["ladder"]}
     config["experiments"]["ladder"][0]["variants"] = ["lvae-bn-wu-iw10"]
     assert {run.variant for run in configuration.runs(config)} == {"lvae-bn-wu-iw10"}
     assert {run.variant for run in all_runs(config)} == {"lvae-bn-wu-iw10", "lvae-bn-wu"}
