@@ -29,10 +29,12 @@ from rungs.models.autoencoder import Autoencoder
 from rungs.models.networks import initialise
 
 
-def blobs(n: int, d: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def blobs(
+    n: int, d: int, classes: int, seed: int = 0, apart: float = 1.2
+) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
     y = random.integers(0, classes, n)
-    centres = 1.2 * random.normal(size=(classes, d))
+    centres = apart * random.normal(size=(classes, d))
     return centres[y] + random.normal(size=(n, d)), y
 
 
@@ -91,14 +93,14 @@ def code(model: Any, x: Tensor) -> Tensor:
 
 @pytest.fixture(scope="module")
 def task() -> tuple[Images, Images]:
-    x, y = blobs(900, 20, 3)
+    x, y = blobs(900, 60, 3, apart=0.4)
     images = torch.from_numpy(x).float()
     return Images(images[:600], y[:600]), Images(images[600:], y[600:])
 
 
 def model_of(task: tuple[Images, Images], good: bool) -> Autoencoder:
     """An encoder that gives the distances to the class means, or noise."""
-    model = Autoencoder(20, [3], [16], linear=True)
+    model = Autoencoder(60, [3], [16], linear=True)
     initialise(model, torch.Generator().manual_seed(0))
     if good:
         x, labels = task[0].x, torch.from_numpy(task[0].labels)
@@ -116,7 +118,7 @@ def test_probe_arrays(task: tuple[Images, Images]) -> None:
     assert int(arrays["probe/2/count"]) == 6
     assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
     accuracy = {name: float(array.mean()) for name, array in arrays.items()}
-    # two labels a class: three good features are worth more than twenty pixels
+    # two labels a class: three good features are worth more than sixty pixels
     assert accuracy["probe/2/encoder"] > accuracy["probe/2/pixels"] + 0.02
     assert accuracy["probe/2/finetuned"] > accuracy["probe/2/random"]
     assert all(accuracy[f"probe/100/{k}"] > 0.85 for k in ("encoder", "pixels", "finetuned"))

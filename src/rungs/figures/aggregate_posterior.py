@@ -46,13 +46,13 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         (own,) = above.plot(POINTS, density(POINTS, *components), color=PALETTE[0])
         lines = [own, reference]
         found = dict(zip(MOMENTS, moments[unit], strict=True))
-        above.set_title(f"KL {kl[unit]:.2f}, kurtosis {found['kurtosis']:.2f}")
+        above.set_title(f"KL {kl[unit]:.2f}, kurtosis {found['kurtosis']:.2f}", fontsize=7)
         above.set(yticks=[], xlim=(-4, 4), ylim=(0, None))
         expected = ndtri(PROBABILITIES)
         below.plot(expected, expected, color="black", lw=0.8, ls="--")
         below.plot(expected, quantile(PROBABILITIES, *components), color=PALETTE[0])
         below.set(xlim=(-3, 3), ylim=(-3, 3))
-        below.set_title(f"distance {found['ks_statistic']:.3f}")
+        below.set_title(f"distance {found['ks_statistic']:.3f}", fontsize=7)
     for axis in axes.flat[:]:
         axis.set_visible(bool(axis.lines))
     run = evaluation.attributes["run"]

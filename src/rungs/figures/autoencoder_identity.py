@@ -35,7 +35,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             show_image(axis, image_grid(np.vstack([original[:count], again[:count]]), count))
             pixels = original.shape[1]
             error = evaluation[f"autoencoder/{ERRORS[kind]}"].mean(dtype=np.float64) / pixels
-            axis.set_title(f"{title}: error {error:.4f} a pixel")
+            axis.set_title(f"{title}: error {error:.2g} a pixel")
         linear = "linear" if run["network"]["linear"] else "two layers"
         row[0].set_ylabel(f"z = {run['size']}\n{linear}")
     return figure

@@ -14,7 +14,7 @@ from rungs.figures.style import nothing_to_show, panels
 from rungs.layout import Files
 
 NAMES = ("layers/1/posterior_mean", "layers/1/posterior_variance", "posterior/scale", "test/labels")
-LIMIT = 3.6
+LIMIT = 4.2
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
@@ -38,7 +38,9 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             axis.add_patch(Ellipse(tuple(mean), 2 * width, 2 * height, angle=angle, **style))
             axis.plot(*mean, ".", color=colour, ms=1.5)
         for radius in (1, 2):
-            axis.add_patch(Ellipse((0, 0), 2 * radius, 2 * radius, fill=False, lw=0.6, ls="--"))
+            axis.add_patch(
+                Ellipse((0, 0), 2 * radius, 2 * radius, fill=False, ec="black", lw=0.6, ls="--")
+            )
         axis.set(xlim=(-LIMIT, LIMIT), ylim=(-LIMIT, LIMIT), aspect="equal", xlabel="$z_1$")
         run = evaluation.attributes["run"]
         kind = "full covariance, " if run["network"]["posterior"] == "full" else ""

@@ -59,6 +59,7 @@ MODELS = {
         axis="latent",
         evaluation="rungs.evaluation.vaegan",
         classifier=True,
+        likelihood=False,
     ),
     "vq": Entry(
         "rungs.models.vq:VQVAE",
