@@ -59,7 +59,7 @@ MODELS = {
         axis="latent",
         evaluation="rungs.evaluation.vaegan",
         classifier=True,
-        likelihood=False,
+        sampled=False,
     ),
     "vq": Entry(
         "rungs.models.vq:VQVAE",
