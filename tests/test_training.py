@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from rungs import store
+from rungs import cli, store
 from rungs.convergence import converged, movement
 from rungs.data.binarise import TrainingImages
 from rungs.data.prepared import read_images
@@ -25,7 +26,7 @@ from rungs.evaluation.evaluate import evaluate, load_model
 from rungs.models.protocol import draw_noise, log_weights
 from rungs.objectives import Terms, kl_weight, objective_noise, objective_terms
 from rungs.seeds import generator
-from rungs.training import FlatParameters, Trainer, run_key, train
+from rungs.training import FlatParameters, Interrupted, Trainer, run_key, train
 from rungs.weights import load_tensors, load_weights, save_tensors
 
 SpecOf = Callable[..., dict[str, Any]]
@@ -352,3 +353,22 @@ def test_convergence_is_the_movement_over_the_last_tenth() -> None:
     settled = np.concatenate([rising, np.full(100, -100.0)])
     assert converged(of(settled + np.random.default_rng(0).normal(0, 0.1, 200)))
     assert not converged(of(np.full(19, -100.0))), "too short to tell"
+
+
+def test_a_time_limit_saves_and_stops(
+    spec_of: SpecOf, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When ``--minutes`` are over, the run saves itself at the end of its epoch."""
+    whole = Trainer.run_epoch
+
+    def and_the_time_is_up(self: Trainer) -> None:
+        whole(self)
+        signal.raise_signal(signal.SIGALRM)
+
+    monkeypatch.setattr(Trainer, "run_epoch", and_the_time_is_up)
+    with pytest.raises(Interrupted, match="SIGALRM after epoch 1/4"):
+        train(spec_of(epochs=4), digits, tmp_path, 5)
+    assert len(list(tmp_path.glob("checkpoint-*.safetensors"))) == 1
+    with pytest.raises(SystemExit) as stopped, cli.interruptible(1e-6):
+        time.sleep(5)
+    assert stopped.value.code == os.EX_TEMPFAIL

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -80,11 +81,28 @@ def classifier(profiles: tuple[Path, ...], dataset: str) -> None:
     train(Path(Layout.data(dataset)), Path(Layout.classifier(dataset)))
 
 
+def with_minutes(function: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--minutes`` to a verb that trains."""
+    return click.option(
+        "--minutes",
+        type=click.FloatRange(0, min_open=True),
+        help="Save and stop with status 75 after so long; the same command continues.",
+    )(function)
+
+
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """A run that was asked to stop ends with EX_TEMPFAIL: trying again continues it."""
+def interruptible(minutes: float | None = None) -> Iterator[None]:
+    """A run that was asked to stop, or whose time is up, ends with EX_TEMPFAIL: trying again
+    continues it."""
     from rungs.training import Interrupted
 
+    def time_is_up(number: int, frame: object) -> None:
+        raise Interrupted("the time is up between two runs; the same command continues.")
+
+    if minutes is not None:
+        # while a run trains, its own handler saves it first
+        signal.signal(signal.SIGALRM, time_is_up)
+        signal.setitimer(signal.ITIMER_REAL, 60 * minutes)
     try:
         yield
     except Interrupted as stopped:
@@ -94,13 +112,14 @@ def interruptible() -> Iterator[None]:
 
 @cli.command()
 @with_config
+@with_minutes
 @click.argument("run")
-def train(profiles: tuple[Path, ...], run: str) -> None:
+def train(profiles: tuple[Path, ...], minutes: float | None, run: str) -> None:
     """Train RUN (dataset/variant/depthD/seedS), or continue it."""
     config, parsed = load_config(profiles), Run.parse(run)
     from rungs.packs import train_runs
 
-    with interruptible():
+    with interruptible(minutes):
         train_runs(config, {parsed: Path(Layout(config["profile"]).run(parsed))})
 
 
@@ -149,14 +168,15 @@ def likelihood(profiles: tuple[Path, ...], shard: int, run: str) -> None:
 
 @cli.command()
 @with_config
+@with_minutes
 @click.argument("stage", type=click.Choice(["train", "prior", "evaluate"]))
 @click.argument("name")
-def pack(profiles: tuple[Path, ...], stage: str, name: str) -> None:
+def pack(profiles: tuple[Path, ...], minutes: float | None, stage: str, name: str) -> None:
     """Do a STAGE (train, prior, evaluate) of every run of the pack NAME that is not complete."""
     config = load_config(profiles)
     from rungs.packs import work
 
-    with interruptible():
+    with interruptible(minutes):
         work(config, stage, name)
 
 

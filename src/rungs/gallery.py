@@ -35,6 +35,8 @@ def write_gallery(config: Config, command: str, output: Path) -> None:
     lines = [f"# Gallery of the profile `{config['profile']}`", "", *_origin(config, command), ""]
     lines += ["## Claims", "", *_claims(layout), "", "## Bounds", "", *_bounds(layout), ""]
     for name, entry in FIGURES.items():
+        if entry.document not in (None, *config["experiments"]):
+            continue
         _shrink(_existing(layout.figure(name, ".png")), output / f"{name}.png")
         lines += [f"## {name}", "", f"{entry.title}.", "", f"![{entry.title}]({name}.png)", ""]
     lines += ["## Tables", ""]

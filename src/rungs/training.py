@@ -394,7 +394,7 @@ def train_together(jobs: Sequence[Job], data: Path, checkpoint_minutes: float) -
     settings and code is there.
 
     Writes ``weights.safetensors``, ``training.h5`` and ``training-cost.json`` into every folder.
-    SIGTERM, SIGINT and SIGUSR1 save the runs at the end of the current epoch.
+    SIGTERM, SIGINT, SIGUSR1 and SIGALRM save the runs at the end of the current epoch.
 
     Raises:
         Interrupted: if a signal stopped it; running it again continues.
@@ -470,7 +470,7 @@ def _train_epochs(group: list[tuple[Trainer, Path]], minutes: float) -> None:
     first = trainers[0]
     alone = len(trainers) == 1 and first.device == "cpu"
     loop = first if alone else Ensemble(trainers)
-    signals = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+    signals = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGALRM)
     previous = {number: signal.signal(number, ask) for number in signals}
     line, saved = ProgressLine(), time.monotonic()
     total = first.settings["epochs"]
