@@ -45,6 +45,7 @@ def constructed(
     arrays: dict[str, Any] = {
         "test/lk": lk + common + noise * own.normal(size=IMAGES),
         "samples/confidence": (confidence + 0.1 * own.normal(size=IMAGES)).astype(np.float32),
+        "test/labels": np.arange(IMAGES) % 10,
         "components/label": np.arange(100) % classes,
         "components/confidence": np.full(100, confidence, dtype=np.float32),
         "average/train": np.full(784, 0.2),

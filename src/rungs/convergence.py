@@ -7,6 +7,8 @@ import numpy as np
 from rungs.store import Stored
 
 MOVEMENT = 0.5
+#: the array of an evaluation with the training objective of the run's learnt prior, every epoch
+PRIOR_OBJECTIVE = "prior/objective"
 
 
 def movement(elbo: np.ndarray) -> float:
@@ -26,12 +28,16 @@ def movement(elbo: np.ndarray) -> float:
     return float(slope * last)
 
 
-def converged(training: Stored) -> bool:
+def converged(training: Stored, evaluation: Stored | None = None) -> bool:
     """Whether a run's training ELBO (the objective of a model that has none) moved by at most 0.5
-    nats over the last tenth of the epochs.
+    nats over the last tenth of the epochs; and so the objective of a prior that was learnt after it.
 
     Args:
         training: its training file.
+        evaluation: its evaluation, which has the prior's objective if there is one.
     """
     name = "elbo" if "elbo" in training.arrays else "objective"
-    return abs(movement(training[name])) <= MOVEMENT
+    histories = [training[name]]
+    if evaluation is not None and PRIOR_OBJECTIVE in evaluation.arrays:
+        histories.append(evaluation[PRIOR_OBJECTIVE])
+    return all(abs(movement(history)) <= MOVEMENT for history in histories)

@@ -1,7 +1,8 @@
 """Many runs of one architecture trained side by side, as one batched computation.
 
 The members (seeds of a variant, or variants that differ in their schedule alone) keep their own
-random numbers, weights and histories, and end as they would alone, up to rounding. On a GPU, which
+random numbers, weights and histories, and end as they would alone, up to rounding (so does a group
+of which some members were saved an epoch earlier than others: they go on in smaller groups). On a GPU, which
 one such model cannot fill, the whole step is captured once as a CUDA graph and replayed; on a CPU
 what it saves is start-up.
 """
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rungs.models import entry
 from rungs.training import Spec, Trainer, clip_gradients, make_optimiser
 
 
@@ -24,6 +26,8 @@ def ensemble_key(spec: Spec) -> str:
     """Equal for runs that can be trained side by side: all but the seed, the names and the warm-up
     of the KL term, which is a weight a member, must agree."""
     shared = {name: spec[name] for name in ("dataset", "model", "network", "precision", "device")}
+    if not entry(spec["model"]).side_by_side:
+        shared["run"] = spec["run"]
     shared["training"] = {
         name: value for name, value in spec["training"].items() if not name.startswith("warm_up")
     }
@@ -142,6 +146,8 @@ class Ensemble:
             self._compute()
         elif self._replay is None:
             self._replay = _capture(self._compute, [self.values, self.gradients, *self._state()])
+            for total in self.sums.values():
+                total.zero_()  # the warm-up of the capture has added to them
             self._replay()
         else:
             self._replay()

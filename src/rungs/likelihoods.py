@@ -19,6 +19,7 @@ from rungs.distributions import bernoulli_log_likelihood
 HALF_BIN = 0.5 / 255
 #: least log-scale: a hundredth of a bin
 MIN_LOG_SCALE = -10.0
+MAX_LOG_SCALE = 4.0
 #: added to the decoder's output: an initial scale of e^-2, about half the range of intensities
 INITIAL_LOG_SCALE = -2.0
 
@@ -68,7 +69,9 @@ class Discretised:
     def parameters(self, output: Tensor) -> tuple[Tensor, Tensor]:
         """Location and log-scale, ``[..., pixels]``."""
         location, log_scale = output.chunk(2, -1)
-        return location.sigmoid(), (log_scale + INITIAL_LOG_SCALE).clamp_min(MIN_LOG_SCALE)
+        return location.sigmoid(), (log_scale + INITIAL_LOG_SCALE).clamp(
+            MIN_LOG_SCALE, MAX_LOG_SCALE
+        )
 
     def level_log_probability(self, x: Tensor, location: Tensor, log_scale: Tensor) -> Tensor:
         """``log P(level)`` of every pixel, x from 0 to 1; open at 0 and at 1."""

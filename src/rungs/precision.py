@@ -4,9 +4,9 @@ With ``compute.precision: bfloat16`` the dense layers' products round their fact
 add up in float32, where the processor does so in hardware; parameters, activations, statistics and
 everything else stay float32. Elsewhere float32 is used: emulated bfloat16 is many times slower.
 
-Training rounds all products. The estimate of a trained model's likelihood rounds those of p(x | z_1)
-alone, nearly all of its work: rounding the posterior moves the proposal (docs/speed.md has the
-numbers).
+Training rounds all products of dense layers; convolutions stay in float32. The estimate of a trained
+model's likelihood rounds those of the decoder's hidden layers alone: rounding the posterior moves the
+proposal, and rounding the pixels' sums moves L_k by more than it may (docs/speed.md has the numbers).
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ from rungs.definitions import ACTIVE_KL
 from rungs.errors import StoreError, TrainingError
 from rungs.files import sha256, write_text
 from rungs.locks import locked
-from rungs.models import build
+from rungs.models import build, entry
 from rungs.models.networks import collect_statistics, initialise
 from rungs.objectives import epoch_statistics, kl_weight, learning_rate
 from rungs.precision import arithmetic, set_arithmetic
@@ -468,7 +468,8 @@ def _train_epochs(group: list[tuple[Trainer, Path]], minutes: float) -> None:
 
     trainers = [trainer for trainer, _ in group]
     first = trainers[0]
-    alone = len(trainers) == 1 and first.device == "cpu"
+    plain = first.device == "cpu" or not entry(first.spec["model"]).side_by_side
+    alone = len(trainers) == 1 and plain
     loop = first if alone else Ensemble(trainers)
     signals = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGALRM)
     previous = {number: signal.signal(number, ask) for number in signals}

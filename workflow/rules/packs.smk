@@ -74,6 +74,7 @@ rule prior_pack:
         "../../envs/rungs.yaml"
     threads: THREADS
     resources:
+        **GPU,
         mem_mb=lambda w, attempt: cost.mem_mb(pack_cost(w).memory_mb, attempt),
         runtime=lambda w, attempt: cost.runtime_minutes(
             pack_cost(w).prior_seconds, attempt
@@ -140,9 +141,11 @@ rule evaluate_pack:
 
 rule evaluate:
     input:
+        unpack(classifier_of),
         done=ancient(lambda w: LAYOUT.pack("evaluate", pack_of(w))),
         history=f"{RUN}/training.h5",
         data="results/data/{dataset}.h5",
+        prior=prior_files,
     output:
         evaluation=f"{RUN}/evaluation.h5",
         cost=f"{RUN}/evaluation-cost.json",

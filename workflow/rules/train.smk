@@ -49,6 +49,7 @@ rule prior:
         "../../envs/rungs.yaml"
     threads: THREADS
     resources:
+        **GPU,
         mem_mb=lambda w, attempt: cost.mem_mb(cost_of(w).memory_mb, attempt),
         runtime=lambda w, attempt: cost.runtime_minutes(
             cost_of(w).prior_seconds, attempt

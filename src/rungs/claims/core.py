@@ -16,6 +16,7 @@ import numpy as np
 from scipy import stats
 
 from rungs.convergence import converged
+from rungs.errors import StoreError
 from rungs.store import Stored
 
 CONFIDENCE = 0.95
@@ -115,9 +116,13 @@ def decide(claim: Claim, dataset: str, runs: Sequence[Trained]) -> Decision:
     used = [run for chosen in by_seed for run in chosen.values()]
     names = sorted({run.name for run in used})
     evaluations = [{name: run.evaluation for name, run in c.items()} for c in by_seed]
-    measured, interval, basis = measure(claim.statistic, evaluations)
+    try:
+        measured, interval, basis = measure(claim.statistic, evaluations)
+    except StoreError as error:
+        lacking = f"an evaluation lacks what the claim needs: {error}"
+        return Decision(claim, dataset, nan, (nan, nan), "undecided", lacking, names)
     verdict = judge(interval, claim.relation, claim.threshold)
-    unconverged = sorted({r.name for r in used if not converged(r.training)})
+    unconverged = sorted({r.name for r in used if not converged(r.training, r.evaluation)})
     if unconverged:
         verdict, basis = "undecided", f"unconverged: {', '.join(unconverged)}"
     return Decision(claim, dataset, measured, interval, verdict, basis, names)

@@ -17,7 +17,6 @@ COLOUR_LATENT = 64
 FEW, MANY = 10, 50
 #: the heaviest components, among which every class is to appear
 HEAVIEST = 50
-CLASSES = 10
 #: fewer components that can be told apart are one
 COMPONENTS_IN_USE = 1.1
 
@@ -39,7 +38,8 @@ def characteristic(evaluations: Evaluations, weights: np.ndarray) -> np.ndarray:
     The components are no sample; the interval is over the samples of the other model.
     """
     mixture, gaussian = evaluations["mixture"], evaluations["gaussian"]
-    missing = CLASSES - len(np.unique(mixture["components/label"][:HEAVIEST]))
+    classes = len(np.unique(mixture["test/labels"]))
+    missing = max(0, classes - len(np.unique(mixture["components/label"][:HEAVIEST])))
     if missing:
         return np.full(len(weights), -float(missing))
     sure = mixture["components/confidence"][:HEAVIEST].mean(dtype=np.float64)

@@ -20,7 +20,7 @@ from scipy.special import logsumexp
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rungs.models.networks import initialise
+from rungs.models.networks import collect_statistics, initialise
 from rungs.seeds import derive_seed, generator
 
 PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
@@ -214,5 +214,7 @@ def tune(
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         optimiser.step()
+    # the weights have moved, or are new: batch norm's test statistics with them
+    collect_statistics(network, [x], lambda images: code(network, images))
     with torch.no_grad():
         return np.asarray(classes[output(code(network.eval(), query)).argmax(1).numpy()])

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from rungs import provenance, store
+from rungs.convergence import PRIOR_OBJECTIVE
 from rungs.evaluation.evaluate import (
     COST_FILE,
     Split,
@@ -64,10 +65,12 @@ def evaluate(
     test = Split.read(data, "test", settings["images"], model.binary)
     train = Split.read(data, "train", settings["train_images"], model.binary)
     if spec["axis"] == "codes":
-        prior = None
+        prior, learnt = None, {}
         if "prior" in settings:
             prior, _ = load_model(folder / FOLDER)
-        arrays = discrete_arrays(model, prior, spec, test, train)
+            history = store.read(folder / FOLDER / "training.h5", only=["objective"])
+            learnt = {PRIOR_OBJECTIVE: history["objective"]}
+        arrays = discrete_arrays(model, prior, spec, test, train) | learnt
     else:
         arrays = {
             "train/elbo": elbo(model, train.x, spec["seed"], ROWS),

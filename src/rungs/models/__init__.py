@@ -31,6 +31,8 @@ class Entry:
     classifier: bool = False
     #: whether its likelihood is estimated by sampling
     sampled: bool = True
+    #: whether runs can be trained side by side (rungs.ensemble): no buffers that training changes
+    side_by_side: bool = True
     #: the model of the prior that is learnt over its codes, if any
     prior: str = ""
 
@@ -67,6 +69,7 @@ MODELS = {
         "codes",
         "rungs.evaluation.vq",
         sampled=False,
+        side_by_side=False,
         prior="code-prior",
     ),
     "conv-vae": Entry(
@@ -74,9 +77,10 @@ MODELS = {
         (*_CONVOLUTIONAL, "latent_sizes"),
         "latent",
         "rungs.evaluation.vq",
+        side_by_side=False,
     ),
     # no variant's model: trained on the codes of another run (see rungs.prior)
-    "code-prior": Entry("rungs.models.code_prior:CodePrior", (), "codes"),
+    "code-prior": Entry("rungs.models.code_prior:CodePrior", (), "codes", side_by_side=False),
     "autoencoder": Entry(
         "rungs.models.autoencoder:Autoencoder",
         ("latent_sizes", "hidden_sizes", "linear"),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rungs.distributions import DiagonalGaussian, standard_gaussian_like
+from rungs.errors import ConfigError
 from rungs.models.convolutional import Encoder, to_planes
 from rungs.models.networks import MIN_VARIANCE
 from rungs.models.pixel_decoder import PixelDecoder
@@ -45,6 +46,8 @@ class ConvolutionalVAE(Variational, nn.Module):
         self.shape = ImageShape.of(shape)
         assert self.shape.pixels == pixels, f"{pixels} pixels are no images of {shape}"
         (self.latent_channels,) = latent_sizes
+        if self.latent_channels < 1:
+            raise ConfigError("conv-vae: latents counts channels of a grid; give at least 1.")
         self.latent_sizes = [self.latent_channels * math.prod(self.shape.grid)]
         networks = {
             key: convolutional[key] for key in ("channels", "residual_blocks", "residual_channels")

@@ -41,7 +41,7 @@ def make(files: Files) -> pd.DataFrame:
                 "test_lk_se": lk.std(ddof=1) / math.sqrt(len(lk)),
                 "test_images": len(lk),
                 "ess_median": np.median(evaluation["test/ess"]),
-                "converged": converged(training),
+                "converged": converged(training, evaluation),
                 **beside(run, numbers),
             }
         )

@@ -39,7 +39,8 @@ def make(files: Files) -> pd.DataFrame:
         if "convolutional" not in run["network"]:
             continue
         training = store.read(training_path, only=["elbo", "objective"])
-        rows.append(_row(run, store.read(path)) | {"converged": converged(training)})
+        evaluation = store.read(path)
+        rows.append(_row(run, evaluation) | {"converged": converged(training, evaluation)})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
