@@ -170,3 +170,10 @@ def test_a_frozen_configuration_keeps_small_numbers(tmp_path: Path) -> None:
     frozen = configuration.freeze(configuration.load([ROOT / "config" / "quick.yaml"]), tmp_path)
     found = configuration.load([frozen])
     assert found["variants"]["vq"]["training"]["adam_epsilon"] == 1e-8
+
+
+def test_a_key_that_is_there_twice_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text("profile: a\nnetwork: {batch_norm: true}\nnetwork: {upward: mu}\n")
+    with pytest.raises(ConfigError, match="'network' is there twice"):
+        configuration.read_file(path)

@@ -96,6 +96,20 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Config:
     return merged
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML's last duplicate of a key silently wins; here it is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} is there twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def read_file(path: Path | str) -> Config:
     """Read one YAML or JSON file.
 
@@ -106,7 +120,7 @@ def read_file(path: Path | str) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
         # JSON is not quite YAML: 1e-08 is a number of the one and a string of the other
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        content = json.loads(text) if path.suffix == ".json" else yaml.load(text, _UniqueKeys)  # noqa: S506
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: the configuration cannot be read ({error}).") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
