@@ -5,8 +5,8 @@ add up in float32, where the processor does so in hardware; parameters, activati
 everything else stay float32. Elsewhere float32 is used: emulated bfloat16 is many times slower.
 
 Training rounds all products of dense layers; convolutions stay in float32. The estimate of a trained
-model's likelihood rounds those of the decoder's hidden layers alone: rounding the posterior moves the
-proposal, and rounding the pixels' sums moves L_k by more than it may (docs/speed.md has the numbers).
+model's likelihood rounds those of p(x | z_1) alone, nearly all of its work: rounding the posterior
+moves the proposal, and L_k by more than it may (docs/speed.md has the numbers).
 """
 
 from __future__ import annotations
@@ -39,10 +39,15 @@ def set_arithmetic(model: nn.Module, name: str) -> None:
             module.narrow = name == "bfloat16"
 
 
+#: the modules of p(x | z_1), as the models name them
+DECODERS = ("decoder", "pixel_logits", "pixel_outputs")
+
+
 def set_decoding_arithmetic(model: nn.Module, name: str) -> None:
-    """Let the model's ``decoder``, where it has one by that name, compute its products in
-    ``bfloat16`` or ``float32``, everything else in float32."""
+    """Let the model's networks from z_1 to the pixels compute their products in ``bfloat16`` or
+    ``float32``, everything else in float32."""
     set_arithmetic(model, "float32")
-    decoder = getattr(model, "decoder", None)
-    if isinstance(decoder, nn.Module):
-        set_arithmetic(decoder, name)
+    for child in DECODERS:
+        network = getattr(model, child, None)
+        if isinstance(network, nn.Module):
+            set_arithmetic(network, name)
