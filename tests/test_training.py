@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 import torch
 
-from rungs import cli, store
+from rungs import store
+from rungs.cli.work import interruptible
 from rungs.convergence import converged, movement
 from rungs.data.binarise import TrainingImages
 from rungs.data.prepared import read_images
@@ -369,6 +370,6 @@ def test_a_time_limit_saves_and_stops(
     with pytest.raises(Interrupted, match="SIGALRM after epoch 1/4"):
         train(spec_of(epochs=4), digits, tmp_path, 5)
     assert len(list(tmp_path.glob("checkpoint-*.safetensors"))) == 1
-    with pytest.raises(SystemExit) as stopped, cli.interruptible(1e-6):
+    with pytest.raises(SystemExit) as stopped, interruptible(1e-6):
         time.sleep(5)
     assert stopped.value.code == os.EX_TEMPFAIL

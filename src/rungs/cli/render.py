@@ -1,0 +1,82 @@
+"""The verbs that turn stored results into figures, tables and pages."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from rungs import config as configuration
+from rungs.cli.base import cli, load_config, with_config
+from rungs.config import Config
+from rungs.errors import ConfigError
+from rungs.layout import Layout, inputs
+
+
+def _files(
+    config: Config,
+    needs: tuple[str, ...],
+    document: str | None = None,
+    settings: Config | None = None,
+) -> dict[str, list[Path]]:
+    found = inputs(config, needs, document, settings)
+    return {kind: [Path(path) for path in paths] for kind, paths in found.items()}
+
+
+@cli.command()
+@with_config
+@click.argument("name")
+def figure(profiles: tuple[Path, ...], name: str) -> None:
+    """Draw figure NAME from stored results, as PNG and PDF."""
+    from rungs.figures import FIGURES
+
+    config = load_config(profiles)
+    if name not in FIGURES:
+        raise ConfigError(f"figure {name!r} is not known{configuration.nearest(name, FIGURES)}")
+    entry = FIGURES[name]
+    from rungs.figures import style
+
+    settings = config["figures"][name]
+    files = _files(config, entry.needs, entry.document, settings)
+    drawn = import_module(entry.module).draw(files, settings)
+    style.save(drawn, Path(Layout(config["profile"]).figure(name, "")))
+
+
+@cli.command()
+@with_config
+@click.argument("name")
+def table(profiles: tuple[Path, ...], name: str) -> None:
+    """Make table NAME from stored results, as CSV and Markdown."""
+    from rungs.tables import TABLES, save
+
+    config = load_config(profiles)
+    if name not in TABLES:
+        raise ConfigError(f"table {name!r} is not known{configuration.nearest(name, TABLES)}")
+    entry = TABLES[name]
+    made = import_module(entry.module).make(_files(config, entry.needs))
+    save(made, Path(Layout(config["profile"]).table(name, "")))
+
+
+@cli.command()
+@with_config
+def summary(profiles: tuple[Path, ...]) -> None:
+    """Write the summary of a profile's results, and print it."""
+    from rungs.files import write_text
+    from rungs.summary import summarise
+
+    config = load_config(profiles)
+    text = summarise(config)
+    write_text(Layout(config["profile"]).summary, text)
+    click.echo(text)
+
+
+@cli.command()
+@with_config
+@click.option("--command", required=True, help="How the profile was run; shown on the page.")
+@click.argument("output", type=click.Path(path_type=Path, file_okay=False))
+def gallery(profiles: tuple[Path, ...], command: str, output: Path) -> None:
+    """Write a page with a finished profile's pictures, tables and origin into OUTPUT."""
+    from rungs.gallery import write_gallery
+
+    write_gallery(load_config(profiles), command, output)
