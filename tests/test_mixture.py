@@ -335,7 +335,23 @@ def network(**changes: Any) -> dict[str, Any]:
 def model_of(**changes: Any) -> Any:
     built: Any = build("single", 20, network(**changes))
     initialise(built, generator())
+    if changes.get("posterior") == "full":
+        # it starts as a diagonal one; here its latents are to be correlated
+        torch.nn.init.normal_(built.head.affine.weight, 0, 0.1, generator=generator(4))
     return built
+
+
+def test_a_full_covariance_starts_as_a_diagonal_one() -> None:
+    built: Any = build("single", 20, network(posterior="full"))
+    initialise(built, generator())
+    scale = built.posterior(BITS).scale
+    assert (scale == scale.diagonal(dim1=-2, dim2=-1).diag_embed()).all()
+    # and the gradient reaches what lies below the diagonal
+    settings = {"monte_carlo_samples": 1, "importance_samples": 1}
+    noise = built.training_noise(8, settings, generator(1))
+    built.objective(BITS, noise, settings, 1.0).loss.backward()
+    below = built.head.affine.weight.grad[2 * built.units :]
+    assert (below.abs().sum(-1) > 0).all()
 
 
 BITS = (torch.rand(8, 20, generator=generator(9)) < 0.5).float()

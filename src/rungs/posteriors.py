@@ -127,12 +127,14 @@ class MixturePosterior:
 
 class FullGaussianHead(nn.Module):
     """Mean and Cholesky factor from one affine layer; the factor's diagonal is
-    ``softplus + sqrt(1e-5)``, what lies below it is linear."""
+    ``softplus + sqrt(1e-5)``, what lies below it is linear and starts at 0: as a diagonal Gaussian.
+    (Drawn at random it starts as strongly correlated, and training does not make up for it.)"""
 
     def __init__(self, inputs: int, units: int, batch_norm: bool) -> None:
         super().__init__()
         self.units = units
         self.affine = Dense(inputs, 2 * units + units * (units - 1) // 2, batch_norm)
+        self.affine.blocks = [units, units]
         rows, columns = torch.tril_indices(units, units, -1)
         self.register_buffer("below", rows * units + columns, persistent=False)
         self.below: Tensor

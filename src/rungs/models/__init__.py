@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Family:
+    """What tables call a model's prior, posterior and likelihood, where the configuration's
+    ``network`` section does not say."""
+
+    prior: str | None = "gaussian"
+    posterior: str | None = "diagonal"
+    likelihood: str = "bernoulli"
+
+
+@dataclass(frozen=True)
 class Entry:
     """Where a model is, which keys of the configuration's ``network`` section it takes, along
     which axis its family is studied (a key of :data:`rungs.config.SIZES`), the module that
@@ -35,8 +45,10 @@ class Entry:
     side_by_side: bool = True
     #: the model of the prior that is learnt over its codes, if any
     prior: str = ""
+    family: Family = Family()
 
 
+_HIERARCHY = Family(prior="hierarchy")
 _DENSE = ("latent_sizes", "hidden_sizes", "batch_norm")
 _SINGLE = (
     *("prior", "prior_components", "posterior", "posterior_components"),
@@ -46,8 +58,12 @@ _CONVOLUTIONAL = ("shape", "convolutional", "decoder", "pixelcnn")
 
 #: name in the configuration -> module, class and network settings
 MODELS = {
-    "vae": Entry("rungs.models.vae:BottomUpVAE", _DENSE),
-    "lvae": Entry("rungs.models.ladder:LadderVAE", (*_DENSE, "upward", "share_top_down")),
+    "vae": Entry("rungs.models.vae:BottomUpVAE", _DENSE, family=_HIERARCHY),
+    "lvae": Entry(
+        "rungs.models.ladder:LadderVAE",
+        (*_DENSE, "upward", "share_top_down"),
+        family=_HIERARCHY,
+    ),
     "single": Entry(
         "rungs.models.single:SingleLayerVAE",
         (*_DENSE, *_SINGLE),
@@ -62,6 +78,7 @@ MODELS = {
         evaluation="rungs.evaluation.vaegan",
         classifier=True,
         sampled=False,
+        family=Family(likelihood="none"),
     ),
     "vq": Entry(
         "rungs.models.vq:VQVAE",
@@ -71,6 +88,7 @@ MODELS = {
         sampled=False,
         side_by_side=False,
         prior="code-prior",
+        family=Family("over codes", "deterministic", "logistic mixture"),
     ),
     "conv-vae": Entry(
         "rungs.models.conv_vae:ConvolutionalVAE",
@@ -78,6 +96,7 @@ MODELS = {
         "latent",
         "rungs.evaluation.vq",
         side_by_side=False,
+        family=Family(likelihood="logistic mixture"),
     ),
     # no variant's model: trained on the codes of another run (see rungs.prior)
     "code-prior": Entry("rungs.models.code_prior:CodePrior", (), "codes", side_by_side=False),
@@ -88,6 +107,7 @@ MODELS = {
         evaluation="rungs.evaluation.autoencoder",
         classifier=True,
         sampled=False,
+        family=Family(None, None, "none"),
     ),
 }
 

@@ -75,12 +75,15 @@ class Dense(nn.Module):
 
     Attributes:
         narrow: whether factors of the product are rounded to bfloat16 (see :mod:`rungs.precision`).
+        blocks: sizes of the blocks of outputs that are drawn by a fan-out of their own in the
+            beginning; outputs after them start at 0.
     """
 
     narrow = False
 
     def __init__(self, inputs: int, outputs: int, batch_norm: bool) -> None:
         super().__init__()
+        self.blocks = [outputs]
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.norm = BatchNorm(outputs) if batch_norm else None
         # Batch normalisation has its own shift: a bias before it would have no effect.
@@ -126,6 +129,7 @@ class GaussianHead(nn.Module):
     def __init__(self, inputs: int, units: int, batch_norm: bool) -> None:
         super().__init__()
         self.affine = Dense(inputs, 2 * units, batch_norm)
+        self.affine.blocks = [units, units]
 
     def forward(self, hidden: Tensor) -> DiagonalGaussian:
         """A Gaussian over ``[..., units]``."""
@@ -150,14 +154,15 @@ class GaussianMLP(nn.Module):
 def initialise(model: nn.Module, generator: torch.Generator) -> None:
     """Draw Glorot-normal weights; biases and shifts start at 0, scales at 1.
 
-    A Gaussian head is two affine layers in one matrix, each initialised by its own fan-out. A module
-    with a method ``initialise`` draws its own parameters.
+    A head is several affine layers in one matrix (:attr:`Dense.blocks`). A module with a method
+    ``initialise`` draws its own parameters.
     """
-    heads = {m.affine for m in model.modules() if isinstance(m, GaussianHead)}
     for module in model.modules():
         if isinstance(module, Dense):
             with torch.no_grad():
-                for part in module.weight.chunk(2) if module in heads else [module.weight]:
+                module.weight.zero_()
+                drawn = module.weight[: sum(module.blocks)]
+                for part in drawn.split(module.blocks):
                     if part.numel():
                         nn.init.xavier_normal_(part, generator=generator)
         elif callable(own := getattr(module, "initialise", None)):

@@ -11,6 +11,7 @@ from rungs import store
 from rungs.convergence import converged
 from rungs.layout import Files
 from rungs.published import beside, published
+from rungs.tables.families import family_columns
 
 
 def make(files: Files) -> pd.DataFrame:
@@ -31,6 +32,8 @@ def make(files: Files) -> pd.DataFrame:
                 "variant": run["variant"],
                 "depth": run["depth"],
                 "latent_dim": run["size"] if run["axis"] == "latent" else None,
+                # log-likelihoods of binarised pixels and of 256 levels are not comparable
+                "likelihood": family_columns(run)["likelihood"],
                 "seed": run["seed"],
                 "parameters": training.attributes["parameters"],
                 "epochs": run["training"]["epochs"],

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from rungs import store
 from rungs.layout import Files
-from rungs.shapes import ImageShape
 from rungs.store import Stored
+from rungs.tables.families import family_columns
 
 #: A unimodal posterior is not Gaussian if it is further than this from the Gaussian of its moments,
 #: ``KL(q || N(mean, covariance))`` in nats.
@@ -38,7 +37,7 @@ def make(files: Files) -> pd.DataFrame:
         rows.append(
             {
                 **{name: run[name] for name in ("run", "dataset", "variant", "seed")},
-                **family_columns(run, bound is not None),
+                **family_columns(run),
                 "importance_samples": run["training"]["importance_samples"],
                 **likelihood_columns(evaluation, bound),
                 "frechet": None if distance is None else float(distance),
@@ -50,40 +49,6 @@ def make(files: Files) -> pd.DataFrame:
         table["latent_dim"] = table["latent_dim"].astype("Int64")
         table["k"] = table["k"].astype("Int64")
     return table
-
-
-def family_columns(run: dict[str, Any], bounded: bool) -> dict[str, Any]:
-    """Latent dimension, prior, posterior and likelihood of a run's model.
-
-    Args:
-        bounded: whether the model has a likelihood.
-    """
-    network, kind = run["network"], run["model"]
-    latent = sum(network["latent_sizes"]) if "latent_sizes" in network else None
-    if kind == "autoencoder":
-        return {"latent_dim": latent, "prior": None, "posterior": None, "likelihood": "none"}
-    if kind == "vq":
-        return {
-            "latent_dim": None,
-            "prior": "over codes",
-            "posterior": "deterministic",
-            "likelihood": "logistic mixture",
-        }
-    if kind == "conv-vae":
-        # channels of a grid a quarter of the image's sides
-        height, width = ImageShape.of(network["shape"]).grid
-        return {
-            "latent_dim": sum(network["latent_sizes"]) * height * width,
-            "prior": "gaussian",
-            "posterior": "diagonal",
-            "likelihood": "logistic mixture",
-        }
-    return {
-        "latent_dim": latent,
-        "prior": network.get("prior", "gaussian" if run["depth"] == 1 else "hierarchy"),
-        "posterior": network.get("posterior", "diagonal"),
-        "likelihood": network.get("likelihood", "bernoulli") if bounded else "none",
-    }
 
 
 def likelihood_columns(evaluation: Stored, bound: np.ndarray | None) -> dict[str, float | None]:

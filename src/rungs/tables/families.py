@@ -1,0 +1,26 @@
+"""What a table calls the model of a run: latent dimension, prior, posterior and likelihood."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rungs.models import entry
+from rungs.shapes import ImageShape
+
+
+def family_columns(run: dict[str, Any]) -> dict[str, Any]:
+    """``latent_dim`` (of all layers together; none for codes), ``prior``, ``posterior`` and
+    ``likelihood``, by the run's network and the registry of models."""
+    network, family = run["network"], entry(run["model"]).family
+    latent = sum(network["latent_sizes"]) if "latent_sizes" in network else None
+    if latent is not None and "shape" in network:
+        # channels of a grid a quarter of the image's sides
+        height, width = ImageShape.of(network["shape"]).grid
+        latent *= height * width
+    prior = network.get("prior", family.prior)
+    return {
+        "latent_dim": latent,
+        "prior": "gaussian" if prior == "hierarchy" and run["depth"] == 1 else prior,
+        "posterior": network.get("posterior", family.posterior),
+        "likelihood": network.get("likelihood", family.likelihood),
+    }
