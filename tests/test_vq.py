@@ -41,6 +41,7 @@ from rungs.models.vq import VQVAE, Codebook, code_sums, kmeans, nearest_codes
 from rungs.packs import prior_run, train_runs
 from rungs.prior import prior_spec
 from rungs.shapes import ImageShape
+from rungs.tables.moments import make as moments_table
 from rungs.tables.vq import perplexity
 from rungs.training import FlatParameters, Trainer
 
@@ -592,6 +593,10 @@ def test_train_prior_evaluate(tiny: dict[str, Any], variant: str) -> None:
     if axis == "latent":
         difference = found["test/elbo"] - (found["test/reconstruction"] - found["test/kl"])
         assert np.abs(difference).mean() < 0.1 * np.abs(found["test/elbo"]).mean()
+        table = moments_table({"evaluation": [folder / "evaluation.h5"]})
+        assert len(table) == 2 * 49
+        assert set(table["how"]) == {"exact"}
+        assert set(table["prior"]) == {"N(0, I)"}
         return
     assert found["test/codes"].shape == (30, 49)
     bound = found["test/reconstruction"] + found["test/prior"]

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from rungs import provenance, store
 from rungs.convergence import PRIOR_OBJECTIVE
+from rungs.evaluation.aggregate import aggregate_arrays
 from rungs.evaluation.evaluate import (
     COST_FILE,
     Split,
@@ -77,6 +78,7 @@ def evaluate(
             **(merged(shards) if shards else likelihood_arrays(model, spec, test, settings)),
             **unit_arrays(model, spec, test, settings),
             **continuous_arrays(model, spec, test),
+            **aggregate_arrays(model, spec["seed"], train.x, test.x, ROWS),
         }
     attributes = {
         "run": spec,

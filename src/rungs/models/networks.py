@@ -75,15 +75,15 @@ class Dense(nn.Module):
 
     Attributes:
         narrow: whether factors of the product are rounded to bfloat16 (see :mod:`rungs.precision`).
-        blocks: sizes of the blocks of outputs that are drawn by a fan-out of their own in the
-            beginning; outputs after them start at 0.
+        blocks: of a head, sizes of the blocks of outputs that are drawn by a fan-out of their own in
+            the beginning; outputs after them start at 0.
     """
 
     narrow = False
 
     def __init__(self, inputs: int, outputs: int, batch_norm: bool) -> None:
         super().__init__()
-        self.blocks = [outputs]
+        self.blocks: list[int] | None = None
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.norm = BatchNorm(outputs) if batch_norm else None
         # Batch normalisation has its own shift: a bias before it would have no effect.
@@ -160,9 +160,11 @@ def initialise(model: nn.Module, generator: torch.Generator) -> None:
     for module in model.modules():
         if isinstance(module, Dense):
             with torch.no_grad():
-                module.weight.zero_()
-                drawn = module.weight[: sum(module.blocks)]
-                for part in drawn.split(module.blocks):
+                parts = [module.weight]
+                if module.blocks is not None:
+                    module.weight.zero_()
+                    parts = list(module.weight[: sum(module.blocks)].split(module.blocks))
+                for part in parts:
                     if part.numel():
                         nn.init.xavier_normal_(part, generator=generator)
         elif callable(own := getattr(module, "initialise", None)):
