@@ -58,6 +58,13 @@ localrules:
     summary,
 
 
+onstart:
+    # For its limit of 100 jobs a second Snakemake looks at all waiting jobs again every second,
+    # once more for every job that has ended: soon that takes half a core from the training.
+    if not workflow.non_local_exec:
+        workflow.scheduler.job_rate_limiter = None
+
+
 onsuccess:
     if Path(LAYOUT.summary).exists():
         print(f"\n{Path(LAYOUT.summary).read_text()}")
