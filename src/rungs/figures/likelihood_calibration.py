@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rungs import store
-from rungs.figures.style import PALETTE, panels, variant_label, variant_styles
+from rungs.figures.style import MARKERS, PALETTE, panels, variant_label
 from rungs.layout import Files
 
 PROPOSALS = (("exact_posterior", "exact posterior", "s"), ("proposal", "wider, shifted", "o"))
@@ -16,7 +16,8 @@ PROPOSALS = (("exact_posterior", "exact posterior", "s"), ("proposal", "wider, s
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """Left: L_k - log p(x) on a linear Gaussian model whose log p(x) is known, for two
-    proposals. Right: L_k of one trained model of each family. Bars: two standard errors."""
+    proposals. Right: what L_k lacks to the bound with the most samples, on one trained model of each
+    family. Bars: two standard errors."""
     figure, axes = panels(1, 2, settings)
     calibration = store.read(files["calibration"][0])
     left, right = axes[0]
@@ -31,21 +32,31 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     left.set_title("Linear Gaussian model")
     left.legend(title="proposal")
     chosen = _one_a_family(files)
-    styles = variant_styles(chosen)
-    for variant, evaluation in chosen.items():
+    for number, evaluation in enumerate(chosen):
         k, bound = evaluation["test/nested_k"], evaluation["test/nested_lk"]
-        depth = evaluation.attributes["run"]["depth"]
-        right.plot(
-            k, bound.mean(1), label=f"{variant_label(variant)}, depth {depth}", **styles[variant]
+        run, gap = evaluation.attributes["run"], bound - bound[-1]
+        size = f"z = {run['size']}" if run["axis"] == "latent" else f"depth {run['depth']}"
+        right.errorbar(
+            k,
+            gap.mean(1),
+            2 * _error(gap),
+            color=PALETTE[number],
+            marker=MARKERS[number],
+            label=f"{variant_label(run['variant'])}, {size}: {bound[-1].mean():.1f}",
         )
-    right.set(xscale="log", xlabel="k", ylabel="$L_k$, nats per test image")
+    right.axhline(0, color="black", lw=0.8, ls="--")
+    right.set(xscale="log", xlabel="k", ylabel="$L_k$ less the last, nats")
     right.set_title("Trained models")
     right.legend()
     return figure
 
 
-def _one_a_family(files: Files) -> dict[str, store.Stored]:
-    """The last variant of each family at its greatest depth, first seed, first data set."""
+def _one_a_family(files: Files) -> list[store.Stored]:
+    """The last variant of each family at its greatest depth and size, first data set."""
+
+    def size(run: dict[str, Any]) -> tuple[int, int]:
+        return run["depth"], run["size"]
+
     chosen: dict[str, store.Stored] = {}
     for path in files["evaluation"]:
         evaluation = store.read(path, only=["test/nested_k", "test/nested_lk"])
@@ -56,9 +67,9 @@ def _one_a_family(files: Files) -> dict[str, store.Stored]:
             continue  # the likelihood of 256 intensities is on another scale
         best = chosen.get(run["model"])
         first = best is None or run["dataset"] == best.attributes["run"]["dataset"]
-        if best is None or (first and run["depth"] >= best.attributes["run"]["depth"]):
+        if best is None or (first and size(run) >= size(best.attributes["run"])):
             chosen[run["model"]] = evaluation
-    return {e.attributes["run"]["variant"]: e for e in chosen.values()}
+    return list(chosen.values())
 
 
 def _error(gap: np.ndarray) -> np.ndarray:

@@ -25,12 +25,14 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     runs = [evaluation.attributes["run"] for evaluation in shown]
     datasets = list(dict.fromkeys(run["dataset"] for run in runs))
     variants = list(dict.fromkeys(run["variant"] for run in runs))
-    height = settings["panel_height"]
+    # a square of samples with its title, four lines of eleven pictures, and the densities, inches
+    column = settings["width"] / len(variants)
+    heights = [column + 0.6, 0.4 * column, settings["panel_height"]]
     figure, axes = panels(
         3 * len(datasets),
         len(variants),
-        settings | {"panel_height": height * (1 + 0.42 + 0.5) / 3},
-        height_ratios=[1, 0.42, 0.5] * len(datasets),
+        settings | {"panel_height": sum(heights) / 3},
+        height_ratios=heights * len(datasets),
     )
     for axis in axes.flat:
         axis.set_visible(False)
@@ -44,9 +46,9 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             top, picture_grid(evaluation["pictures/samples"][: side**2], side, run["dataset"])
         )
         distance = float(evaluation["frechet/distance"])
-        top.set_title(
-            f"{run['dataset']}, z = {run['size']}\n{prior_label(run)}\nFrechet distance {distance:.1f}"
-        )
+        words = prior_label(run).replace(", ", ",\n", 1)
+        title = f"{run['dataset']}, z = {run['size']}\n{words}\ndistance {distance:.0f}"
+        top.set_title(title, fontsize=7)
         lines = evaluation["interpolation/pictures"]
         if len(lines):
             flat = lines.reshape(-1, lines.shape[-1])

@@ -47,7 +47,7 @@ def prior_label(run: dict[str, Any]) -> str:
     }
     parts = [prior[network["prior"]]]
     if run.get("model") == "vaegan":
-        parts.insert(0, "VAE/GAN")
+        parts[0] = f"VAE/GAN, {parts[0]}"
     if network.get("posterior", "diagonal") != "diagonal":
         parts.append(f"{network['posterior']} posterior")
     if weighted > 1:

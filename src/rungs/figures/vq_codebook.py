@@ -47,8 +47,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         row[0].set(ylabel=f"{dataset}\nshare of positions", yscale="symlog")
         row[0].set_yscale("symlog", linthresh=1e-3)
         row[1].set(ylabel="perplexity", ylim=(0, None))
-        row[2].set(ylabel="norm of the encoder's output", yscale="log")
+        row[2].set(ylabel="norm of the\nencoder's output", yscale="log")
     for axis, text in zip(axes[-1], ("code, most used first", "epoch", "epoch"), strict=True):
         axis.set_xlabel(text)
-    legend_below(figure, list(handles.values()), list(handles), 3)
+    legend_below(figure, list(handles.values()), list(handles), 2)
     return figure

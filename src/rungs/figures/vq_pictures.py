@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from rungs import store
-from rungs.figures.style import variant_label
 from rungs.shapes import ImageShape
 
 
@@ -45,7 +44,24 @@ def shown_evaluations(paths: Any, *arrays: str) -> dict[str, list[store.Stored]]
 
 
 def label(run: dict[str, Any]) -> str:
-    """A run's variant and the size of its latents."""
-    if run["axis"] == "codes":
-        return f"{variant_label(run['variant'])}, {run['size']} codes"
-    return f"{variant_label(run['variant'])}, {run['size']} channels"
+    """A run in words: its family, what is not the published recipe, and the size of its latents.
+
+    >>> label({"axis": "codes", "size": 64, "network": {"decoder": "pixelcnn",
+    ...     "vq": {"update": "ema", "kmeans": True, "beta": 0.25, "speed": 1.0}}})
+    'VQ-VAE, PixelCNN decoder, EMA, k-means, 64 codes'
+    """
+    network = run["network"]
+    quantiser = network.get("vq", {}) if run["axis"] == "codes" else {}
+    parts = ["VQ-VAE" if run["axis"] == "codes" else "VAE"]
+    if network["decoder"] == "pixelcnn":
+        parts.append("PixelCNN decoder")
+    if quantiser.get("update") == "ema":
+        parts.append("EMA")
+    if quantiser.get("kmeans"):
+        parts.append("k-means")
+    if quantiser.get("beta") == 0:
+        parts.append("no commitment loss")
+    if quantiser.get("speed", 1) != 1:
+        parts.append(f"codebook at {quantiser['speed']:g}")
+    parts.append(f"{run['size']} {'codes' if run['axis'] == 'codes' else 'channels'}")
+    return ", ".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -9,6 +10,9 @@ from matplotlib.figure import Figure
 from rungs.figures.style import nothing_to_show, panels, show_image
 from rungs.figures.vq_pictures import label, picture_grid, shown_evaluations
 from rungs.layout import Files
+
+#: characters of a title's line
+TITLE = 34
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
@@ -32,5 +36,5 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             if run["axis"] == "codes":
                 learnt = "prior" in evaluation.attributes["evaluation"]
                 prior = "learnt prior" if learnt else "uniform prior"
-            axis.set_title(f"{dataset}, {label(run)}\n{prior}", fontsize=6)
+            axis.set_title(fill(f"{dataset}, {label(run)}, {prior}", TITLE), fontsize=6)
     return figure
