@@ -599,7 +599,7 @@ def test_samples_do_not_depend_on_their_company(prior: str, posterior: str) -> N
 @pytest.mark.parametrize("prior", ["gaussian", "mixture"])
 def test_each_part_of_a_vaegan_learns_from_its_own_terms(prior: str) -> None:
     """The one loss gives every network the gradient of its own loss of Larsen et al. 2016."""
-    from rungs.models.vaegan import GAMMA
+    from rungs.models.vaegan import GAMMA, REST
 
     sizes = {"latent_sizes": [3], "hidden_sizes": [16], "prior": prior, "prior_components": 5}
     model: Any = build("vaegan", 64, sizes)
@@ -621,6 +621,7 @@ def test_each_part_of_a_vaegan_learns_from_its_own_terms(prior: str) -> None:
     softplus = torch.nn.functional.softplus
     fooled = softplus(-fake).mean()
     told = softplus(-real).mean() + softplus(fake).mean()
+    assert float(told) > REST
     expected = {
         ("encoder", "head", "prior"): kl + reconstruction,
         ("decoder", "pixel_logits"): GAMMA * reconstruction + fooled,
@@ -650,3 +651,18 @@ def test_tables_show_missing_integers_as_empty() -> None:
 
     table = pd.DataFrame({"active_kl": pd.array([3, None], dtype="Int64"), "x": [0.5, None]})
     assert to_markdown(table).splitlines()[2:] == ["| 3 | 0.500 |", "|  |  |"]
+
+
+def test_a_discriminator_that_wins_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rungs.models import vaegan
+
+    monkeypatch.setattr(vaegan, "REST", 100.0)
+    sizes = {"latent_sizes": [3], "hidden_sizes": [16], "prior": "gaussian", "prior_components": 5}
+    model: Any = build("vaegan", 64, sizes)
+    initialise(model, generator())
+    settings = {"monte_carlo_samples": 1, "importance_samples": 1}
+    noise = model.training_noise(8, settings, generator(2))
+    model.objective(torch.ones(8, 64), noise, settings, 1.0).loss.backward()
+    assert all(not p.grad.any() for p in model.discriminator.parameters())
+    assert model.pixel_logits.weight.grad.any()
+    assert model.encoder.first.weight.grad.any()

@@ -18,14 +18,18 @@ from rungs.models.networks import MLP, Dense, GaussianHead
 from rungs.models.protocol import Layer, Objective, draw_noise
 from rungs.priors import Mixture, MixturePrior, StandardPrior
 
-#: weight of the reconstruction against the discriminator's verdict in the decoder's loss
-GAMMA = 0.1
-FEATURES = 64
+#: weight of the reconstruction against the discriminator's verdict in the decoder's loss; with a tenth
+#: of it the decoder learns to fool and forgets z
+GAMMA = 1.0
+#: loss below which the discriminator rests: a coin has 2 log 2 = 1.39. Without rests it wins within an
+#: epoch, its features grow without bound, and all samples look alike
+REST = 0.7
+HIDDEN = 64
 SLOPE = 0.2
 
 
 class Discriminator(nn.Module):
-    """Two strided convolutions and a dense layer, whose units are the features.
+    """Two strided convolutions, whose outputs are the features, and a dense layer.
 
     Args:
         side: height and width of a grey image.
@@ -36,8 +40,8 @@ class Discriminator(nn.Module):
         self.side = side
         self.first = nn.Conv2d(1, 16, 5, stride=2, padding=2)
         self.second = nn.Conv2d(16, 32, 5, stride=2, padding=2)
-        self.dense = nn.Linear(32 * (-(-side // 4)) ** 2, FEATURES)
-        self.output = nn.Linear(FEATURES, 1)
+        self.dense = nn.Linear(32 * (-(-side // 4)) ** 2, HIDDEN)
+        self.output = nn.Linear(HIDDEN, 1)
 
     def initialise(self, generator: torch.Generator) -> None:
         """Draw the weights; biases are 0."""
@@ -49,12 +53,12 @@ class Discriminator(nn.Module):
                     parameter.zero_()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Features ``[n, FEATURES]`` and logit of being a real image ``[n]`` for ``x [n, pixels]``."""
+        """Features ``[n, ...]`` and logit of being a real image ``[n]`` for ``x [n, pixels]``."""
         hidden = x.reshape(-1, 1, self.side, self.side)
         hidden = functional.leaky_relu(self.first(2 * hidden - 1), SLOPE)
-        hidden = functional.leaky_relu(self.second(hidden), SLOPE).flatten(1)
-        features = functional.leaky_relu(self.dense(hidden), SLOPE)
-        return features, self.output(features).squeeze(-1)
+        features = functional.leaky_relu(self.second(hidden), SLOPE).flatten(1)
+        hidden = functional.leaky_relu(self.dense(features), SLOPE)
+        return features, self.output(hidden).squeeze(-1)
 
 
 def with_gradient(z: Tensor, factor: float) -> Tensor:
@@ -69,8 +73,8 @@ class VAEGAN(nn.Module):
     discriminator's features: a Gaussian log-likelihood of features with unit variance. The decoder
     minimises that reconstruction, weighted by :data:`GAMMA`, and the discriminator's loss turned
     around (the non-saturating form of Goodfellow et al. 2014). The discriminator tells images from
-    reconstructions and from samples. One loss serves all three: each term holds fixed the
-    networks that are not to learn from it.
+    reconstructions and from samples, and rests while it does so too well. One loss serves all three:
+    each term holds fixed the networks that are not to learn from it.
 
     Args:
         pixels: size of a flattened square grey image.
@@ -154,7 +158,8 @@ class VAEGAN(nn.Module):
         fooled = functional.softplus(-judged(fakes)[1]).mean()
         real_logit, fake_logit = self.discriminator(x)[1], self.discriminator(fakes.detach())[1]
         told = functional.softplus(-real_logit).mean() + functional.softplus(fake_logit).mean()
-        loss = kl_weight * kl + GAMMA * reconstruction + fooled + told
+        awake = (told.detach() > REST).to(told.dtype)
+        loss = kl_weight * kl + GAMMA * reconstruction + fooled + awake * told
         statistics = {
             "objective": -(kl + reconstruction),
             "kl": kl,
