@@ -107,8 +107,8 @@ FIGURES = {
         ("training", "evaluation"),
         "Bound and active layers against depth, beyond the paper's five",
         look_for=(
-            "Whether further layers add to the bound, or are merely carried along: the lower "
-            "panel counts the layers that have an active unit."
+            "Whether further layers add to the bound, or are merely carried along: the "
+            "panels on the right count the layers that have an active unit."
         ),
         resources=("published.csv",),
     ),

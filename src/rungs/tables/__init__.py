@@ -38,11 +38,10 @@ TABLES = {
         ("training", "evaluation"),
         "Bounds on the log-likelihood",
         look_for=(
-            "test_lk is the estimate of the log-likelihood, in nats an image, higher is better; differences "
-            "within a few standard errors (test_lk_se) say little between data sets, but runs on the same "
-            "images share most of that error. Rows that are not converged decide nothing. Published values "
-            "appear only where data and networks are the published ones; published_checked says how each "
-            "was checked."
+            "test_lk is the estimate of the log-likelihood, in nats an image, higher is better. Its standard "
+            "error is over test images, which runs on one data set share: a difference between them is surer "
+            "than their errors suggest. Rows that are not converged decide nothing. Published values appear "
+            "only where data and networks are the published ones; published_checked says how it was checked."
         ),
         resources=("published.csv",),
     ),
@@ -116,7 +115,7 @@ TABLES = {
         document="vae",
         look_for=(
             "With few labels a probe on the code should beat one on the pixels, and a network that starts "
-            "from the encoder one that starts at random; with many labels the advantage should vanish."
+            "from the encoder one that starts at random; with many labels the advantage should shrink."
         ),
     ),
     "autoencoder": Entry(
