@@ -12,6 +12,9 @@ min_version("9.0")
 configfile: "config/common.yaml"
 
 
+report: "workflow/report/front.rst"
+
+
 if "profile" not in config:
 
     configfile: "config/quick.yaml"
@@ -35,8 +38,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/tables.smk"
 
 
-rule all:
-    default_target: True
+rule results:
     input:
         expand(
             LAYOUT.figure("{figure}", "{suffix}"),
@@ -44,18 +46,35 @@ rule all:
             suffix=[".png", ".pdf"],
         ),
         expand(
-            LAYOUT.table("{table}", "{suffix}"), table=TABLES, suffix=[".csv", ".md"]
+            LAYOUT.table("{table}", "{suffix}"),
+            table=TABLES,
+            suffix=[".csv", ".md", ".html"],
         ),
         LAYOUT.summary,
+        LAYOUT.scorecard(".md"),
+        LAYOUT.scorecard(".html"),
+
+
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.results.input,
+        LAYOUT.report,
 
 
 # On a cluster these are not worth a job.
 localrules:
     all,
+    results,
     prepare,
     figure,
     table,
     summary,
+    scorecard,
+    report,
 
 
 onstart:

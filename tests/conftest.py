@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -57,6 +58,39 @@ def spec_of(smoke_config: dict[str, Any]) -> Callable[..., dict[str, Any]]:
         return spec
 
     return make
+
+
+TINY = """
+profile: tiny
+experiments:
+  ladder:
+    - {datasets: [mnist5k], variants: [vae, lvae-bn-wu], depths: [5], seeds: [0]}
+network:
+  latent_sizes: {first: 4, ratio: 0.5, least: 2}
+  hidden_sizes: {first: 16, ratio: 0.5, least: 8}
+training: {epochs: 2, warm_up_epochs: 1}
+evaluation: {samples: 10, images: 50, train_images: 50, unit_samples: 2}
+calibration: {images: 20, samples: 10}
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny_workflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``clone``, in which the tiny profile has run, and ``report.html``, a copy of its
+    report. All worker processes share it; tests of one file alone may change the clone."""
+    root = tmp_path_factory.getbasetemp()
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "tiny-workflow"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "report.html").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            clone = copy_workflow(folder)
+            (clone / "tiny.yaml").write_text(TINY)
+            done = run_snakemake(clone, "all", "--configfile", "tiny.yaml")
+            assert done.returncode == 0, done.stdout + done.stderr
+            (folder / "printed.txt").write_text(done.stdout + done.stderr)
+            shutil.copy(clone / "results/tiny/report.html", folder)
+    return folder
 
 
 def copy_workflow(folder: Path) -> Path:

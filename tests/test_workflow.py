@@ -9,22 +9,10 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from conftest import copy_workflow, run_snakemake
+from conftest import run_snakemake
 from rungs.figures import FIGURES
 from rungs.tables import TABLES
 
-TINY = """
-profile: tiny
-experiments:
-  ladder:
-    - {datasets: [mnist5k], variants: [vae, lvae-bn-wu], depths: [5], seeds: [0]}
-network:
-  latent_sizes: {first: 4, ratio: 0.5, least: 2}
-  hidden_sizes: {first: 16, ratio: 0.5, least: 8}
-training: {epochs: 2, warm_up_epochs: 1}
-evaluation: {samples: 10, images: 50, train_images: 50, unit_samples: 2}
-calibration: {images: 20, samples: 10}
-"""
 LOGLIK_COLUMNS = {
     *("dataset", "variant", "depth", "seed", "parameters", "epochs", "train_elbo", "test_elbo"),
     *("k", "test_lk", "test_lk_se", "converged", "published", "published_checked"),
@@ -35,13 +23,9 @@ ONE_LAYER = {"linear_probe", "autoencoder"}
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tiny_workflow: Path) -> Path:
     """A clone in which the tiny profile has run."""
-    folder = copy_workflow(tmp_path_factory.mktemp("workflow"))
-    (folder / "tiny.yaml").write_text(TINY)
-    done = snakemake(folder, "all")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder
+    return tiny_workflow / "clone"
 
 
 def snakemake(folder: Path, *arguments: str) -> CompletedProcess[str]:
@@ -86,7 +70,7 @@ def test_a_deleted_figure_is_remade_alone(finished: Path) -> None:
     target = finished / "results/tiny/figures/ladder_loglik.png"
     before = target.read_bytes()
     target.unlink()
-    assert planned(finished) == {"figure ladder_loglik"}
+    assert planned(finished) == {"figure ladder_loglik", "report"}
     done = snakemake(finished, "results/tiny/figures/ladder_loglik.png")
     assert done.returncode == 0
     assert target.read_bytes() == before
@@ -104,9 +88,11 @@ FIRST_SEED = {
     *("figure active_units_history", "figure ladder_kl_history", "figure ladder_pca"),
     *("figure ladder_samples", "figure ladder_reconstructions"),
 }
+#: what is made from the table of claims
+CLAIMED = {"summary", "scorecard", "report"}
 FROM_LOGLIK = {"figure ladder_loglik", "figure ladder_depth"}
 LADDER_FIGURES = {f"figure {f}" for f, e in FIGURES.items() if e.document in ("ladder", None)}
-DOWNSTREAM = LADDER_FIGURES | {f"table {t}" for t in TABLES} | {"summary"}
+DOWNSTREAM = LADDER_FIGURES | {f"table {t}" for t in TABLES} | CLAIMED
 
 
 @pytest.mark.parametrize(
@@ -116,13 +102,13 @@ DOWNSTREAM = LADDER_FIGURES | {f"table {t}" for t in TABLES} | {"summary"}
             "config/common.yaml",
             "ladder_ablation: {width: 5.0",
             "ladder_ablation: {width: 4.0",
-            {"figure ladder_ablation"},
+            {"figure ladder_ablation", "report"},
         ),
         (
             "src/rungs/figures/active_units_history.py",
             "linthresh=1",
             "linthresh=2",
-            {"figure active_units_history"},
+            {"figure active_units_history", "report"},
         ),
         (
             "src/rungs/models/ladder.py",
@@ -154,8 +140,15 @@ DOWNSTREAM = LADDER_FIGURES | {f"table {t}" for t in TABLES} | {"summary"}
             "resources/published.csv",
             "-82.12",
             "-82.13",
-            {"table loglik", "table active_units", "summary", *FROM_LOGLIK},
+            {"table loglik", "table active_units", "table claims", *CLAIMED, *FROM_LOGLIK},
         ),
+        (
+            "src/rungs/figures/__init__.py",
+            "Whether samples look like the data",
+            "Whether samples resemble the data",
+            {"report"},
+        ),
+        ("workflow/report/caption.rst", "*Shown*", "*Runs*", {"report"}),
         ("src/rungs/models/vae.py", '"""Each layer', '"""Every layer', set()),
     ],
 )

@@ -102,6 +102,15 @@ class Layout:
         """The summary that is printed at the end."""
         return f"{self.root}/summary.txt"
 
+    def scorecard(self, suffix: str) -> str:
+        """The claims and their verdicts: ``.md``, and ``.html``, the front page of the report."""
+        return f"{self.root}/scorecard{suffix}"
+
+    @property
+    def report(self) -> str:
+        """Snakemake's report: everything in one page."""
+        return f"{self.root}/report.html"
+
 
 def selected(found: list[Run], settings: Config) -> list[Run]:
     """The runs that a figure shows: of its ``variants``, in their order, and its sizes (``depths``,

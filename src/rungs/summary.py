@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rungs.config import Config
 from rungs.layout import Layout
+from rungs.scorecard import read_claims, to_text
 
 
 def summarise(config: Config) -> str:
@@ -36,16 +37,8 @@ def summarise(config: Config) -> str:
         lines += ["", "* unconverged: decides nothing"]
     lines += [
         "",
-        "Claims (undecided where runs lack, are unconverged, or the interval is too wide)",
-    ]
-    for row in _rows(layout.table("claims", ".csv")):
-        measured = f"{float(row['measured']):.2f}" if row["measured"] else "-"
-        lines.append(
-            f"{row['claim']:<11}{row['dataset']:<12}{row['verdict']:<15}{measured:>8} {row['interval']:>18}"
-            f"  {row['threshold']}"
-        )
-    lines += [
-        "",
+        to_text(read_claims(config)),
+        f"report   {layout.report}",
         f"figures  {layout.root}/figures/",
         f"tables   {layout.root}/tables/",
         f"runs     {layout.runs}/",

@@ -1,6 +1,8 @@
 # What the rules share: the validated configuration, paths, and inputs.
 
 import functools
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -9,10 +11,11 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 from snakemake.exceptions import WorkflowError
 
 from rungs import config as configuration
-from rungs import cost, jobs, layout, provenance
+from rungs import captions, cost, documents, jobs, layout, provenance
 from rungs.errors import RungsError
 from rungs import packs as packing
 from rungs import prior as priors
+from rungs.claims import DOCUMENTS as CLAIMS
 from rungs.data import DATASETS
 from rungs.figures import FIGURES
 from rungs.files import sha256
@@ -26,6 +29,9 @@ except RungsError as error:
 
 LAYOUT = layout.Layout(config["profile"])
 jobs.prepare_environment(configuration.freeze(config, f"{LAYOUT.root}/config"))
+# Of all that is ours, the report's templates see the configuration alone. Not a part of it: it has
+# been validated and frozen, and no rule has the captions of figures among its parameters.
+config["captions"] = captions.captions(config)
 RUN = f"{LAYOUT.runs}/{layout.RUN_PATTERN}"
 THREADS = config["compute"]["threads"]
 # Some executors take even `gpu=0` for a wish.
@@ -208,9 +214,36 @@ def figure_inputs(wildcards):
     return layout.inputs(config, entry.needs, entry.document, settings)
 
 
+def registered(wildcards):
+    """The registry's entry of a figure or table."""
+    names = wildcards.keys()
+    return FIGURES[wildcards.figure] if "figure" in names else TABLES[wildcards.table]
+
+
+def document_of(wildcards):
+    """The report's category of a figure or table: its document."""
+    return documents.document_name(registered(wildcards).document)
+
+
+def labels_of(wildcards):
+    """How the report lists a figure or table."""
+    return {"name": wildcards[0], "shows": registered(wildcards).title}
+
+
+def workflow_hashes(names):
+    """Hashes of files of the clone's workflow/ that are read when the report is made."""
+    folder = configuration.ROOT / "workflow"
+    return [sha256((folder / name).read_bytes())[:16] for name in names]
+
+
 def table_code(table):
     """A hash of the modules that a table rests on."""
     return provenance.code_hash(TABLES[table].module, *TABLES[table].rests_on)
+
+
+def every_run(wildcards):
+    """Training and evaluation of every run."""
+    return layout.inputs(config, ("training", "evaluation"))
 
 
 def table_inputs(wildcards):

@@ -5,7 +5,13 @@ rule figure:
     input:
         unpack(figure_inputs),
     output:
-        png=LAYOUT.figure("{figure}", ".png"),
+        png=report(
+            LAYOUT.figure("{figure}", ".png"),
+            caption="../report/caption.rst",
+            category=document_of,
+            subcategory="Figures",
+            labels=labels_of,
+        ),
         pdf=LAYOUT.figure("{figure}", ".pdf"),
     log:
         f"{LAYOUT.root}/logs/figures/{{figure}}.log",

@@ -7,6 +7,13 @@ rule table:
     output:
         csv=LAYOUT.table("{table}", ".csv"),
         md=LAYOUT.table("{table}", ".md"),
+        html=report(
+            LAYOUT.table("{table}", ".html"),
+            caption="../report/caption.rst",
+            category=document_of,
+            subcategory="Tables",
+            labels=labels_of,
+        ),
     log:
         f"{LAYOUT.root}/logs/tables/{{table}}.log",
     conda:

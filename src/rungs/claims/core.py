@@ -44,6 +44,19 @@ class Need:
 
 
 @dataclass(frozen=True)
+class Statement:
+    """A document's own number for a claim, computed from numbers that it states.
+
+    Attributes:
+        metric: of the rows of ``resources/published.csv``.
+        combine: the numbers of a claim's needs, by their names in it -> the claim's number.
+    """
+
+    metric: str
+    combine: Callable[[Mapping[str, float]], float]
+
+
+@dataclass(frozen=True)
 class Claim:
     """A document's statement and how it is decided.
 
@@ -55,6 +68,8 @@ class Claim:
         relation: how it must lie to the threshold for the claim to hold.
         threshold: the margin below which a difference does not count.
         data: the beginning of the names of the data sets that it concerns; all by default.
+        evidence: figures and tables that show it.
+        published: the document's own number; none where it states none.
     """
 
     name: str
@@ -65,6 +80,8 @@ class Claim:
     relation: str
     threshold: float
     data: str = ""
+    evidence: tuple[str, ...] = ()
+    published: Statement | None = None
 
 
 @dataclass(frozen=True)

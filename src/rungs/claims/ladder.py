@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rungs.claims.core import Claim, Evaluations, Need
+from rungs.claims.core import Claim, Evaluations, Need, Statement
 from rungs.definitions import ACTIVE_KL
 from rungs.store import Stored
 
@@ -48,6 +48,8 @@ def _deep(**variants: str) -> dict[str, Need]:
     return {name: Need(variant, DEPTH) for name, variant in variants.items()}
 
 
+PUBLISHED_GAIN = Statement("L5000", lambda bound: bound["new"] - bound["old"])
+
 CLAIMS = [
     Claim(
         "ladder.1",
@@ -57,6 +59,8 @@ CLAIMS = [
         gain,
         "<",
         0.5,
+        evidence=("ladder_loglik", "loglik"),
+        published=PUBLISHED_GAIN,
     ),
     Claim(
         "ladder.2",
@@ -66,6 +70,8 @@ CLAIMS = [
         gain,
         ">",
         0.2,
+        evidence=("ladder_ablation", "ladder_loglik", "loglik"),
+        published=PUBLISHED_GAIN,
     ),
     Claim(
         "ladder.3",
@@ -75,6 +81,8 @@ CLAIMS = [
         gain,
         ">",
         0.2,
+        evidence=("ladder_ablation", "ladder_loglik", "loglik"),
+        published=PUBLISHED_GAIN,
     ),
     Claim(
         "ladder.4",
@@ -84,6 +92,8 @@ CLAIMS = [
         gain,
         ">",
         -0.2,
+        evidence=("ladder_loglik", "ladder_depth", "loglik"),
+        published=PUBLISHED_GAIN,
     ),
     Claim(
         "ladder.5",
@@ -93,6 +103,7 @@ CLAIMS = [
         lambda evaluations, weights: higher_active(evaluations["vae"], weights),
         "<=",
         1,
+        evidence=("active_units_history", "ladder_kl_history", "active_units"),
     ),
     Claim(
         "ladder.6",
@@ -109,6 +120,7 @@ CLAIMS = [
         ),
         ">",
         0,
+        evidence=("active_units_history", "ladder_kl_history", "active_units"),
     ),
     Claim(
         "ladder.7",
@@ -122,6 +134,7 @@ CLAIMS = [
         ),
         ">",
         0,
+        evidence=("ladder_pca",),
     ),
     Claim(
         "ladder.8",
@@ -133,5 +146,6 @@ CLAIMS = [
         ),
         "<",
         0,
+        evidence=("ladder_loglik", "likelihood_calibration", "loglik"),
     ),
 ]

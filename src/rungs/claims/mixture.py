@@ -105,6 +105,7 @@ CLAIMS = [
         gain,
         ">",
         0.2,
+        evidence=("mixture_samples", "latent_dimension", "loglik", "perplexity"),
     ),
     Claim(
         "mixture.2",
@@ -116,6 +117,7 @@ CLAIMS = [
         characteristic,
         ">",
         0,
+        evidence=("mixture_components",),
     ),
     Claim(
         "mixture.3",
@@ -125,6 +127,7 @@ CLAIMS = [
         off_average,
         "<",
         0.01,
+        evidence=("latent_dimension",),
     ),
     Claim(
         "mixture.4",
@@ -135,6 +138,7 @@ CLAIMS = [
         trained_mixture,
         ">",
         0,
+        evidence=("perplexity", "loglik"),
     ),
     Claim(
         "mixture.5",
@@ -145,6 +149,7 @@ CLAIMS = [
         ">",
         0.01,
         data="cifar10",
+        evidence=("perplexity",),
     ),
     Claim(
         "mixture.6",
@@ -155,6 +160,7 @@ CLAIMS = [
         better_than_either,
         ">",
         0,
+        evidence=("loglik", "perplexity"),
     ),
     Claim(
         "mixture.7",
@@ -168,5 +174,6 @@ CLAIMS = [
         worse_samples,
         ">",
         0,
+        evidence=("latent_dimension", "perplexity"),
     ),
 ]

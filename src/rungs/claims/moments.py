@@ -82,6 +82,7 @@ CLAIMS = [
         worst_variance,
         "<",
         0.1,
+        evidence=("overpruning", "moments"),
     ),
     Claim(
         "moments.2",
@@ -92,6 +93,7 @@ CLAIMS = [
         worst_mean,
         "<",
         0.1,
+        evidence=("aggregate_posterior", "moments"),
     ),
     Claim(
         "moments.3",
@@ -102,6 +104,7 @@ CLAIMS = [
         excess_kurtosis,
         ">",
         0.2,
+        evidence=("aggregate_posterior", "moments"),
     ),
     Claim(
         "moments.4",
@@ -112,6 +115,7 @@ CLAIMS = [
         least_rise,
         ">",
         0,
+        evidence=("kl_fixed_ratio",),
     ),
     Claim(
         "moments.5",
@@ -122,6 +126,7 @@ CLAIMS = [
         least_growth,
         ">",
         0,
+        evidence=("overpruning", "active_units"),
     ),
     Claim(
         "moments.6",
@@ -132,5 +137,6 @@ CLAIMS = [
         improvement,
         ">",
         0,
+        evidence=("vae_samples", "autoencoder"),
     ),
 ]

@@ -56,6 +56,7 @@ CLAIMS = [
         gain,
         ">",
         0,
+        evidence=("vae_samples", "loglik"),
     ),
     Claim(
         "vae.2",
@@ -70,6 +71,7 @@ CLAIMS = [
         excess,
         ">",
         0,
+        evidence=("vae_samples", "autoencoder"),
     ),
     Claim(
         "vae.3",
@@ -80,5 +82,6 @@ CLAIMS = [
         usefulness,
         ">",
         0,
+        evidence=("linear_probe",),
     ),
 ]

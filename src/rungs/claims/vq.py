@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rungs.claims.core import Claim, Evaluations, Need
+from rungs.claims.core import Claim, Evaluations, Need, Statement
 from rungs.store import Stored
 
 CODES = 64
@@ -80,6 +80,7 @@ CLAIMS = [
         uncollapsed,
         ">",
         0,
+        evidence=("vq_codebook", "vq"),
     ),
     Claim(
         "vq.2",
@@ -96,6 +97,7 @@ CLAIMS = [
         growth,
         ">",
         GROWTH,
+        evidence=("vq_codebook", "vq"),
     ),
     Claim(
         "vq.3",
@@ -106,5 +108,7 @@ CLAIMS = [
         excess,
         "<",
         0.1,
+        evidence=("vq", "vq_reconstructions"),
+        published=Statement("bits_per_dim", lambda bits: abs(bits["vq"] / bits["vae"] - 1)),
     ),
 ]

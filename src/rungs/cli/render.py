@@ -47,7 +47,7 @@ def figure(profiles: tuple[Path, ...], name: str) -> None:
 @with_config
 @click.argument("name")
 def table(profiles: tuple[Path, ...], name: str) -> None:
-    """Make table NAME from stored results, as CSV and Markdown."""
+    """Make table NAME from stored results, as CSV, Markdown and HTML."""
     from rungs.tables import TABLES, save
 
     config = load_config(profiles)
@@ -55,7 +55,7 @@ def table(profiles: tuple[Path, ...], name: str) -> None:
         raise ConfigError(f"table {name!r} is not known{configuration.nearest(name, TABLES)}")
     entry = TABLES[name]
     made = import_module(entry.module).make(_files(config, entry.needs))
-    save(made, Path(Layout(config["profile"]).table(name, "")))
+    save(made, Path(Layout(config["profile"]).table(name, "")), entry.title)
 
 
 @cli.command()

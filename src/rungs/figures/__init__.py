@@ -17,6 +17,8 @@ class Entry:
     document: str | None
     needs: tuple[str, ...]
     title: str
+    #: for its caption in the report: what to look for; a change remakes the report only
+    look_for: str = ""
     #: files of ``resources/`` that it reads
     resources: tuple[str, ...] = ()
 
@@ -27,6 +29,12 @@ FIGURES = {
         "ladder",
         ("training", "evaluation"),
         "Train ELBO, test ELBO and test L_k against the number of stochastic layers",
+        look_for=(
+            "The plain VAE's test L_k should stop rising at two layers, while batch norm, warm-up "
+            "and the ladder go on. The gap between ELBO and L_k shows how loose the bound is. "
+            "Hollow points have not converged. Crosses are published values and appear only where "
+            "data and networks are the published ones."
+        ),
         resources=("published.csv",),
     ),
     "ladder_ablation": Entry(
@@ -34,42 +42,74 @@ FIGURES = {
         "ladder",
         ("evaluation",),
         "Batch norm and warm-up, on and off, for VAE and ladder VAE at depth 5",
+        look_for=(
+            "Compare neighbouring recipes: batch norm should help most, warm-up on top of it. "
+            "Bars are one standard error over test images, which runs on the same images share, "
+            "so a difference is surer than the bars look."
+        ),
     ),
     "ladder_kl_history": Entry(
         "rungs.figures.ladder_kl_history",
         "ladder",
         ("training",),
         "KL of every unit against epoch, layer by layer",
+        look_for=(
+            "A dark row is a unit that carries nothing. In the plain VAE the upper layers should "
+            "be dark from the first epochs on, with warm-up and in the ladder they should stay "
+            "alight."
+        ),
     ),
     "active_units_history": Entry(
         "rungs.figures.active_units_history",
         "ladder",
         ("training",),
         "Active units of each layer against epoch",
+        look_for=(
+            "Units above the second layer should die early in the plain VAE and survive with "
+            "batch norm and warm-up, and in the ladder. A line that still moves at the last epoch "
+            "belongs to a run to be trained longer."
+        ),
     ),
     "ladder_pca": Entry(
         "rungs.figures.ladder_pca",
         "ladder",
         ("evaluation",),
         "First two principal components of each layer's latents, coloured by class",
+        look_for=(
+            "Classes that lie apart mean that a layer knows of them. In the plain VAE the layers "
+            "above the second should be one mixed cloud with an accuracy near chance; in the "
+            "ladder even the top layer should separate digits."
+        ),
     ),
     "ladder_samples": Entry(
         "rungs.figures.ladder_samples",
         "ladder",
         ("evaluation",),
         "Samples from the prior",
+        look_for=(
+            "Whether samples look like the data, and as varied. Likelihood and looks need not "
+            "agree."
+        ),
     ),
     "ladder_reconstructions": Entry(
         "rungs.figures.ladder_reconstructions",
         "ladder",
         ("evaluation",),
         "Test images and their reconstructions",
+        look_for=(
+            "Each reconstruction is the mean image given one draw of the latents. Look for "
+            "strokes that one model loses and the other keeps."
+        ),
     ),
     "ladder_depth": Entry(
         "rungs.figures.ladder_depth",
         "ladder",
         ("training", "evaluation"),
         "Bound and active layers against depth, beyond the paper's five",
+        look_for=(
+            "Whether further layers add to the bound, or are merely carried along: the "
+            "panels on the right count the layers that have an active unit."
+        ),
         resources=("published.csv",),
     ),
     "likelihood_calibration": Entry(
@@ -77,95 +117,163 @@ FIGURES = {
         None,
         ("calibration", "evaluation"),
         "L_k against k where log p(x) is known, and on a trained model of each family",
+        look_for=(
+            "Left: the estimate must rise towards zero, from below, and reach it where the "
+            "proposal is good. Right: a curve that still rises at the largest k means that L_k "
+            "understates that model's likelihood."
+        ),
     ),
     "mixture_samples": Entry(
         "rungs.figures.mixture_samples",
         "mixture",
         ("evaluation",),
         "Samples under Gaussian, mixture and VampPrior, and lines between two images",
+        look_for=(
+            "With ten latents the samples under a mixture prior should be cleaner. Dips of the "
+            "prior's log-density along the lines are valleys between separate islands."
+        ),
     ),
     "mixture_components": Entry(
         "rungs.figures.mixture_components",
         "mixture",
         ("evaluation",),
         "Images of the heaviest components, and how the classes share them",
+        look_for=(
+            "Whether the components' images look like single digits, whether every class is among "
+            "them, and whether a component belongs to one class."
+        ),
     ),
     "mixture_kl": Entry(
         "rungs.figures.mixture_kl",
         "mixture",
         ("evaluation",),
         "Estimates of the KL to a mixture prior, their bias and spread",
+        look_for=(
+            "A good estimate has little bias and little spread. The bounds must lie on their own "
+            "side of zero, apart from the grey band, which is the reference's own error."
+        ),
     ),
     "latent_dimension": Entry(
         "rungs.figures.latent_dimension",
         "mixture",
         ("evaluation",),
         "Likelihood and samples against the number of latent units",
+        look_for=(
+            "Where the likelihood stops rising, and whether samples get worse beyond. Without "
+            "latents the model should give the average image."
+        ),
     ),
     "vq_reconstructions": Entry(
         "rungs.figures.vq_reconstructions",
         "vq",
         ("evaluation",),
         "VQ-VAE: test images and their reconstructions",
+        look_for=(
+            "What the codes keep, beside a continuous VAE with the same networks. Draws of an "
+            "autoregressive decoder are noisier than means, and that is no fault."
+        ),
     ),
     "vq_samples": Entry(
         "rungs.figures.vq_samples",
         "vq",
         ("evaluation",),
         "VQ-VAE: samples through the learnt prior over codes",
+        look_for=(
+            "Whether the learnt prior puts codes together to whole objects, beside samples of the "
+            "continuous VAE."
+        ),
     ),
     "vq_codebook": Entry(
         "rungs.figures.vq_codebook",
         "vq",
         ("training", "evaluation"),
         "VQ-VAE: use of every code, perplexity of the codebook, growth of the encoder's output",
+        look_for=(
+            "A curve that falls to zero early means unused codes. Without the commitment loss the "
+            "encoder's norm should grow, the more the slower the codebook learns."
+        ),
     ),
     "vae_samples": Entry(
         "rungs.figures.vae_samples",
         "vae",
         ("evaluation",),
         "Samples of plain autoencoders and VAEs, by N(0, I) and by a mixture fitted to the codes",
+        look_for=(
+            "The plain autoencoder's samples should be poor from N(0, I) and better from the "
+            "fitted mixture: its codes are not where the prior is. Ten latents should look better "
+            "than two. Titles give Frechet distances, lower is better."
+        ),
     ),
     "vae_manifold": Entry(
         "rungs.figures.vae_manifold",
         "vae",
         ("evaluation",),
         "Decoded lattice of prior quantiles over a plane of two latents",
+        look_for=(
+            "Digits should change into each other smoothly. Every picture stands for the same "
+            "share of the prior, so a class that fills much of the plane is sampled often."
+        ),
     ),
     "latent_traversal": Entry(
         "rungs.figures.latent_traversal",
         "vae",
         ("evaluation",),
         "One latent varied at a time",
+        look_for=(
+            "Rows are sorted by KL. The first should change the digit in one meaningful way "
+            "(slant, roundness, width), the last, if unused, should change nothing."
+        ),
     ),
     "autoencoder_identity": Entry(
         "rungs.figures.autoencoder_identity",
         "vae",
         ("evaluation",),
         "Autoencoders narrower than and as wide as their input, on digits and on turned digits",
+        look_for=(
+            "An autoencoder as wide as its input should return even turned digits, of which "
+            "training showed it none: it has learnt to copy. The narrow ones should not."
+        ),
     ),
     "latent_scatter": Entry(
         "rungs.figures.latent_scatter",
         "moments",
         ("evaluation",),
         "100 test digits in the plane of two latents: posterior means with one-sigma ellipses",
+        look_for=(
+            "The whole should look like N(0, I), whose 39 % and 86 % regions are the circles, and "
+            "the classes should be neighbouring regions of it. Large ellipses are uncertain "
+            "posteriors."
+        ),
     ),
     "aggregate_posterior": Entry(
         "rungs.figures.aggregate_posterior",
         "moments",
         ("evaluation",),
         "Aggregate posterior of each latent against N(0, 1), with its quantile-quantile plot",
+        look_for=(
+            "Mean and variance should be those of N(0, 1); the shape need not be. Points off the "
+            "diagonal of a quantile plot show where it is not."
+        ),
     ),
     "kl_fixed_ratio": Entry(
         "rungs.figures.kl_fixed_ratio",
         "moments",
         ("evaluation",),
         "KL at a fixed ratio of deviation and mean, and trained latents on it and rescaled",
+        look_for=(
+            "The trained latents should lie at the minima, on the dotted line, and rescaling "
+            "should only raise the KL. Points to one side of the line mean that training has not "
+            "reached the optimum that the variance law describes."
+        ),
     ),
     "overpruning": Entry(
         "rungs.figures.overpruning",
         "moments",
         ("evaluation",),
         "Active and inactive latents against the latent dimension",
+        look_for=(
+            "The number of active latents should level off while inactive ones grow. In the "
+            "second panel every latent, active or not, should lie at 1."
+        ),
     ),
 }

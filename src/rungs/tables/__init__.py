@@ -22,6 +22,10 @@ class Entry:
     module: str
     needs: tuple[str, ...]
     title: str
+    #: for its caption in the report: what to look for; a change remakes the report only
+    look_for: str = ""
+    #: the document that it serves; all by default
+    document: str | None = None
     #: modules that its own loads by name, through another registry
     rests_on: tuple[str, ...] = ()
     #: files of ``resources/`` that it reads
@@ -33,47 +37,109 @@ TABLES = {
         "rungs.tables.loglik",
         ("training", "evaluation"),
         "Bounds on the log-likelihood",
+        look_for=(
+            "test_lk is the estimate of the log-likelihood, in nats an image, higher is better. Its standard "
+            "error is over test images, which runs on one data set share: a difference between them is surer "
+            "than their errors suggest. Rows that are not converged decide nothing. Published values appear "
+            "only where data and networks are the published ones; published_checked says how it was checked."
+        ),
         resources=("published.csv",),
     ),
     "active_units": Entry(
         "rungs.tables.active_units",
         ("evaluation",),
         "Active units of each layer",
+        look_for=(
+            "Layer 1 is next to the image. In the plain VAE the layers above the second should have no or "
+            "hardly any active units. The two definitions agree where a layer is clearly used or clearly not."
+        ),
         resources=("published.csv",),
     ),
     "claims": Entry(
         "rungs.tables.claims",
         ("training", "evaluation"),
         "The documents' claims, decided by these runs",
+        look_for=(
+            "A claim is reproduced if the whole interval lies on the right side of the threshold, not "
+            "reproduced if none of it does, else undecided. basis says what the interval is over, or why "
+            "there is no verdict."
+        ),
         rests_on=tuple(DOCUMENTS.values()),
+        resources=("published.csv",),
     ),
     "perplexity": Entry(
         "rungs.tables.perplexity",
         ("evaluation",),
         "Likelihood a dimension, samples and posteriors of single-layer models",
+        document="mixture",
+        look_for=(
+            "Compare only rows of one data set and one likelihood: bits of binary pixels are not bits of "
+            "grey levels. frechet is the distance of samples to test images, lower is better. For mixture "
+            "posteriors, whether any image has a posterior with several modes."
+        ),
     ),
-    "compute": Entry("rungs.tables.compute", ("cost",), "What each run cost"),
-    "vq": Entry("rungs.tables.vq", ("training", "evaluation"), "VQ-VAE: codes, losses and bounds"),
+    "compute": Entry(
+        "rungs.tables.compute",
+        ("cost",),
+        "What each run cost",
+        look_for=(
+            "Seconds of the work, over all attempts of a resumed run. Times of jobs that shared a machine "
+            "are longer than those of jobs alone."
+        ),
+    ),
+    "vq": Entry(
+        "rungs.tables.vq",
+        ("training", "evaluation"),
+        "VQ-VAE: codes, losses and bounds",
+        document="vq",
+        look_for=(
+            "bits_per_dim, lower is better, beside the continuous VAE's with the same networks; how many "
+            "codes are in use; and swapped_nats, what the decoder loses with another image's latents: near "
+            "zero it ignores them."
+        ),
+    ),
     "moments": Entry(
-        "rungs.tables.moments", ("evaluation",), "Moments of every latent's aggregate posterior"
+        "rungs.tables.moments",
+        ("evaluation",),
+        "Moments of every latent's aggregate posterior",
+        document="moments",
+        look_for=(
+            "second_moment_sum, Var(mu) + E[sigma^2], should be 1 where the prior is N(0, I); kurtosis is 3 "
+            "for a Gaussian and need not be here."
+        ),
     ),
     "linear_probe": Entry(
-        "rungs.tables.linear_probe", ("evaluation",), "The encoder as a feature map"
+        "rungs.tables.linear_probe",
+        ("evaluation",),
+        "The encoder as a feature map",
+        document="vae",
+        look_for=(
+            "With few labels a probe on the code should beat one on the pixels, and a network that starts "
+            "from the encoder one that starts at random; with many labels the advantage should shrink."
+        ),
     ),
     "autoencoder": Entry(
         "rungs.tables.autoencoder",
         ("training", "evaluation"),
         "Reconstruction by plain autoencoders, and samples by prior and by fitted density",
+        document="vae",
+        look_for=(
+            "A linear autoencoder should come near mse = pca_mse, never below it. A small rotated_mse is a "
+            "sign of copying. fitted_distance below prior_distance means that the codes are not where the "
+            "prior is."
+        ),
     ),
 }
 
 
-def save(table: pd.DataFrame, stem: Path) -> None:
-    """Write ``stem.csv`` in full precision and ``stem.md`` rounded for reading."""
+def save(table: pd.DataFrame, stem: Path, title: str = "") -> None:
+    """Write ``stem.csv`` in full precision; ``stem.md`` and ``stem.html`` rounded for reading."""
     from rungs.files import write_text
+    from rungs.pages import table_page
 
     write_text(stem.with_suffix(".csv"), table.to_csv(index=False, lineterminator="\n"))
     write_text(stem.with_suffix(".md"), to_markdown(table))
+    write_text(stem.with_suffix(".html"), table_page(table, title or stem.name))
 
 
 def to_markdown(table: pd.DataFrame) -> str:

@@ -7,12 +7,14 @@ import pandas as pd
 from rungs import store
 from rungs.claims import claims
 from rungs.claims.core import Trained, decide
+from rungs.claims.stated import stated
 from rungs.layout import Files
 
 
 def make(files: Files) -> pd.DataFrame:
     """One row a claim and data set; ``basis`` says what the interval is over, or why there is
-    no verdict."""
+    no verdict. ``published`` is the document's own number, ``published_basis`` where it comes from
+    and whether data and networks are the same here."""
     runs = [
         Trained(store.read(training, only=["elbo", "objective"]), store.read(evaluation))
         for training, evaluation in zip(files["training"], files["evaluation"], strict=True)
@@ -24,6 +26,8 @@ def make(files: Files) -> pd.DataFrame:
         for dataset in [d for d in datasets if d.startswith(claim.data)] or [claim.data]:
             decision = decide(claim, dataset, runs)
             low, high = decision.interval
+            used = [run.run for run in runs if run.name in decision.runs]
+            published, published_basis = stated(claim, dataset, used)
             rows.append(
                 {
                     "claim": claim.name,
@@ -33,6 +37,8 @@ def make(files: Files) -> pd.DataFrame:
                     "measured": decision.measured,
                     "threshold": f"{claim.relation} {claim.threshold:g}",
                     "interval": f"[{low:.3f}, {high:.3f}]" if low == low else "",
+                    "published": published,
+                    "published_basis": published_basis,
                     "verdict": decision.verdict,
                     "basis": decision.basis,
                     "runs": " ".join(decision.runs),

@@ -1,0 +1,359 @@
+"""The report and the scorecard: what they say, and how the report looks in a browser without a
+network, in a desktop's window and in a phone's."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rungs import scorecard
+from rungs.captions import captions
+from rungs.claims import claims
+from rungs.claims.stated import stated
+from rungs.documents import DOCUMENTS, document_name
+from rungs.figures import FIGURES
+from rungs.layout import Layout
+from rungs.pages import table_page
+from rungs.tables import TABLES
+
+ENTRIES = {**FIGURES, **TABLES}
+SIZES = {"desktop": (1400, 900), "phone": (390, 844)}
+#: where screenshots are kept, to be looked at; by default the test's own folder
+SCREENSHOTS = "RUNGS_SCREENSHOTS"
+LARGEST = 25e6
+BY_NAME = {claim.name: claim for claim in claims()}
+LADDER_NETWORKS = {
+    "depth": 5,
+    "network": {"latent_sizes": [64, 32, 16, 8, 4], "hidden_sizes": [512, 256, 128, 64, 32]},
+}
+
+
+def row(**changes: str) -> scorecard.Row:
+    """A row of the table of claims."""
+    made = {
+        "claim": "ladder.2",
+        "document": "ladder",
+        "dataset": "mnist",
+        "statement": "Batch norm improves <the VAE>: difference | nats",
+        "measured": "2.4171",
+        "threshold": "> 0.2",
+        "interval": "[2.209, 2.631]",
+        "published": "",
+        "published_basis": "",
+        "verdict": "reproduced",
+        "basis": "3 seeds",
+    }
+    return made | changes
+
+
+ORIGIN = scorecard.Origin("small", 2, ["mnist/vae/depth5/seed0"], ["abc"], ["one"])
+LACKING = row(claim="vq.1", document="vq", basis="the profile lacks runs: vq", verdict="undecided")
+
+
+# What is said.
+
+
+def test_every_figure_and_table_has_a_caption_and_a_known_document() -> None:
+    assert not FIGURES.keys() & TABLES.keys()
+    for name, entry in ENTRIES.items():
+        assert len(entry.look_for.split()) > 8, name
+        assert entry.document is None or entry.document in DOCUMENTS, name
+
+
+def test_every_claim_points_to_evidence_that_there_is() -> None:
+    for claim in claims():
+        assert claim.evidence, claim.name
+        assert set(claim.evidence) <= ENTRIES.keys(), claim.name
+
+
+def test_captions_tell_the_runs_of_the_configuration(smoke_config: dict[str, Any]) -> None:
+    made = captions(smoke_config)
+    assert made["figure"].keys() == FIGURES.keys()
+    assert made["table"].keys() == TABLES.keys()
+    assert "variants vae, lvae-bn-wu; depth" in made["figure"]["ladder_samples"]["runs"]
+    assert "mnist5k" in made["table"]["loglik"]["runs"]
+    smoke_config = smoke_config | {"experiments": {}}
+    assert captions(smoke_config)["table"]["loglik"]["runs"] == "no run of this profile"
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "value", "basis"),
+    [
+        # -105.45 + 110.46
+        ("ladder.2", "omniglot", 5.01, "same data, same networks"),
+        ("ladder.2", "mnist", 5.01, "other data, same networks"),
+        # 4.67/4.51 - 1
+        ("vq.3", "cifar10", 0.0355, "same data, other networks"),
+    ],
+)
+def test_published_numbers_are_those_of_the_file(
+    name: str, dataset: str, value: float, basis: str
+) -> None:
+    found, said = stated(BY_NAME[name], dataset, [LADDER_NETWORKS])
+    assert found == pytest.approx(value, abs=1e-4)
+    assert basis in said
+    assert "recalled" in said
+
+
+def test_nothing_is_published_where_the_document_states_no_number() -> None:
+    for name in ("ladder.7", "mixture.1", "moments.1", "vae.1"):
+        value, basis = stated(BY_NAME[name], "mnist", [])
+        assert math.isnan(value)
+        assert basis == ""
+
+
+def test_other_networks_are_told() -> None:
+    small = {"depth": 5, "network": {"latent_sizes": [8] * 5, "hidden_sizes": [8] * 5}}
+    basis = stated(BY_NAME["ladder.4"], "omniglot", [LADDER_NETWORKS, small])[1]
+    assert "same data, other networks" in basis
+
+
+def test_the_scorecard_marks_numbers_of_other_data() -> None:
+    told = "L5000 on omniglot, recalled; other data, same networks here"
+    text = scorecard.to_text([row(published="5.01", published_basis=told), row(), LACKING])
+    first, second = [line for line in text.splitlines() if line.startswith("ladder.2")]
+    assert re.search(r"2\.42 +> 0\.2 +5\.01~ +reproduced +Batch norm", first)
+    assert "~" not in second
+    assert "~ published for other data or networks" in text
+    assert "no runs here for vq.1" in text
+    assert "~ published" not in scorecard.to_text([row()])
+
+
+def test_the_scorecard_as_markdown() -> None:
+    text = scorecard.to_markdown([row(), LACKING], ORIGIN)
+    (line,) = [line for line in text.splitlines() if line.startswith("| ladder.2")]
+    cells = re.split(r"(?<!\\)\|", line)
+    assert len(cells) == 9
+    assert [cell.strip() for cell in cells[4:8]] == ["2.42", "> 0.2", "", "**reproduced**"]
+    assert "1 reproduced, 0 not reproduced, 0 undecided" in text
+    assert "2 runs, 1 of them not converged" in text
+
+
+def test_the_front_page_escapes_text_and_links_evidence() -> None:
+    page = scorecard.to_html([row(), LACKING], ORIGIN, Layout("small"))
+    assert "&lt;the VAE&gt;" in page
+    assert "<the VAE>" not in page
+    assert "results/small/figures/ladder_ablation.png" in page
+    assert "vq.1" in page.split("has no runs")[1]
+
+
+def test_table_pages_escape_align_and_leave_gaps_empty() -> None:
+    table = pd.DataFrame({"<run>": ["a & b"], "value": [1.23456], "none": [np.nan], "ok": [True]})
+    page = table_page(table, "T < U")
+    assert "<title>T &lt; U</title>" in page
+    assert "<th>&lt;run&gt;</th>" in page
+    assert "<td>a &amp; b</td>" in page
+    assert '<td class="number">1.235</td><td class="number"></td><td>True</td>' in page
+    assert 'name="viewport"' in page
+    assert not re.search(r"(src|href)=|@import|url\(", page)
+
+
+# What the workflow made.
+
+
+@pytest.fixture(scope="module")
+def report(tiny_workflow: Path) -> Path:
+    return tiny_workflow / "report.html"
+
+
+@pytest.fixture(scope="module")
+def embedded(report: Path) -> Callable[[str], dict[str, Any]]:
+    """A variable of the report's script: ``results`` or ``categories``."""
+    text = report.read_text(encoding="utf-8")
+
+    def find(name: str) -> dict[str, Any]:
+        head = re.search(rf'<script id="{name}">\s*var {name} = ', text)
+        assert head, name
+        found: dict[str, Any] = json.JSONDecoder().raw_decode(text, head.end())[0]
+        return found
+
+    return find
+
+
+def test_everything_is_in_the_report_with_its_caption(
+    report: Path, embedded: Callable[[str], dict[str, Any]]
+) -> None:
+    assert report.stat().st_size < LARGEST
+    results, categories = embedded("results"), embedded("categories")
+    layout = Layout("tiny")
+    places = {
+        **{layout.figure(name, ".png"): (FIGURES[name], "Figures") for name in FIGURES},
+        **{layout.table(name, ".html"): (TABLES[name], "Tables") for name in TABLES},
+    }
+    assert results.keys() == places.keys()
+    for path, (entry, kind) in places.items():
+        caption = " ".join(re.sub(r"<[^>]+>", "", results[path]["caption"]).split())
+        for said in (entry.title, entry.look_for[:30], document_name(entry.document), "Shown"):
+            assert said in caption.replace("&lt;", "<"), path
+        assert path in categories[document_name(entry.document)][kind]
+    assert "2 runs: data mnist5k" in results[layout.figure("ladder_loglik", ".png")]["caption"]
+    assert "no run of this profile" in results[layout.figure("vq_samples", ".png")]["caption"]
+
+
+def test_the_second_snakemake_changes_nothing(tiny_workflow: Path) -> None:
+    """It reads the configuration that the first froze, and makes none of its own."""
+    folder = tiny_workflow / "clone" / "results" / "tiny"
+    log = (folder / "logs/report.log").read_text()
+    assert "Report created." in log
+    assert "Missing metadata" not in log
+    assert "rule train" not in log
+
+
+def test_the_scorecard_is_printed_at_the_end(tiny_workflow: Path) -> None:
+    printed = (tiny_workflow / "printed.txt").read_text()
+    end = printed[printed.index("Claims: ") :]
+    assert re.search(r"ladder\.5 +mnist5k .*undecided", end)
+    assert "results/tiny/report.html" in end
+    page = (tiny_workflow / "clone/results/tiny/scorecard.md").read_text()
+    assert "| ladder.5 | mnist5k |" in page
+    assert "2 runs, 2 of them not converged" in page
+
+
+# How it looks.
+
+
+@pytest.fixture(params=SIZES)
+def browser(request: pytest.FixtureRequest) -> Iterator[tuple[str, Any]]:
+    """A headless browser with the window of a device, and no way to any host."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium: envs/dev.txt")
+    from selenium.webdriver.chrome.service import Service
+
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (binary and driver):
+        pytest.skip("no browser: install Debian's chromium and chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    width, height = SIZES[request.param]
+    for argument in (
+        *("--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"),
+        *("--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND"),
+        f"--window-size={width},{height}",
+    ):
+        options.add_argument(argument)
+    if request.param == "phone":
+        # a window cannot be so narrow
+        metrics = {"width": width, "height": height, "pixelRatio": 2.0}
+        options.add_experimental_option("mobileEmulation", {"deviceMetrics": metrics})
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    # a path given keeps selenium from looking for a driver in the network
+    running = webdriver.Chrome(options=options, service=Service(executable_path=driver))
+    running.set_script_timeout(60)
+    yield request.param, running
+    running.quit()
+
+
+def requests(browser: Any) -> list[str]:
+    """The addresses that the page asked for."""
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    return [
+        message["params"]["request"]["url"]
+        for message in messages
+        if message["method"] == "Network.requestWillBeSent"
+    ]
+
+
+def test_the_report_in_a_browser(report: Path, browser: tuple[str, Any], tmp_path: Path) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    device, page = browser
+    folder = Path(os.environ.get(SCREENSHOTS, tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def find(selector: str) -> Any:
+        return WebDriverWait(page, 20).until(
+            lambda p: next(iter(p.find_elements(By.CSS_SELECTOR, selector)), None)
+        )
+
+    def shown(selector: str) -> Any:
+        """The element, of which the middle must not be covered or outside of the window."""
+        element = find(selector)
+        page.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+        inside = page.execute_script(
+            "const box = arguments[0].getBoundingClientRect();"
+            "const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);"
+            "return arguments[0].contains(top) && box.left >= 0 && box.right <= innerWidth + 1",
+            element,
+        )
+        assert inside, f"{selector} cannot be seen"
+        return element
+
+    def picture(name: str) -> None:
+        page.save_screenshot(str(folder / f"{device}-{name}.png"))
+
+    page.get(report.as_uri())
+    claim = shown("[id='ladder.5-mnist5k']")
+    assert "undecided" in claim.text
+    assert "active" in claim.text
+    find("[id='ladder.7-mnist5k']")
+    front = find(".front").text
+    assert "Which claims hold? Profile tiny" in front
+    assert "2 runs, 2 of them not converged" in front
+    assert "mixture.1" in front
+    page.execute_script("arguments[0].scrollIntoView()", find(".front"))
+    picture("front")
+    # nothing is wider than the window
+    wide = "return document.documentElement.scrollWidth - innerWidth"
+    assert page.execute_script(wide) <= 0
+    overflow = "const box = document.querySelector('.front').closest('.overflow-auto');"
+    assert page.execute_script(f"{overflow} return box.scrollWidth - box.clientWidth") <= 0
+
+    # a claim's evidence opens by a click, with its caption
+    shown("[id='ladder.7-mnist5k'] a").click()
+    figure = find("#app .h-screen > div > img")
+    WebDriverWait(page, 20).until(lambda p: figure.get_property("naturalWidth") > 0)
+    assert "k-nearest" in find("nav").text or "Classes that lie apart" in find("nav").text
+    picture("evidence")
+
+    # and a figure from the menu
+    find("nav nav a").click()
+    for name in (document_name("ladder"), "ladder_loglik"):
+        path = (
+            f"//nav//a[span[text()='{name}']]"
+            if name in DOCUMENTS.values()
+            else f"//nav//tr[td[text()='{name}']]//a[1]"
+        )
+        WebDriverWait(page, 20).until(lambda p, x=path: p.find_elements(By.XPATH, x))[0].click()
+        picture(f"menu-{len(name)}")
+    figure = find("#app .h-screen > div > img")
+    WebDriverWait(page, 20).until(lambda p: figure.get_property("naturalWidth") > 0)
+    box = figure.rect
+    assert 0.5 * box["width"] < SIZES[device][0]
+
+    # every figure loads
+    sizes = page.execute_async_script(
+        "const done = arguments[0];"
+        "const load = async ([path, result]) => { const image = new Image();"
+        "  image.src = result.data_uri; await image.decode(); return [path, image.naturalWidth]; };"
+        "Promise.all(Object.entries(results).filter(([p, r]) => r.mime_type == 'image/png').map(load))"
+        ".then(found => done(Object.fromEntries(found)), error => done({error: String(error)}))"
+    )
+    assert sizes.keys() == {Layout("tiny").figure(name, ".png") for name in FIGURES}
+    assert min(sizes.values()) > 100
+
+    # a table scrolls within itself
+    find("nav nav a").click()
+    shown(".front > p:last-child a").click()
+    frame = find("iframe")
+    WebDriverWait(page, 20).until(lambda p: frame.rect["height"] > 100)
+    picture("table")
+    page.switch_to.frame(frame)
+    assert "ladder.5" in find("tbody").text
+    assert page.execute_script(wide) <= 0
+    page.switch_to.default_content()
+
+    asked = requests(page)
+    assert report.as_uri() in asked
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    severe = [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"]
+    assert severe == []

@@ -1,0 +1,51 @@
+# The claims first, and everything in one page.
+
+
+rule scorecard:
+    input:
+        unpack(every_run),
+        claims=LAYOUT.table("claims", ".csv"),
+    output:
+        md=LAYOUT.scorecard(".md"),
+        html=LAYOUT.scorecard(".html"),
+    log:
+        f"{LAYOUT.root}/logs/scorecard.log",
+    conda:
+        "../../envs/rungs.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=30,
+        disk_mb=10,
+    params:
+        code=provenance.code_hash("rungs.scorecard", *CLAIMS.values()),
+    shell:
+        "python -m rungs scorecard > {log} 2>&1"
+
+
+# Snakemake's own report of what `results` asks for. The second Snakemake reads the configuration
+# that this one was started with, runs nothing, and changes no file but the report.
+rule report:
+    input:
+        rules.results.input,
+    output:
+        LAYOUT.report,
+    log:
+        f"{LAYOUT.root}/logs/report.log",
+    conda:
+        "../../envs/rungs.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        disk_mb=100,
+    params:
+        captions=sha256(json.dumps(config["captions"], sort_keys=True).encode())[:16],
+        templates=workflow_hashes(
+            ["report/caption.rst", "report/front.rst", "report/style.css"]
+        ),
+        # relative, lest a clone that was moved make its report again
+        snakefile=os.path.relpath(workflow.main_snakefile),
+        style=os.path.relpath(configuration.ROOT / "workflow" / "report" / "style.css"),
+    shell:
+        "python -m snakemake --snakefile {params.snakefile} --configfile $RUNGS_CONFIG"
+        " --profile none --cores 1"
+        " --report {output} --report-stylesheet {params.style} -- results > {log} 2>&1"
