@@ -33,6 +33,7 @@ else:
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/crate.smk"
 
 
 rule all:
@@ -47,6 +48,7 @@ rule all:
             LAYOUT.table("{table}", "{suffix}"), table=TABLES, suffix=[".csv", ".md"]
         ),
         LAYOUT.summary,
+        LAYOUT.crate,
 
 
 # On a cluster these are not worth a job.
@@ -56,6 +58,7 @@ localrules:
     figure,
     table,
     summary,
+    crate,
 
 
 onsuccess:

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from rungs.cli import measure, render, work
+from rungs.cli import archives, measure, render, work
 from rungs.cli.base import cli
 from rungs.errors import RungsError
 
 #: the modules whose verbs there are
-VERBS = (work, render, measure)
+VERBS = (work, render, measure, archives)
 
 
 def main(args: list[str] | None = None) -> Any:
