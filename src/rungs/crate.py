@@ -183,7 +183,8 @@ def _graph(
             "license": {"@id": LICENCE},
             "conformsTo": [{"@id": address} for address in PROFILES],
             "mainEntity": {"@id": main["@id"]},
-            "mentions": [{"@id": action}],
+            "author": {"@id": DEVELOPERS},
+            "mentions": {"@id": action},
             "hasPart": _references([main, *parts, settings, *results]),
         },
         *(
@@ -248,13 +249,14 @@ def _software(origins: list[dict[str, Any]]) -> list[Entity]:
             versions.setdefault(name, set()).add(version)
     return [
         {
-            "@id": f"#{name}-{quote(version)}",
+            "@id": f"{url}#{quote(version)}",
             "@type": "SoftwareApplication",
             "name": name,
-            "url": URLS.get(name, f"https://pypi.org/project/{name}/"),
+            "url": url,
             "softwareVersion": version,
         }
         for name, found in sorted(versions.items())
+        for url in [URLS.get(name, f"https://pypi.org/project/{name}/")]
         for version in sorted(found)
     ]
 

@@ -256,8 +256,9 @@ def _checks(config: Config) -> list[tuple[str, Check]]:
     names = {run.path for run in all_runs(config)}
     for dataset in sorted({run.dataset for run in all_runs(config)}):
         found.append((layout.data(dataset), _check_stored_data))
+    asked = set(configuration.runs(config))
     for run in all_runs(config):
-        found += _run_checks(config, run)
+        found += _run_checks(config, run, run in asked)
     for name in FIGURES:
         found.append((layout.figure(name, ".png"), _check_png))
         found.append((layout.figure(name, ".pdf"), _check_pdf))
@@ -271,7 +272,8 @@ def _checks(config: Config) -> list[tuple[str, Check]]:
     return found
 
 
-def _run_checks(config: Config, run: Run) -> list[tuple[str, Check]]:
+def _run_checks(config: Config, run: Run, evaluated: bool) -> list[tuple[str, Check]]:
+    """A run's files; one that is there only to be continued is not evaluated."""
     layout = Layout(config["profile"])
     folder = Path(layout.run(run))
     spec = configuration.resolve(config, run)
@@ -279,13 +281,11 @@ def _run_checks(config: Config, run: Run) -> list[tuple[str, Check]]:
         (f"{folder}/training.h5", lambda path: _check_training(config, run, path)),
         (f"{folder}/weights.safetensors", lambda path: _check_weights(path, spec)),
     ]
-    asked = run in configuration.runs(config)
-    if asked:
+    found += [(f"{folder}/{name}", _check_cost) for name in STAGES["train"][2:]]
+    if evaluated:
         found.append((f"{folder}/evaluation.h5", lambda path: _check_evaluation(config, run, path)))
-    found += [(f"{folder}/{name}", _check_json) for name in STAGES["train"][2:]]
-    if asked:
-        found += [(f"{folder}/{name}", _check_json) for name in STAGES["evaluate"][1:]]
-    if asked and (learnt := prior_spec(config, run)) is not None:
+        found += [(f"{folder}/{name}", _check_cost) for name in STAGES["evaluate"][1:]]
+    if evaluated and (learnt := prior_spec(config, run)) is not None:
 
         def check_prior(path: Path) -> None:
             _check_origin(_of_settings(path, learnt))
@@ -365,7 +365,7 @@ def _check_stored_data(path: Path) -> None:
         raise StoreError(f"{path}: does not say where its images come from")
 
 
-def _check_json(path: Path) -> None:
+def _check_cost(path: Path) -> None:
     if not json.loads(path.read_text(encoding="utf-8"))["seconds"] >= 0:
         raise StoreError(f"{path}: its seconds are not a duration")
 

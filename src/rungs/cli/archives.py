@@ -13,6 +13,7 @@ import click
 from rungs.cli.base import cli, load_config, with_config
 from rungs.config import Config, Run
 from rungs.definitions import LIKELIHOOD_BLOCK
+from rungs.errors import ConfigError
 from rungs.layout import Layout
 
 
@@ -110,7 +111,13 @@ def verify(
     elif (path / "training.h5").is_file():
         _verify_run(path, data, images, as_json)
     else:
-        config, run = load_config(profiles), Run.parse(what)
+        config = load_config(profiles)
+        try:
+            run = Run.parse(what)
+        except ConfigError as error:
+            raise ConfigError(
+                f"{what}: is no archive and no folder that is there; {error}"
+            ) from None
         _verify_run(Path(Layout(config["profile"]).run(run)), data, images, as_json)
 
 
@@ -141,7 +148,6 @@ def _verify_run(folder: Path, data: Path | None, images: int, as_json: bool) -> 
 
 
 def _verify_profile(profiles: tuple[Path, ...], root: Path, as_json: bool) -> None:
-    from rungs.errors import ConfigError
     from rungs.verify import configuration_of, verify_results
 
     config = load_config(profiles) if profiles else configuration_of(root)
