@@ -92,17 +92,18 @@ def write_crate(config: Config, agent: str | None = None) -> Path:
     return Path(layout.crate)
 
 
+def workflow_files() -> list[str]:
+    """The workflow's files, relative to the clone, the main one first."""
+    found = [path for pattern in WORKFLOW for path in sorted(ROOT.glob(pattern))]
+    return [path.relative_to(ROOT).as_posix() for path in found]
+
+
 def _copy_workflow(target: Path) -> list[Path]:
-    """Copy the workflow's files; their copies, the main one first."""
-    shutil.rmtree(target, ignore_errors=True)
-    copies = []
-    for pattern in WORKFLOW:
-        for source in sorted(ROOT.glob(pattern)):
-            copy = target / source.relative_to(ROOT)
-            with replacing(copy) as temporary:
-                shutil.copyfile(source, temporary)
-            copies.append(copy)
-    return copies
+    """Copy the workflow's files; their copies, in the same order."""
+    for name in workflow_files():
+        with replacing(target / name) as temporary:
+            shutil.copyfile(ROOT / name, temporary)
+    return [target / name for name in workflow_files()]
 
 
 def _results(config: Config, layout: Layout) -> Iterable[tuple[str, str]]:

@@ -25,6 +25,7 @@ if not configuration.COMMON.is_file():
     )
 
 from rungs import cost, jobs, layout, provenance
+from rungs import crate as metadata
 from rungs.errors import RungsError
 from rungs import packs as packing
 from rungs import prior as priors
@@ -235,5 +236,19 @@ def table_inputs(wildcards):
 
 
 def crate_inputs(wildcards):
-    """The runs' files that a profile's metadata lists."""
-    return layout.inputs(config, ("training", "evaluation", "cost"))
+    """Besides figures and tables, what a profile's metadata lists."""
+    trained, evaluated = packing.all_runs(config), configuration.runs(config)
+    return {
+        "data": sorted({LAYOUT.data(run.dataset) for run in trained}),
+        "trained": [
+            f"{LAYOUT.run(run)}/{name}"
+            for run in trained
+            for name in packing.STAGES["train"]
+        ],
+        "evaluated": [
+            f"{LAYOUT.run(run)}/{name}"
+            for run in evaluated
+            for name in packing.STAGES["evaluate"]
+        ],
+        "prior": [path for run in evaluated for path in prior_files(run)],
+    }

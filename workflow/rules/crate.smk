@@ -15,7 +15,12 @@ rule crate:
         ),
         summary=LAYOUT.summary,
     output:
-        LAYOUT.crate,
+        metadata=LAYOUT.crate,
+        source=expand(
+            "{folder}/{file}",
+            folder=f"{LAYOUT.root}/{metadata.SOURCE}",
+            file=metadata.workflow_files(),
+        ),
     log:
         f"{LAYOUT.root}/logs/crate.log",
     conda:
