@@ -36,6 +36,7 @@ else:
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/crate.smk"
 
 
 rule results:
@@ -63,6 +64,7 @@ rule all:
     input:
         rules.results.input,
         LAYOUT.report,
+        LAYOUT.crate,
 
 
 # On a cluster these are not worth a job.
@@ -75,6 +77,7 @@ localrules:
     summary,
     scorecard,
     report,
+    crate,
 
 
 onstart:

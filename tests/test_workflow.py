@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
@@ -70,10 +76,13 @@ def test_a_deleted_figure_is_remade_alone(finished: Path) -> None:
     target = finished / "results/tiny/figures/ladder_loglik.png"
     before = target.read_bytes()
     target.unlink()
-    assert planned(finished) == {"figure ladder_loglik", "report"}
+    assert planned(finished) == {"figure ladder_loglik", "report", "crate"}
     done = snakemake(finished, "results/tiny/figures/ladder_loglik.png")
     assert done.returncode == 0
     assert target.read_bytes() == before
+    # the report and the crate have every file, and are made again after any
+    assert planned(finished) == {"report", "crate"}
+    assert snakemake(finished, "all").returncode == 0
     assert planned(finished) == set()
 
 
@@ -159,7 +168,7 @@ def test_what_a_change_makes_stale(
     text = path.read_text()
     change(path, old, new)
     try:
-        assert planned(finished) == expected
+        assert planned(finished) == expected | ({"crate"} if expected - {"report"} else set())
     finally:
         path.write_text(text)
 
@@ -200,3 +209,186 @@ def test_damaged_results_are_named(finished: Path) -> None:
     )
     assert "Traceback" not in done.stdout + done.stderr
     assert snakemake(finished, "all").returncode == 0
+
+
+# --- metadata and verification ------------------------------------------------------------------
+
+
+def rungs(folder: Path, *arguments: str) -> CompletedProcess[str]:
+    """A verb of the clone's own package."""
+    return subprocess.run(
+        [sys.executable, "-m", "rungs", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder / "src")},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def crate(folder: Path) -> dict[str, dict[str, Any]]:
+    """The entities of the crate by their ids, each of which is there once."""
+    content = json.loads((folder / "results/tiny/ro-crate-metadata.json").read_text())
+    assert content["@context"][0] == "https://w3id.org/ro/crate/1.1/context"
+    entities = {entity["@id"]: entity for entity in content["@graph"]}
+    assert len(entities) == len(content["@graph"])
+    return entities
+
+
+def references(value: Any) -> list[str]:
+    values = value if isinstance(value, list) else [value]
+    return [v["@id"] for v in values if isinstance(v, dict)]
+
+
+def test_the_crate_keeps_the_musts_of_its_profiles(finished: Path) -> None:
+    """RO-Crate 1.1, Process and Workflow Run Crate 0.5, Workflow RO-Crate 1.0."""
+    found = crate(finished)
+    # RO-Crate: a descriptor about the root; the root has type, name, description, date, licence
+    descriptor, root = found["ro-crate-metadata.json"], found["./"]
+    assert descriptor["@type"] == "CreativeWork"
+    assert references(descriptor["about"]) == ["./"]
+    assert "https://w3id.org/ro/crate/1.1" in references(descriptor["conformsTo"])
+    assert root["@type"] == "Dataset"
+    assert re.match(r"\d{4}-\d\d-\d\dT", root["datePublished"])
+    assert root["name"]
+    assert root["description"]
+    assert references(root["license"])[0] in found
+    # every entity has a type; every reference leads to one or to the web
+    for entity in found.values():
+        assert entity["@type"]
+        for key, value in entity.items():
+            for target in references(value):
+                assert target in found or target.startswith("http"), (entity["@id"], key, target)
+    # data entities are files of the folder, listed by the root, and unaltered
+    files = [e for e in found.values() if "File" in e["@type"]]
+    assert {e["@id"] for e in files} == set(references(root["hasPart"]))
+    for entity in files:
+        content = (finished / "results/tiny" / entity["@id"]).read_bytes()
+        assert entity["sha256"] == hashlib.sha256(content).hexdigest()
+        assert entity["contentSize"] == str(len(content))
+    # the three profiles, as entities
+    for profile in (
+        "https://w3id.org/ro/wfrun/process/0.5",
+        "https://w3id.org/ro/wfrun/workflow/0.5",
+        "https://w3id.org/workflowhub/workflow-ro-crate/1.0",
+    ):
+        assert profile in references(root["conformsTo"])
+        assert found[profile]["@type"] == "CreativeWork"
+        assert profile.endswith(found[profile]["version"])
+    # the main workflow: a file, a workflow, in a named language
+    (name,) = references(root["mainEntity"])
+    main = found[name]
+    assert set(main["@type"]) == {"File", "SoftwareSourceCode", "ComputationalWorkflow"}
+    language = found[references(main["programmingLanguage"])[0]]
+    assert (language["@type"], language["name"]) == ("ComputerLanguage", "Snakemake")
+    assert main["name"]
+    # the action: its instrument is the workflow; what went in and came out; when, by whom
+    (mentioned,) = references(root["mentions"])
+    action = found[mentioned]
+    assert action["@type"] == "CreateAction"
+    assert references(action["instrument"]) == [name]
+    assert action["startTime"] < action["endTime"]
+    assert found[references(action["agent"])[0]]["@type"] in ("Person", "Organization")
+    results = set(references(action["result"]))
+    assert {f"figures/{figure}.png" for figure in FIGURES} <= results
+    assert {f"tables/{table}.csv" for table in TABLES} <= results
+    assert "runs/mnist5k/vae/depth5/seed0/weights.safetensors" in results
+    assert "#data-mnist5k" in references(action["object"])
+    assert any(target.startswith("config/") for target in references(action["object"]))
+    versions = {found[i]["name"] for i in references(main["softwareRequirements"])}
+    assert {"python", "torch", "numpy", "snakemake"} <= versions
+
+
+def test_the_crate_depends_on_the_results_alone(finished: Path) -> None:
+    path = finished / "results/tiny/ro-crate-metadata.json"
+    before = path.read_bytes()
+    assert rungs(finished, "crate", "--config", "tiny.yaml").returncode == 0
+    assert path.read_bytes() == before
+    assert planned(finished) == set()
+
+
+def spoil_table(root: Path) -> Path:
+    path = root / "tables/loglik.csv"
+    path.write_text(path.read_text().replace("mnist5k/vae/depth5", "mnist5k/vae/depth6"))
+    return path
+
+
+def spoil_weights(root: Path) -> Path:
+    path = root / "runs/mnist5k/vae/depth5/seed0/weights.safetensors"
+    path.write_bytes((root / "runs/mnist5k/lvae-bn-wu/depth5/seed0" / path.name).read_bytes())
+    return path
+
+
+def spoil_evaluation(root: Path) -> Path:
+    from rungs import store
+
+    path = root / "runs/mnist5k/vae/depth5/seed0/evaluation.h5"
+    found = store.read(path)
+    settings = found.attributes["evaluation"] | {"samples": 5000}
+    store.write(path, found.arrays, found.attributes | {"evaluation": settings})
+    return path
+
+
+def spoil_origin(root: Path) -> Path:
+    from rungs import store
+
+    path = root / "runs/mnist5k/vae/depth5/seed0/training.h5"
+    found = store.read(path)
+    store.write(path, found.arrays, found.attributes | {"provenance": {"commit": "1234"}})
+    return path
+
+
+def remove_figure(root: Path) -> Path:
+    (root / "figures/ladder_pca.pdf").unlink()
+    return root / "figures/ladder_pca.pdf"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (spoil_table, "no run of the profile"),
+        (spoil_weights, "not those that the configuration resolves to"),
+        (spoil_evaluation, "other settings"),
+        (spoil_origin, "does not say its packages, machine, python"),
+        (remove_figure, "is missing"),
+    ],
+)
+def test_verification_of_a_profile_names_what_is_wrong(
+    finished: Path, spoil: Any, reason: str
+) -> None:
+    root = finished / "results/tiny"
+    before = {p: p.read_bytes() for p in root.rglob("*") if p.is_file()}
+    before_times = {p: p.stat() for p in before}
+    path = spoil(root)
+    times = (before_times[path].st_atime, before_times[path].st_mtime)
+    try:
+        done = rungs(finished, "verify", "results/tiny", "--json")
+    finally:
+        path.write_bytes(before[path])
+        os.utime(path, times)
+    assert done.returncode == 1, done.stdout + done.stderr
+    problems = {p["path"]: p["reason"] for p in json.loads(done.stdout)["problems"]}
+    assert reason in problems.pop(str(path.relative_to(finished)))
+    # the crate's checksum is the other witness
+    assert set(problems) <= {"results/tiny/ro-crate-metadata.json"}
+
+
+def test_a_finished_profile_verifies(finished: Path) -> None:
+    done = rungs(finished, "verify", "results/tiny")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"results/tiny: \d\d+ files, 0 problems", done.stdout)
+    run = rungs(finished, "verify", f"{RUNS}/vae/depth5/seed0")
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_a_gallery_offers_weights(finished: Path) -> None:
+    command = ("gallery", "--config", "tiny.yaml", "--command", "make all", "page")
+    done = rungs(finished, *command, "--weights", "mnist5k/lvae-bn-wu/depth5/seed0")
+    assert done.returncode == 0, done.stderr
+    name = "tiny-mnist5k-lvae-bn-wu-depth5-seed0.zip"
+    assert f"[{name}]({name})" in (finished / "page/README.md").read_text()
+    loaded = rungs(finished, "load", f"page/{name}", "--json")
+    assert json.loads(loaded.stdout)["run"]["variant"] == "lvae-bn-wu"
+    assert rungs(finished, *command).returncode == 0
+    assert not (finished / f"page/{name}").exists()

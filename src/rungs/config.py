@@ -145,6 +145,15 @@ def load(paths: Iterable[Path | str]) -> Config:
     return config
 
 
+def complete(config: Config) -> Config:
+    """``config`` over ``config/common.yaml``, and over the default profile if it names none: a
+    workflow that uses this one as a module hands on its own settings only."""
+    base = read_file(COMMON)
+    if "profile" not in config:
+        base = merge(base, read_file(ROOT / "config" / "quick.yaml"))
+    return merge(base, config)
+
+
 def validate(config: Config) -> None:
     """Check every key and type against the JSON Schema, then what it cannot express.
 

@@ -23,5 +23,9 @@ class StoreError(RungsError):
     """A results file that is missing, incomplete or not of the expected layout."""
 
 
+class ArchiveError(StoreError):
+    """An archive of a run that is damaged, incomplete or not one; the message names it."""
+
+
 class TrainingError(RungsError):
     """A run that cannot go on, for example because its loss is not finite."""

@@ -8,7 +8,8 @@ import shutil
 from pathlib import Path
 
 from rungs import store
-from rungs.config import Config, runs
+from rungs.archive import export_run
+from rungs.config import Config, Run, runs
 from rungs.errors import StoreError
 from rungs.figures import FIGURES
 from rungs.files import replacing, write_text
@@ -18,20 +19,34 @@ from rungs.tables import TABLES
 COLOURS = 128
 
 
-def write_gallery(config: Config, command: str, output: Path) -> None:
+#: the largest archive of weights that a page offers, bytes: it is committed with the page
+MOST_WEIGHTS = 8_000_000
+
+
+def write_gallery(
+    config: Config,
+    command: str,
+    output: Path,
+    weights: Run | None = None,
+    half: bool = False,
+) -> None:
     """Write ``README.md``, small pictures and the tables' CSV of a finished profile.
 
     Args:
         command: how the profile was run, shown on the page.
         output: a folder, emptied of an older gallery first.
+        weights: a run whose archive (:mod:`rungs.archive`) the page offers, with float16 weights if
+            ``half``.
 
     Raises:
-        StoreError: if a figure or table is missing.
+        StoreError: if a figure or table is missing, or the archive has more than
+            :data:`MOST_WEIGHTS` bytes.
     """
     layout = Layout(config["profile"])
     output.mkdir(parents=True, exist_ok=True)
-    for old in (*output.glob("*.png"), *output.glob("*.csv"), *output.glob("*.json")):
-        old.unlink()
+    for kind in ("png", "csv", "json", "zip"):
+        for old in output.glob(f"*.{kind}"):
+            old.unlink()
     lines = [f"# Gallery of the profile `{config['profile']}`", "", *_origin(config, command), ""]
     lines += ["## Claims", "", *_claims(layout), "", "## Bounds", "", *_bounds(layout), ""]
     for name, entry in FIGURES.items():
@@ -43,6 +58,8 @@ def write_gallery(config: Config, command: str, output: Path) -> None:
     for name, table in TABLES.items():
         shutil.copyfile(_existing(layout.table(name, ".csv")), output / f"{name}.csv")
         lines += [f"- [{name}.csv]({name}.csv): {table.title}"]
+    if weights is not None:
+        lines += ["", "## Weights", "", _weights(config, weights, output, half)]
     write_text(output / "configuration.json", json.dumps(config, indent=1, sort_keys=True) + "\n")
     write_text(output / "README.md", "\n".join(lines) + "\n")
 
@@ -71,6 +88,22 @@ def _origin(config: Config, command: str) -> list[str]:
         f"torch {provenance[0]['packages']['torch']}",
         f"- cost: {len(runs(config))} runs, {hours:.1f} core-hours, at most {memory:,.0f} MB a job",
     ]
+
+
+def _weights(config: Config, run: Run, output: Path, half: bool) -> str:
+    """Export a run beside the page; a line about it."""
+    made = export_run(config, run, output, half)
+    if made.size > MOST_WEIGHTS:
+        made.path.unlink()
+        raise StoreError(
+            f"{run.path}: its archive has {made.size / 1e6:.1f} MB, a gallery's at most "
+            f"{MOST_WEIGHTS / 1e6:.0f}; round its weights (--half) or offer a smaller run."
+        )
+    name = made.path.name
+    return (
+        f"- [{name}]({name}): `{run.path}`, {made.size / 1e6:.1f} MB; `rungs load {name}` unpacks it, "
+        f"`rungs verify {name}` computes a sample of its numbers again."
+    )
 
 
 def _claims(layout: Layout) -> list[str]:

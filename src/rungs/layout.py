@@ -98,6 +98,11 @@ class Layout:
         return f"{self.root}/calibration.h5"
 
     @property
+    def crate(self) -> str:
+        """The metadata by which the profile's folder is a Workflow Run RO-Crate."""
+        return f"{self.root}/ro-crate-metadata.json"
+
+    @property
     def summary(self) -> str:
         """The summary that is printed at the end."""
         return f"{self.root}/summary.txt"

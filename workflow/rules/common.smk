@@ -6,12 +6,28 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir) / "src"))
-
 from snakemake.exceptions import WorkflowError
 
-from rungs import config as configuration
+# In a clone the package lies beside the workflow. As a module of another workflow, from a code
+# host, these rules come without it.
+BESIDE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True), "../../src")
+if BESIDE.is_dir():
+    sys.path.insert(0, str(BESIDE.resolve()))
+try:
+    from rungs import config as configuration
+except ImportError as error:
+    raise WorkflowError(
+        f"the package rungs is not installed ({error}). Install the version that this workflow is "
+        "of, see config/README.md: pip install --editable 'git+<repository>@<tag>#egg=rungs'."
+    )
+if not configuration.COMMON.is_file():
+    raise WorkflowError(
+        f"{configuration.COMMON} is missing: rungs needs its repository; install it with "
+        "pip install --editable 'git+<repository>@<tag>#egg=rungs'."
+    )
+
 from rungs import captions, cost, documents, jobs, layout, provenance
+from rungs import crate as metadata
 from rungs.errors import RungsError
 from rungs import packs as packing
 from rungs import prior as priors
@@ -23,6 +39,7 @@ from rungs.models import entry
 from rungs.tables import TABLES
 
 try:
+    config = configuration.complete(config)
     configuration.validate(config)
 except RungsError as error:
     raise WorkflowError(str(error))
@@ -249,3 +266,22 @@ def every_run(wildcards):
 def table_inputs(wildcards):
     """The stored results that a table is made from."""
     return layout.inputs(config, TABLES[wildcards.table].needs)
+
+
+def crate_inputs(wildcards):
+    """Besides figures and tables, what a profile's metadata lists."""
+    trained, evaluated = packing.all_runs(config), configuration.runs(config)
+    return {
+        "data": sorted({LAYOUT.data(run.dataset) for run in trained}),
+        "trained": [
+            f"{LAYOUT.run(run)}/{name}"
+            for run in trained
+            for name in packing.STAGES["train"]
+        ],
+        "evaluated": [
+            f"{LAYOUT.run(run)}/{name}"
+            for run in evaluated
+            for name in packing.STAGES["evaluate"]
+        ],
+        "prior": [path for run in evaluated for path in prior_files(run)],
+    }

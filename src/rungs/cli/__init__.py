@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from rungs.cli import measure, render, report, work
+from rungs.cli import archives, measure, render, report, work
 from rungs.cli.base import cli
 from rungs.errors import RungsError
 
 #: the modules whose verbs there are
-VERBS = (work, render, measure, report)
+VERBS = (work, render, measure, report, archives)
 
 
 def main(args: list[str] | None = None) -> Any:

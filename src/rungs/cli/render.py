@@ -9,7 +9,7 @@ import click
 
 from rungs import config as configuration
 from rungs.cli.base import cli, load_config, with_config
-from rungs.config import Config
+from rungs.config import Config, Run
 from rungs.errors import ConfigError
 from rungs.layout import Layout, inputs
 
@@ -74,9 +74,14 @@ def summary(profiles: tuple[Path, ...]) -> None:
 @cli.command()
 @with_config
 @click.option("--command", required=True, help="How the profile was run; shown on the page.")
+@click.option("--weights", metavar="RUN", help="A run whose archive the page offers.")
+@click.option("--half", is_flag=True, help="With float16 weights: see rungs export.")
 @click.argument("output", type=click.Path(path_type=Path, file_okay=False))
-def gallery(profiles: tuple[Path, ...], command: str, output: Path) -> None:
+def gallery(
+    profiles: tuple[Path, ...], command: str, weights: str | None, half: bool, output: Path
+) -> None:
     """Write a page with a finished profile's pictures, tables and origin into OUTPUT."""
     from rungs.gallery import write_gallery
 
-    write_gallery(load_config(profiles), command, output)
+    offered = None if weights is None else Run.parse(weights)
+    write_gallery(load_config(profiles), command, output, offered, half)

@@ -1,0 +1,35 @@
+# Results -> their metadata, by which results/<profile>/ is a Workflow Run RO-Crate. Nothing is made
+# from it.
+
+
+rule crate:
+    input:
+        unpack(crate_inputs),
+        figures=expand(
+            LAYOUT.figure("{figure}", "{suffix}"),
+            figure=FIGURES,
+            suffix=[".png", ".pdf"],
+        ),
+        tables=expand(
+            LAYOUT.table("{table}", "{suffix}"), table=TABLES, suffix=[".csv", ".md"]
+        ),
+        summary=LAYOUT.summary,
+    output:
+        metadata=LAYOUT.crate,
+        source=expand(
+            "{folder}/{file}",
+            folder=f"{LAYOUT.root}/{metadata.SOURCE}",
+            file=metadata.workflow_files(),
+        ),
+    log:
+        f"{LAYOUT.root}/logs/crate.log",
+    conda:
+        "../../envs/rungs.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=30,
+        disk_mb=50,
+    params:
+        code=provenance.code_hash("rungs.crate"),
+    shell:
+        "python -m rungs crate > {log} 2>&1"
