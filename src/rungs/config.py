@@ -199,6 +199,7 @@ def validate(config: Config) -> None:
             )
     for name, variant in config["variants"].items():
         _known(variant["model"], MODELS, f"variants.{name}.model", "model")
+        _check_options(config, name)
         _check_continuation(config, name)
     for name in config["figures"]:
         _known(name, FIGURES, "figures", "figure")
@@ -210,6 +211,31 @@ def validate(config: Config) -> None:
             _check_axis(config, grid, where)
             if "depths" in grid:
                 _check_depths(config, grid, where)
+
+
+def _check_options(config: Config, name: str) -> None:
+    """A variant's options are its model's, of the types of their defaults."""
+    from rungs.models import entry
+
+    variant = config["variants"][name]
+    defaults = entry(variant["model"]).options
+    for option, value in variant.get("options", {}).items():
+        key = f"variants.{name}.options"
+        if not defaults:
+            raise ConfigError(
+                f"configuration key {key}: the model {variant['model']} has no options of its own; "
+                "settings that models share go to network or training."
+            )
+        _known(option, defaults, key, "option")
+        default = defaults[option]
+        fits = isinstance(value, bool) == isinstance(default, bool) and (
+            isinstance(value, type(default)) or (type(default) is float and type(value) is int)
+        )
+        if not fits:
+            raise ConfigError(
+                f"configuration key {key}.{option}: found {json.dumps(value)}: expected a value like "
+                f"{json.dumps(default)}."
+            )
 
 
 def _check_continuation(config: Config, name: str) -> None:
@@ -361,7 +387,12 @@ def resolve(config: Config, run: Run) -> Config:
         settings["codes"] = run.size
     shape = list(catalogue(config)[run.dataset].shape)
     settings["shape"] = shape
-    network = {key: settings[key] for key in entry(variant["model"]).network}
+    known = entry(variant["model"])
+    network = {key: settings[key] for key in known.network}
+    network |= {
+        key: type(default)(variant.get("options", {}).get(key, default))
+        for key, default in known.options.items()
+    }
     if "shape" in network:
         _check_shape(shape, run)
     for key in {"latent_sizes", "hidden_sizes"} & network.keys():
