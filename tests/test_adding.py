@@ -15,7 +15,7 @@ from rungs import store
 from rungs.config import ROOT
 
 PAGE = ROOT / "docs" / "adding.md"
-BLOCK = re.compile(r'^```\w+ file=(\S+)(?: after="(.*)")?\n(.*?)^```$', re.M | re.S)
+BLOCK = re.compile(r'^```\w+ file=(\S+)(?: after="([^"]*)")?\n(.*?)^```$', re.M | re.S)
 #: the page's profile, smaller
 TINY = """
 training: {epochs: 2}

@@ -64,7 +64,7 @@ def load_data(name: str, config: Config | None = None) -> Prepared:
 
     Args:
         name: a built-in data set, or one of the configuration's own.
-        config: by default that of the profile ``quick``.
+        config: what is not prepared yet is looked up in it; by default that of the profile ``quick``.
 
     Raises:
         RungsError: if there is no such data set, or its source cannot be used.
@@ -74,14 +74,14 @@ def load_data(name: str, config: Config | None = None) -> Prepared:
         >>> digits.train_images.shape, digits.test_labels[:3].dtype.kind
         ((4000, 28, 28), 'i')
     """
-    config = load_config() if config is None else config
     path = Path(Layout.data(name))
-    if name in data.catalogue(config) and path.is_file():
+    if path.is_file():
         found = store.read(path)
         train, test = (
             (found[f"{split}/images"], found[f"{split}/labels"]) for split in ("train", "test")
         )
         return Prepared(*train, *test, found.attributes["provenance"])
+    config = load_config() if config is None else config
     return data.prepare(name, configuration.raw_data(config), path.parent / "cache", config)
 
 
