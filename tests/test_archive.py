@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 
+import rungs
 from rungs import archive, classifier, store
 from rungs import config as configuration
 from rungs.archive import MANIFEST, REQUIRED, export_run, open_archive
@@ -102,6 +103,9 @@ def test_an_archive_brings_back_the_run_and_its_numbers(run: Run, tmp_path: Path
     # the same machine, the same random numbers: no difference but that of a batch's shape
     assert all(row.agrees and row.difference <= row.tolerance / 10 for row in found), found
     assert (target / FOLDER / "weights.safetensors").is_file() == (run.variant == "vq")
+    loaded = rungs.load(path)
+    assert loaded.name == run.path
+    np.testing.assert_array_equal(loaded.sample(2), rungs.load(source).sample(2))
 
 
 def test_the_same_run_gives_the_same_bytes(ladder: Path, tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ MISTAKES = [
     ("figures.ladder_logik", {}, "figure 'ladder_logik' is not known; did you mean"),
     ("network.upward", "mean", "network.upward: found"),
     ("variants.a/b", {"model": "vae"}, "is not a valid name"),
+    ("variants.vae.options", {"beta": 4.0}, "the model vae has no options of its own"),
 ]
 
 

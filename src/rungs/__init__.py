@@ -2,6 +2,24 @@
 
 Importing the package is cheap: torch, pandas and matplotlib are imported by the
 modules that use them, so that the Snakefile and the command line start quickly.
+What :data:`__all__` names is imported from :mod:`rungs.api` when it is first used.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rungs.api import Trained, load, load_config, load_data
+
 __version__ = "0.1.0"
+__all__ = ["Trained", "load", "load_config", "load_data"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is used."""
+    if name not in __all__:
+        raise AttributeError(f"module 'rungs' has no attribute {name!r}")
+    from rungs import api
+
+    return getattr(api, name)

@@ -142,7 +142,7 @@ def export_run(
         members["weights.safetensors"] = rounded
     for name, array in PICTURES.items():
         if array in evaluation.arrays:
-            members[name] = _picture(evaluation[array], run.dataset)
+            members[name] = _picture(evaluation[array], evaluation.attributes["run"])
     public = {key: value for key, value in config.items() if key != "raw_data"}
     members["configuration.json"] = _json(public)
     numbers = numbers_of(training, evaluation)
@@ -208,14 +208,14 @@ def _half(name: str, tensor: Tensor, folder: Path) -> Tensor:
     return rounded
 
 
-def _picture(images: np.ndarray, dataset: str) -> bytes:
+def _picture(images: np.ndarray, run: dict[str, Any]) -> bytes:
     """A grid of up to 100 pictures as PNG."""
     from PIL import Image
 
     from rungs.figures.pictures import picture_grid
 
     buffer = io.BytesIO()
-    Image.fromarray(picture_grid(images[:100], 10, dataset)).save(buffer, "PNG", optimize=True)
+    Image.fromarray(picture_grid(images[:100], 10, run)).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rungs.data.prepared import read_images, read_labels
-from rungs.errors import StoreError
+from rungs.errors import DataError, StoreError
 from rungs.seeds import generator
 from rungs.weights import load_tensors, save_tensors
 
@@ -37,21 +37,21 @@ class Network(nn.Module):
     """Two strided convolutions and a dense layer of :data:`FEATURES` units.
 
     Args:
-        side: height and width of an image.
+        height, width: of an image.
         channels: 1 or 3.
         classes: number of labels.
     """
 
-    def __init__(self, side: int, channels: int, classes: int) -> None:
+    def __init__(self, height: int, width: int, channels: int, classes: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels, 16, 5, stride=2, padding=2)
         self.second = nn.Conv2d(16, 32, 5, stride=2, padding=2)
-        self.dense = nn.Linear(32 * (-(-side // 4)) ** 2, FEATURES)
+        self.dense = nn.Linear(32 * -(-height // 4) * -(-width // 4), FEATURES)
         self.output = nn.Linear(FEATURES, classes)
 
     def features(self, images: Tensor) -> Tensor:
         """The last hidden layer before its rectifier, ``[n, FEATURES]``, of ``images [n, channels,
-        side, side]`` from 0 to 1."""
+        height, width]`` from 0 to 1."""
         hidden = functional.relu(self.first(2 * images - 1))
         hidden = functional.relu(self.second(hidden)).flatten(1)
         if self.training:
@@ -71,22 +71,31 @@ class Network(nn.Module):
 
 
 def as_channels(images: Tensor) -> Tensor:
-    """uint8 ``[n, side, side]`` or ``[n, side, side, channels]`` as ``[n, channels, side, side]`` from
-    0 to 1."""
+    """uint8 ``[n, height, width]`` or ``[n, height, width, channels]`` as ``[n, channels, height,
+    width]`` from 0 to 1."""
     floats = images.float() / 255
     return floats.unsqueeze(1) if images.dim() == 3 else floats.permute(0, 3, 1, 2)
 
 
 def train(data: Path, output: Path) -> None:
     """Train on a prepared data set's training images; writes the weights and, as metadata, shape and
-    accuracy on the test images, by which nothing was chosen."""
+    accuracy on the test images, by which nothing was chosen.
+
+    Raises:
+        DataError: if the data set has no labels.
+    """
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     images, labels = (torch.from_numpy(f(data, "train")) for f in (read_images, read_labels))
+    if bool((labels < 0).any()):
+        raise DataError(
+            f"{data}: the data set has no labels, so that there is nothing to classify; name them in "
+            "datasets, or do without what is compared by a classifier."
+        )
     x = as_channels(images)
     classes = int(labels.max()) + 1
     random = generator(SEED, "classifier")
-    network = Network(x.shape[-1], x.shape[1], classes)
+    network = Network(x.shape[2], x.shape[3], x.shape[1], classes)
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.dim() > 1:
@@ -122,14 +131,14 @@ def train(data: Path, output: Path) -> None:
 def shifted(images: Tensor, random: torch.Generator) -> Tensor:
     """The batch moved by one random offset of up to :data:`SHIFT` pixels; edges are repeated."""
     top, left = torch.randint(2 * SHIFT + 1, (2,), generator=random).tolist()
-    side = images.shape[-1]
+    height, width = images.shape[-2:]
     padded = functional.pad(images, (SHIFT,) * 4, mode="replicate")
-    return padded[..., top : top + side, left : left + side]
+    return padded[..., top : top + height, left : left + width]
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """A trained network and the shape of an image, ``[side, side]`` or ``[side, side, channels]``."""
+    """A trained network and the shape of an image, ``[height, width]`` or ``[height, width, channels]``."""
 
     network: Network
     shape: list[int]
@@ -150,7 +159,8 @@ class Classifier:
         try:
             shape = [int(n) for n in metadata["shape"].split()]
             channels = shape[2] if len(shape) > 2 else 1
-            network = Network(shape[0], channels, int(metadata["classes"]))
+            height, width = shape[:2]
+            network = Network(height, width, channels, int(metadata["classes"]))
             network.load_state_dict(tensors)
         except (KeyError, ValueError, RuntimeError) as error:
             raise StoreError(

@@ -21,6 +21,7 @@ import yaml
 
 from rungs.errors import ConfigError
 from rungs.files import sha256, write_text
+from rungs.shapes import ImageShape
 
 #: the clone: configuration, schema and embedded data lie beside the package
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,7 +135,8 @@ def read_file(path: Path | str) -> Config:
 def load(paths: Iterable[Path | str]) -> Config:
     """Layer profiles over ``config/common.yaml`` and validate the result.
 
-    A ``.json`` file is a frozen configuration (:func:`freeze`), already complete.
+    A ``.json`` file is a frozen configuration (:func:`freeze`), already complete. What is to be
+    known of one's own data is looked up here (:func:`rungs.data.own.complete`).
     """
     profiles = [Path(path) for path in paths]
     frozen = bool(profiles) and profiles[0].suffix == ".json"
@@ -142,7 +144,22 @@ def load(paths: Iterable[Path | str]) -> Config:
     for path in profiles:
         config = merge(config, read_file(path))
     validate(config)
-    return config
+    return with_own_data(config)
+
+
+def with_own_data(config: Config) -> Config:
+    """A valid configuration with what is to be known of one's own data before anything runs.
+
+    Raises:
+        ConfigError, DataError: if that data cannot be used.
+    """
+    from rungs.data import own_data
+
+    if not own_data(config):
+        return config
+    from rungs.data.own import complete as find_own_data
+
+    return find_own_data(config)
 
 
 def complete(config: Config) -> Config:
@@ -176,12 +193,22 @@ def validate(config: Config) -> None:
             where = f"experiments.{document}[{number}]"
             for variant in grid["variants"]:
                 _known(variant, config["variants"], f"{where}.variants", "variant")
-    from rungs.data import DATASETS
+    from rungs.data import DATASETS, own_data
     from rungs.figures import FIGURES
     from rungs.models import MODELS
 
+    own = own_data(config)
+    for name in config.get("datasets", {}):
+        if name not in own:
+            _known(name, DATASETS, "datasets", "data set")
+        elif name in DATASETS or name.endswith("-classifier"):
+            raise ConfigError(
+                f"configuration key datasets.{name}: images of your own need a name of their own, which "
+                "is no built-in data set's and does not end in -classifier; rename it."
+            )
     for name, variant in config["variants"].items():
         _known(variant["model"], MODELS, f"variants.{name}.model", "model")
+        _check_options(config, name)
         _check_continuation(config, name)
     for name in config["figures"]:
         _known(name, FIGURES, "figures", "figure")
@@ -189,10 +216,35 @@ def validate(config: Config) -> None:
         for number, grid in enumerate(grids):
             where = f"experiments.{document}[{number}]"
             for dataset in grid["datasets"]:
-                _known(dataset, DATASETS, f"{where}.datasets", "data set")
+                _known(dataset, [*DATASETS, *own], f"{where}.datasets", "data set")
             _check_axis(config, grid, where)
             if "depths" in grid:
                 _check_depths(config, grid, where)
+
+
+def _check_options(config: Config, name: str) -> None:
+    """A variant's options are its model's, of the types of their defaults."""
+    from rungs.models import entry
+
+    variant = config["variants"][name]
+    defaults = entry(variant["model"]).options
+    for option, value in variant.get("options", {}).items():
+        key = f"variants.{name}.options"
+        if not defaults:
+            raise ConfigError(
+                f"configuration key {key}: the model {variant['model']} has no options of its own; "
+                "settings that models share go to network or training."
+            )
+        _known(option, defaults, key, "option")
+        default = defaults[option]
+        fits = isinstance(value, bool) == isinstance(default, bool) and (
+            isinstance(value, type(default)) or (type(default) is float and type(value) is int)
+        )
+        if not fits:
+            raise ConfigError(
+                f"configuration key {key}.{option}: found {json.dumps(value)}: expected a value like "
+                f"{json.dumps(default)}."
+            )
 
 
 def _check_continuation(config: Config, name: str) -> None:
@@ -305,10 +357,10 @@ def runs(config: Config, document: str | None = None) -> list[Run]:
 
 def _layered(config: Config, run: Run, section: str) -> Config:
     """A section as this run sees it: the profile's, its data set's, its variant's over it."""
-    from rungs.data import DATASETS
+    from rungs.data import DATASETS, own_data
 
     _known(run.variant, config["variants"], "variants", "variant")
-    _known(run.dataset, DATASETS, "datasets", "data set")
+    _known(run.dataset, [*DATASETS, *own_data(config)], "datasets", "data set")
     layers = (
         config.get("datasets", {}).get(run.dataset, {}).get(section, {}),
         config["variants"][run.variant].get(section, {}),
@@ -326,12 +378,14 @@ def resolve(config: Config, run: Run) -> Config:
         ``run`` (its path), ``dataset, variant, axis, size, depth, seed, continues, model, network,
         training, precision, threads, device``; ``continues`` is the same for the run whose weights this one
         starts from, or None. On the axis ``latent`` the size is the only latent size, on ``codes``
-        it is ``network.codes``. Convolutional models are told the images' ``network.shape``.
+        it is ``network.codes``. Convolutional models are told the images' ``network.shape``. A run of
+        one's own data carries their ``shape``, and whether they were ``inverted``.
 
     Raises:
-        ConfigError: if the run's variant is not in the configuration.
+        ConfigError: if the run's variant is not in the configuration, or its model cannot take
+            images of this shape.
     """
-    from rungs.data import DATASETS
+    from rungs.data import catalogue
     from rungs.models import entry
 
     settings = _layered(config, run, "network")
@@ -340,8 +394,16 @@ def resolve(config: Config, run: Run) -> Config:
         settings["latent_sizes"] = [run.size]
     elif run.axis == "codes":
         settings["codes"] = run.size
-    settings["shape"] = list(DATASETS[run.dataset].shape)
-    network = {key: settings[key] for key in entry(variant["model"]).network}
+    shape = list(catalogue(config)[run.dataset].shape)
+    settings["shape"] = shape
+    known = entry(variant["model"])
+    network = {key: settings[key] for key in known.network}
+    network |= {
+        key: type(default)(variant.get("options", {}).get(key, default))
+        for key, default in known.options.items()
+    }
+    if "shape" in network:
+        _check_shape(shape, run)
     for key in {"latent_sizes", "hidden_sizes"} & network.keys():
         network[key] = sizes(network[key], run.depth)
     parent = parent_of(config, run)
@@ -360,7 +422,28 @@ def resolve(config: Config, run: Run) -> Config:
         "precision": config["compute"]["precision"],
         "device": config["compute"]["device"],
         "threads": config["compute"]["threads"],
-    }
+    } | _own_shape(config, run.dataset)
+
+
+def _own_shape(config: Config, dataset: str) -> Config:
+    """What a run of one's own data carries of it; nothing for a built-in set."""
+    from rungs.data import catalogue, own_data
+
+    own = own_data(config)
+    if dataset not in own:
+        return {}
+    inverted = own[dataset].get("invert", False)
+    return {"shape": list(catalogue(config)[dataset].shape), "inverted": inverted}
+
+
+def _check_shape(shape: list[int], run: Run) -> None:
+    try:
+        ImageShape.of(shape)
+    except ValueError as error:
+        raise ConfigError(
+            f"run {run.path}: {error}; set datasets.{run.dataset}.size, or use a variant without "
+            "convolutions."
+        ) from error
 
 
 def parent_of(config: Config, run: Run) -> Run | None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rungs.config import Config, evaluation_settings, resolve, runs
-from rungs.data import DATASETS, Entry
+from rungs.data import Entry, catalogue
 from rungs.models import convolutional_size as convolutional
 from rungs.models import entry as model_entry
 from rungs.packs import all_runs, packs
@@ -81,7 +81,7 @@ def multiply_adds(spec: Config, pixels: int) -> tuple[int, int]:
 def estimate(config: Config, run: Any) -> Cost:
     """The cost of one run."""
     spec, evaluation = resolve(config, run), evaluation_settings(config, run)
-    entry = DATASETS[run.dataset]
+    entry = catalogue(config)[run.dataset]
     if "convolutional" in spec["network"]:
         return _convolutional(spec, evaluation, prior_spec(config, run), entry)
     pixels = math.prod(entry.shape)

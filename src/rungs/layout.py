@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rungs.config import SIZES, Config, Run, evaluation_settings, runs
-from rungs.data import DATASETS
+from rungs.data import catalogue
 from rungs.definitions import LIKELIHOOD_BLOCK
 from rungs.errors import ConfigError
 from rungs.models import entry
@@ -78,7 +78,8 @@ class Layout:
         than blocks of test images."""
         if not entry(config["variants"][run.variant]["model"]).sampled:
             return []
-        images = min(evaluation_settings(config, run)["images"], DATASETS[run.dataset].test)
+        available = catalogue(config)[run.dataset].test
+        images = min(evaluation_settings(config, run)["images"], available)
         count = min(config["compute"]["shards"], -(-images // LIKELIHOOD_BLOCK))
         if count == 1:
             return []

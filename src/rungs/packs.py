@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from rungs import store
 from rungs.config import Config, Run, evaluation_settings, parent_of, resolve, runs
+from rungs.data import catalogue
 from rungs.errors import ConfigError
 from rungs.files import replacing
 from rungs.layout import Layout
@@ -161,10 +162,11 @@ def evaluate_run(config: Config, run: Run, folder: Path) -> None:
     from rungs.models import entry
 
     model = entry(config["variants"][run.variant]["model"])
+    compared_by_classifier = model.classifier and catalogue(config)[run.dataset].labelled
     evaluate = import_module(model.evaluation).evaluate
     layout, settings = Layout(config["profile"]), evaluation_settings(config, run)
     trained, data = Path(layout.run(run)), Path(layout.data(run.dataset))
-    classifier = Path(layout.classifier(run.dataset)) if model.classifier else None
+    classifier = Path(layout.classifier(run.dataset)) if compared_by_classifier else None
     if prior_spec(config, run) is not None:
         settings |= {
             "prior": store.read(trained / FOLDER / "training.h5", only=()).attributes["key"]

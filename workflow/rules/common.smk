@@ -32,7 +32,7 @@ from rungs.errors import RungsError
 from rungs import packs as packing
 from rungs import prior as priors
 from rungs.claims import DOCUMENTS as CLAIMS
-from rungs.data import DATASETS
+from rungs.data import catalogue
 from rungs.figures import FIGURES
 from rungs.files import sha256
 from rungs.models import entry
@@ -41,9 +41,11 @@ from rungs.tables import TABLES
 try:
     config = configuration.complete(config)
     configuration.validate(config)
+    config.update(configuration.with_own_data(config))
 except RungsError as error:
     raise WorkflowError(str(error))
 
+DATASETS = catalogue(config)
 LAYOUT = layout.Layout(config["profile"])
 jobs.prepare_environment(configuration.freeze(config, f"{LAYOUT.root}/config"))
 # Of all that is ours, the report's templates see the configuration alone. Not a part of it: it has
@@ -138,9 +140,11 @@ def parent_weights(wildcards):
 
 
 def classifier_of(wildcards):
-    """The classifier of the run's data set, if its evaluation compares samples."""
+    """The classifier of the run's data set, if its evaluation compares samples, and if the images
+    have labels."""
     run = run_of(wildcards)
-    if not entry(resolved(run)["model"]).classifier:
+    compared = entry(resolved(run)["model"]).classifier
+    if not compared or not DATASETS[run.dataset].labelled:
         return {}
     return {"classifier": LAYOUT.classifier(run.dataset)}
 
@@ -167,6 +171,15 @@ def resource_hashes(names):
     a workflow that has one."""
     folder = configuration.ROOT / "resources"
     return [sha256((folder / name).read_bytes())[:16] for name in names]
+
+
+def data_source(wildcards):
+    """What a prepared data set rests on besides code: the embedded file, or a fingerprint of one's
+    own images and their settings."""
+    found = config.get("datasets", {}).get(wildcards.dataset, {}).get("found")
+    if found is not None:
+        return [found["fingerprint"]]
+    return resource_hashes(["mnist5k.h5"] if wildcards.dataset == "mnist5k" else [])
 
 
 def pack_of(wildcards):

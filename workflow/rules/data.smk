@@ -13,9 +13,7 @@ rule prepare:
         runtime=30,
         disk_mb=500,
     params:
-        embedded=lambda w: resource_hashes(
-            ["mnist5k.h5"] if w.dataset == "mnist5k" else []
-        ),
+        source=data_source,
         code=lambda w: provenance.code_hash(DATASETS[w.dataset].module),
     shell:
         "python -m rungs prepare {wildcards.dataset} > {log} 2>&1"

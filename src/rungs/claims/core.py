@@ -137,6 +137,9 @@ def decide(claim: Claim, dataset: str, runs: Sequence[Trained]) -> Decision:
         measured, interval, basis = measure(claim.statistic, evaluations)
     except StoreError as error:
         lacking = f"an evaluation lacks what the claim needs: {error}"
+        labels = [run.evaluation.arrays.get("test/labels", np.zeros(1)) for run in used]
+        if any((each < 0).any() for each in labels):
+            lacking = "the claim needs labels, which the data set does not have"
         return Decision(claim, dataset, nan, (nan, nan), "undecided", lacking, names)
     verdict = judge(interval, claim.relation, claim.threshold)
     unconverged = sorted({r.name for r in used if not converged(r.training, r.evaluation)})

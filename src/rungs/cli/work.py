@@ -27,7 +27,12 @@ def prepare(profiles: tuple[Path, ...], dataset: str) -> None:
 
     config = load_config(profiles)
     cache = Path(Layout.data("cache")).with_suffix("")
-    data.prepare(dataset, configuration.raw_data(config), cache).write(Layout.data(dataset))
+    made = data.prepare(dataset, configuration.raw_data(config), cache, config)
+    made.write(Layout.data(dataset))
+    counts = f"{len(made.train_images)} training and {len(made.test_images)} test images"
+    shape = " x ".join(map(str, made.train_images.shape[1:]))
+    classes = len(set(made.train_labels.tolist()) - {-1})
+    click.echo(f"{dataset}: {counts} of {shape}, {classes or 'no'} classes")
 
 
 @cli.command()

@@ -1,4 +1,5 @@
-"""The registry of data sets. A further data set is one module and one line here.
+"""The registry of data sets. A further data set is one module and one line here; one's own images
+need neither (:mod:`rungs.data.own`).
 
 ``prepare`` of each entry returns :class:`rungs.data.prepared.Prepared`; the modules are
 imported when they are asked for.
@@ -6,10 +7,11 @@ imported when they are asked for.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rungs.data.prepared import Prepared
@@ -24,6 +26,8 @@ class Entry:
     shape: tuple[int, ...]
     train: int
     test: int
+    #: whether images have classes; without, there is no classifier, and no figure of classes
+    labelled: bool = True
 
 
 DATASETS = {
@@ -40,13 +44,44 @@ DATASETS = {
 }
 
 
-def prepare(name: str, raw: Path | None, cache: Path) -> Prepared:
+def own_data(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The configuration's entries of one's own data: those that name images."""
+    entries = config.get("datasets", {})
+    return {name: settings for name, settings in entries.items() if "images" in settings}
+
+
+def catalogue(config: Mapping[str, Any]) -> dict[str, Entry]:
+    """Every data set that a configuration can use: those of :data:`DATASETS` and one's own."""
+    found = dict(DATASETS)
+    for name, settings in own_data(config).items():
+        known = settings.get("found")
+        if known is None:
+            from rungs.data.own import find
+
+            known = find(name, settings)
+        shape = tuple(known["shape"])
+        title = f"own data, {settings['images']}"
+        counts = known["train"], known["test"]
+        found[name] = Entry("rungs.data.own", title, shape, *counts, known["labelled"])
+    return found
+
+
+def shape_of(run: Mapping[str, Any]) -> tuple[int, ...]:
+    """The shape of an image of the data set of a run, given by its resolved settings: that of a
+    built-in set is in the registry, a run of one's own data carries it."""
+    return tuple(run["shape"]) if "shape" in run else DATASETS[run["dataset"]].shape
+
+
+def prepare(
+    name: str, raw: Path | None, cache: Path, config: Mapping[str, Any] | None = None
+) -> Prepared:
     """Make the arrays of a data set and check them against its entry.
 
     Args:
-        name: a key of :data:`DATASETS`.
+        name: a key of :func:`catalogue`.
         raw: the user's folder of raw data files, or None to download.
         cache: where downloads go.
+        config: the configuration, for one's own data.
 
     Raises:
         ConfigError: if there is no such data set.
@@ -55,9 +90,18 @@ def prepare(name: str, raw: Path | None, cache: Path) -> Prepared:
     from rungs.config import nearest
     from rungs.errors import ConfigError
 
-    if name not in DATASETS:
-        raise ConfigError(f"data set {name!r} is not known{nearest(name, DATASETS)}")
-    entry = DATASETS[name]
-    prepared: Prepared = import_module(entry.module).prepare(raw, cache)
+    own = own_data(config or {})
+    known = [*DATASETS, *own]
+    if name not in known:
+        raise ConfigError(f"data set {name!r} is not known{nearest(name, known)}")
+    prepared: Prepared
+    if name in own:
+        from rungs.data import own as own_module
+
+        entry = catalogue({"datasets": {name: own[name]}})[name]
+        prepared = own_module.prepare(name, own[name])
+    else:
+        entry = DATASETS[name]
+        prepared = import_module(entry.module).prepare(raw, cache)
     prepared.check(name, entry.shape, entry.train, entry.test)
     return prepared

@@ -5,8 +5,9 @@ array                                   what it is; n is the number of test imag
 ======================================  ===========================================================
 ``test/labels``                         ``[n]``
 ``autoencoder/squared_error``           ``|x - g(f(x))|^2`` of each test image, ``[n]``
-``autoencoder/rotated_squared_error``   the same of the test images turned by a right angle, of which
-                                        training showed none: an identity returns them as well
+``autoencoder/rotated_squared_error``   the same of the test images turned by a right angle (by two if
+                                        they are not square), of which training showed none: an
+                                        identity returns them as well
 ``autoencoder/pca_squared_error``       of as many principal components of the training images
 ``layers/1/code``                       the codes, ``[n, units]``, of at most 100 units
 ``pictures/...``                        uint8: ``originals``, ``reconstructions``, ``rotated``,
@@ -30,6 +31,7 @@ from torch import Tensor
 
 from rungs import provenance, store
 from rungs.classifier import Classifier
+from rungs.data import shape_of
 from rungs.evaluation.evaluate import COST_FILE, Split, evaluation_key, load_model
 from rungs.evaluation.probe import probe_arrays
 from rungs.evaluation.single import sample_arrays, samples
@@ -50,10 +52,10 @@ def evaluate(
     output: Path | None = None,
     shards: Sequence[Path] = (),
     *,
-    classifier: Path,
+    classifier: Path | None = None,
 ) -> None:
     """Measure a trained run; see :func:`rungs.evaluation.evaluate.evaluate`. ``shards`` is without
-    use: there is no likelihood."""
+    use: there is no likelihood. ``classifier`` is None for a data set without labels."""
     started = time.perf_counter()
     model, spec = load_model(folder)
     torch.set_num_threads(spec["threads"])
@@ -62,12 +64,13 @@ def evaluate(
         Split.read(data, split, settings[key], binary=False)
         for split, key in (("test", "images"), ("train", "train_images"))
     )
-    judge, seed, units = Classifier.read(classifier), spec["seed"], model.latent_sizes[0]
+    judge = None if classifier is None else Classifier.read(classifier)
+    seed, units = spec["seed"], model.latent_sizes[0]
     with torch.no_grad():
         codes, test_codes = model.encode(train.x), model.encode(test.x)
     arrays = {
         "test/labels": test.labels,
-        **error_arrays(model, train.x, test.x, judge.shape),
+        **error_arrays(model, train.x, test.x, list(shape_of(spec))),
         **sample_arrays(model, spec, test.x, judge, settings["chunk_rows"]),
         **fitted_arrays(model.decode, codes, test_codes, test.x, judge, seed),
         **plane_arrays(model, test_codes[0]),
@@ -75,7 +78,7 @@ def evaluate(
     }
     if units <= MOST_FITTED:
         arrays["layers/1/code"] = test_codes.numpy()
-    if units in settings.get("probe_latents", ()):
+    if test.labelled and units in settings.get("probe_latents", ()):
         arrays |= probe_arrays(model, code_of, train, test, settings["probe_labels"], seed)
     attributes = {
         "run": spec,
@@ -99,9 +102,10 @@ def error_arrays(model: Any, train: Tensor, test: Tensor, shape: list[int]) -> d
     """Errors of reconstruction, and pictures of some.
 
     Args:
-        shape: of an image, ``[side, side]`` or ``[side, side, channels]``.
+        shape: of an image, ``[height, width]`` or ``[height, width, channels]``.
     """
-    rotated = torch.rot90(test.reshape(-1, *shape), 1, (1, 2)).flatten(1)
+    turns = 1 if shape[0] == shape[1] else 2
+    rotated = torch.rot90(test.reshape(-1, *shape), turns, (1, 2)).flatten(1)
 
     def error(x: Tensor) -> np.ndarray:
         return np.asarray((model.outputs(model.encode(x)) - x).square().sum(1).numpy())

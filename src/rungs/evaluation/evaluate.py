@@ -68,11 +68,16 @@ class Split:
 
     Attributes:
         x: ``[n, pixels]`` of zeros and ones, or intensities from 0 to 1.
-        labels: ``[n]``.
+        labels: ``[n]``; -1 throughout where the data set has none.
     """
 
     x: Tensor
     labels: np.ndarray
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the images have classes."""
+        return bool((self.labels >= 0).all())
 
     @classmethod
     def read(cls, data: Path, split: str, count: int, binary: bool = True) -> Split:
@@ -229,8 +234,8 @@ def unit_arrays(
 def representation_arrays(
     model: LatentVariableModel, spec: Spec, train: Split, test: Split
 ) -> dict[str, Any]:
-    """One sample of each layer's latents for the test images, and whether the nearest training
-    images' samples tell the class."""
+    """One sample of each layer's latents for the test images and, where there are classes, whether the
+    nearest training images' samples tell the class."""
     random = generator(spec["seed"], "representation")
 
     def samples(x: Tensor) -> list[np.ndarray]:
@@ -240,9 +245,10 @@ def representation_arrays(
     arrays: dict[str, Any] = {}
     for i, (reference, query) in enumerate(zip(samples(train.x), samples(test.x), strict=True), 1):
         arrays[f"layers/{i}/sample"] = query
-        arrays[f"layers/{i}/knn_correct"] = nearest_neighbours_correct(
-            reference, train.labels, query, test.labels
-        )
+        if train.labelled and test.labelled:
+            arrays[f"layers/{i}/knn_correct"] = nearest_neighbours_correct(
+                reference, train.labels, query, test.labels
+            )
     return arrays
 
 

@@ -20,6 +20,9 @@ array                       what it is; n is the number of test images
                             ``components``; see :mod:`rungs.evaluation.shape`
 more                        see :mod:`rungs.evaluation.tutorial` and :mod:`rungs.evaluation.probe`
 ==========================  =======================================================================
+
+A data set without labels has no classifier: what it would judge, and what is told class by class,
+is left out.
 """
 
 from __future__ import annotations
@@ -69,14 +72,14 @@ def evaluate(
     output: Path | None = None,
     shards: Sequence[Path] = (),
     *,
-    classifier: Path,
+    classifier: Path | None = None,
 ) -> None:
     """Measure a trained run; see :func:`rungs.evaluation.evaluate.evaluate`.
 
     Args:
-        classifier: the data set's.
+        classifier: the data set's, None where it has no labels.
     """
-    judge = Classifier.read(classifier)
+    judge = None if classifier is None else Classifier.read(classifier)
 
     def more(model: Any, spec: Spec, train: Split, test: Split) -> dict[str, Any]:
         greys = Split.read(data, "test", settings["images"], binary=False)
@@ -108,27 +111,32 @@ def samples(model: Any, count: int, seed: int, rows: int) -> Tensor:
 
 
 def sample_arrays(
-    model: Any, spec: Spec, greys: Tensor, judge: Classifier, rows: int
+    model: Any, spec: Spec, greys: Tensor, judge: Classifier | None, rows: int
 ) -> dict[str, Any]:
     """As many samples as test images, and what the classifier makes of them."""
     drawn = samples(model, len(greys), spec["seed"], rows)
+    average = {"average/model": drawn.double().mean(0).float().numpy()}
+    if judge is None:
+        return average
     confidence, label = judge.probabilities(drawn).max(1)
     features, reference = judge.features(drawn), judge.features(greys)
-    return {
+    return average | {
         "frechet/sample_features": features,
         "frechet/test_features": reference,
         "frechet/distance": frechet_distance(features, reference)[0],
         "samples/confidence": confidence.numpy(),
         "samples/label": label.numpy(),
-        "average/model": drawn.double().mean(0).float().numpy(),
     }
 
 
 @torch.no_grad()
 def interpolation_arrays(model: Any, test: Split) -> dict[str, Any]:
-    """Straight lines in the latent space between test images of different classes."""
-    labels = np.unique(test.labels)[: 2 * PAIRS]
-    chosen = [int(np.flatnonzero(test.labels == label)[0]) for label in labels]
+    """Straight lines in the latent space between test images of different classes, or between the
+    first ones where there are no classes."""
+    chosen = list(range(2 * PAIRS))
+    if test.labelled:
+        labels = np.unique(test.labels)[: 2 * PAIRS]
+        chosen = [int(np.flatnonzero(test.labels == label)[0]) for label in labels]
     chosen = chosen[: len(chosen) // 2 * 2]
     posterior, prior = model.encode(test.x[chosen])
     start, end = posterior.mean[0::2], posterior.mean[1::2]
@@ -141,19 +149,23 @@ def interpolation_arrays(model: Any, test: Split) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def component_arrays(model: Any, test: Split, judge: Classifier) -> dict[str, Any]:
+def component_arrays(model: Any, test: Split, judge: Classifier | None) -> dict[str, Any]:
     """The components of a mixture prior, heaviest first; nothing for another prior."""
     posterior, prior = model.encode(test.x)
     if not isinstance(prior, Mixture):
         return {}
     order = prior.log_weights.argsort(descending=True, stable=True)
     images = model.decode(prior.means[order])
+    arrays = {
+        "components/weights": prior.log_weights[order].exp().numpy(),
+        "components/pictures": as_bytes(images[:PICTURES]),
+    }
+    if judge is None:
+        return arrays
     confidence, label = judge.probabilities(images).max(1)
     shares = prior.responsibilities(posterior.mean)[:, order]
     classes = [shares[torch.from_numpy(test.labels == c)].mean(0) for c in np.unique(test.labels)]
-    return {
-        "components/weights": prior.log_weights[order].exp().numpy(),
-        "components/pictures": as_bytes(images[:PICTURES]),
+    return arrays | {
         "components/confidence": confidence.numpy(),
         "components/label": label.numpy(),
         "components/classes": torch.stack(classes).numpy(),
@@ -214,7 +226,7 @@ def latent_arrays(
     train: Split,
     test: Split,
     greys: Tensor,
-    judge: Classifier,
+    judge: Classifier | None,
     settings: dict[str, Any],
 ) -> dict[str, Any]:
     """The latent space in pictures, rescaled, sampled by a fitted density, as a feature map."""
@@ -235,7 +247,7 @@ def latent_arrays(
         **scale_arrays(model, test.x),
         **fitted_arrays(model.decode, codes, test_codes, greys, judge, seed),
     }
-    if model.units in settings.get("probe_latents", ()):
+    if test.labelled and model.units in settings.get("probe_latents", ()):
         with torch.enable_grad():
             arrays |= probe_arrays(model, code_of, train, test, settings["probe_labels"], seed)
     return arrays

@@ -125,9 +125,15 @@ def scale_arrays(model: Any, x: Tensor) -> dict[str, Any]:
 
 @torch.no_grad()
 def fitted_arrays(
-    decode: Any, codes: Tensor, test_codes: Tensor, greys: Tensor, judge: Classifier, seed: int
+    decode: Any,
+    codes: Tensor,
+    test_codes: Tensor,
+    greys: Tensor,
+    judge: Classifier | None,
+    seed: int,
 ) -> dict[str, Any]:
-    """Ex-post density estimation (Ghosh et al. 2019): samples from a density fitted to codes.
+    """Ex-post density estimation (Ghosh et al. 2019): samples from a density fitted to codes. Without a
+    classifier there are pictures of them and no distances.
 
     Args:
         codes: of training images, ``[m, units]``: the encoder's output, or one draw of q(z|x) each.
@@ -137,14 +143,15 @@ def fitted_arrays(
     units = codes.shape[1]
     if not 1 <= units <= MOST_FITTED:
         return {}
-    reference = judge.features(greys)
+    reference = None if judge is None else judge.features(greys)
     arrays: dict[str, Any] = {}
 
     def compare(name: str, z: Tensor) -> Tensor:
         images = torch.cat([decode(block) for block in z.split(1000)])
-        features = judge.features(images)
-        arrays[f"frechet/{name}_features"] = features
-        arrays[f"frechet/{name}_distance"] = frechet_distance(features, reference)[0]
+        if judge is not None and reference is not None:
+            features = judge.features(images)
+            arrays[f"frechet/{name}_features"] = features
+            arrays[f"frechet/{name}_distance"] = frechet_distance(features, reference)[0]
         return images
 
     for name, count in (("gaussian", 1), ("fitted", COMPONENTS)):

@@ -38,19 +38,19 @@ def evaluate(
     output: Path | None = None,
     shards: Sequence[Path] = (),
     *,
-    classifier: Path,
+    classifier: Path | None = None,
 ) -> None:
     """Measure a trained run; writes ``evaluation.h5`` and ``evaluation-cost.json``.
 
     Args:
         shards: none: there is no likelihood to share out.
-        classifier: the data set's.
+        classifier: the data set's, None where it has no labels.
     """
     started = time.perf_counter()
     model, spec = load_model(folder)
     torch.set_num_threads(spec["threads"])
     torch.use_deterministic_algorithms(True)
-    judge = Classifier.read(classifier)
+    judge = None if classifier is None else Classifier.read(classifier)
     test = Split.read(data, "test", settings["images"], binary=False)
     average = read_images(data, "train").reshape(-1, test.x.shape[1]).mean(0) / 255
     originals = test.x[:PICTURES]

@@ -8,16 +8,17 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rungs import store
-from rungs.figures.style import image_grid, nothing_to_show, panels, show_image
+from rungs.figures.pictures import picture_grid
+from rungs.figures.style import nothing_to_show, panels, show_image
 from rungs.layout import Files
 
 ERRORS = {"": "squared_error", "rotated": "rotated_squared_error"}
-TITLES = {"": "test digits", "rotated": "turned by a right angle"}
+TITLES = {"": "test images", "rotated": "turned"}
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
-    """A row a plain autoencoder, narrow ones and one as wide as its input: on the left test digits above
-    their reconstructions, on the right the same digits turned by a right angle, of which training showed
+    """A row a plain autoencoder, narrow ones and one as wide as its input: on the left test images above
+    their reconstructions, on the right the same images turned by a right angle, of which training showed
     none. What returns those as well has learnt to copy, not what digits are."""
     read = [store.read(path, only=["pictures/", "autoencoder/"]) for path in files["evaluation"]]
     shown = [e for e in read if "autoencoder/squared_error" in e.arrays]
@@ -32,7 +33,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         for axis, (kind, title) in zip(row, TITLES.items(), strict=True):
             original = evaluation[f"pictures/{kind or 'originals'}"]
             again = evaluation[f"pictures/{kind + '_' if kind else ''}reconstructions"]
-            show_image(axis, image_grid(np.vstack([original[:count], again[:count]]), count))
+            show_image(axis, picture_grid(np.vstack([original[:count], again[:count]]), count, run))
             pixels = original.shape[1]
             error = evaluation[f"autoencoder/{ERRORS[kind]}"].mean(dtype=np.float64) / pixels
             axis.set_title(f"{title}: error {error:.2g} a pixel")

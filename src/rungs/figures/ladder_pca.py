@@ -20,7 +20,7 @@ COLOURS = "colorblind"
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """A row of panels a data set and variant, a column a layer: samples of q for the test images
     on their first two principal components, coloured by class; above each panel the
-    k-nearest-neighbour accuracy on the layer's samples."""
+    k-nearest-neighbour accuracy on the layer's samples. Without labels all points are grey."""
     shown = [store.read(path, only=["layers/", "test/labels"]) for path in files["evaluation"]]
     if not shown:
         return nothing_to_show(settings)
@@ -32,18 +32,19 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     for row, evaluation in zip(axes, shown, strict=True):
         run = evaluation.attributes["run"]
         labels = evaluation["test/labels"]
-        layers = zip(evaluation.layers("sample"), evaluation.layers("knn_correct"), strict=True)
-        for number, (axis, (sample, correct)) in enumerate(zip(row, layers, strict=False), 1):
+        layers, correct = evaluation.layers("sample"), evaluation.layers("knn_correct")
+        for number, (axis, sample) in enumerate(zip(row, layers, strict=False), 1):
             points, _ = principal_components(sample)
             axis.scatter(
                 points[:, 0],
                 points[:, -1],
                 s=2,
-                c=colours[labels % 10],
+                c=colours[labels % 10] if correct else "grey",
                 linewidths=0,
                 rasterized=True,
             )
-            axis.set_title(f"layer {number}, kNN {correct.mean():.0%}")
+            told = f"kNN {correct[number - 1].mean():.0%}" if correct else "no labels"
+            axis.set_title(f"layer {number}, {told}")
             axis.set_xticks([])
             axis.set_yticks([])
             axis.grid(False)

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rungs import store
-from rungs.figures.style import image_grid, nothing_to_show, panels, show_image, variant_label
+from rungs.figures.pictures import picture_grid
+from rungs.figures.style import nothing_to_show, panels, show_image, variant_label
 from rungs.layout import Files
 
 
@@ -26,7 +27,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     for (axis,), (dataset, shown) in zip(axes, by_dataset.items(), strict=True):
         rows = [shown[0]["pictures/originals"][:count]]
         rows += [evaluation["pictures/reconstructions"][:count] for evaluation in shown]
-        picture = image_grid(np.concatenate(rows), count)
+        picture = picture_grid(np.concatenate(rows), count, shown[0].attributes["run"])
         show_image(axis, picture)
         labels = ["original"]
         labels += [variant_label(e.attributes["run"]["variant"]) for e in shown]

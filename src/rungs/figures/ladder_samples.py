@@ -7,7 +7,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from rungs import store
-from rungs.figures.style import image_grid, nothing_to_show, panels, show_image, variant_label
+from rungs.figures.pictures import picture_grid
+from rungs.figures.style import nothing_to_show, panels, show_image, variant_label
 from rungs.layout import Files
 
 
@@ -23,6 +24,6 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     side = settings["images"]
     for run, evaluation in zip(runs, shown, strict=True):
         axis = axes[datasets.index(run["dataset"])][variants.index(run["variant"])]
-        show_image(axis, image_grid(evaluation["pictures/samples"][: side * side], side))
+        show_image(axis, picture_grid(evaluation["pictures/samples"][: side * side], side, run))
         axis.set_title(f"{run['dataset']}, {variant_label(run['variant'])}, depth {run['depth']}")
     return figure

@@ -12,6 +12,7 @@ from rungs.figures.pictures import picture_grid, prior_label
 from rungs.figures.style import (
     MARKERS,
     PALETTE,
+    no_labels,
     nothing_to_show,
     panels,
     show_image,
@@ -60,12 +61,14 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             left.errorbar(at, [b.mean() for b in bounds], errors, capsize=2, **style)
             elbos = [e["test/elbo"].mean() for e in chosen.values()]
             left.plot(at, elbos, ls=":", lw=1, color=PALETTE[number])
-            distances = [float(e["frechet/distance"]) for e in chosen.values()]
-            right.plot(at, distances, **style)
+            if all("frechet/distance" in e.arrays for e in chosen.values()):
+                distances = [float(e["frechet/distance"]) for e in chosen.values()]
+                right.plot(at, distances, **style)
             for size, evaluation in chosen.items():
                 axis = squares[number, sizes.index(size)]
                 axis.set_axis_on()
-                picture = picture_grid(evaluation["pictures/samples"][: SIDE**2], SIDE, dataset)
+                run = evaluation.attributes["run"]
+                picture = picture_grid(evaluation["pictures/samples"][: SIDE**2], SIDE, run)
                 show_image(axis, picture)
                 if number == 0:
                     axis.set_title(f"z = {size}")
@@ -74,6 +77,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             axis.set_xticks(range(len(sizes)), sizes)
             axis.set(xlabel="latent units", ylabel=label)
         right.set_yscale("log")
+        if not right.has_data():
+            no_labels(right)
         left.set_title(dataset)
         handles = [
             left.plot([], [], color=PALETTE[i], marker=MARKERS[i])[0] for i in range(len(variants))

@@ -18,8 +18,8 @@ LIMIT = 4.2
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
-    """A panel a run: means of q(z|x) and their one-sigma ellipses, coloured by class; the circles hold
-    39 % and 86 % of N(0, I)."""
+    """A panel a run: means of q(z|x) and their one-sigma ellipses, coloured by class where there are
+    classes; the circles hold 39 % and 86 % of N(0, I)."""
     read = [store.read(path, only=NAMES) for path in files["evaluation"]]
     shown = [e for e in read if NAMES[0] in e.arrays and e[NAMES[0]].shape[1:] == (2,)]
     if not shown:
@@ -47,6 +47,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         axis.set_title(f"{kind}{run['training']['epochs']} epochs")
     axes[0][0].set_ylabel("$z_2$")
     present = np.unique(np.concatenate([e["test/labels"] for e in shown]))[:10]
+    if present[0] < 0:
+        return figure
     handles = [axes[0][0].plot([], [], "o", color=colours[c % 10], ms=3)[0] for c in present]
     figure.legend(handles, list(map(str, present)), loc="outside lower center", ncols=len(present))
     return figure

@@ -8,11 +8,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rungs import store
-from rungs.figures.style import image_grid, nothing_to_show, panels, show_image
+from rungs.data import shape_of
+from rungs.figures.pictures import GAP, picture_grid
+from rungs.figures.style import nothing_to_show, panels, show_image
 from rungs.layout import Files
 
 NAMES = ("traversal/pictures", "traversal/values", "layers/1/kl")
-SIDE, GAP = 28, 1
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
@@ -30,14 +31,15 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         kl = evaluation["layers/1/kl"]
         order = np.argsort(-kl) if len(kl) == len(pictures) else np.arange(len(pictures))
         steps = len(values)
-        grid = image_grid(pictures[order].reshape(len(order) * steps, -1), steps, SIDE, GAP)
-        show_image(axis, grid)
-        middle = (SIDE + GAP) * np.arange(max(steps, len(order))) + SIDE / 2
-        ends = [0, steps // 2, steps - 1]
-        axis.set_xticks(middle[ends], [f"{values[i]:+.1f}" for i in ends])
-        if len(kl) == len(pictures):
-            axis.set_yticks(middle[: len(order)], [f"{kl[i]:.1f}" for i in order])
-        axis.set(xlabel="value of the latent", ylabel="a latent a row: its KL, nats")
         run = evaluation.attributes["run"]
+        show_image(axis, picture_grid(pictures[order].reshape(len(order) * steps, -1), steps, run))
+        height, width = shape_of(run)[:2]
+        down = (height + GAP) * np.arange(len(order)) + height / 2
+        right = (width + GAP) * np.arange(steps) + width / 2
+        ends = [0, steps // 2, steps - 1]
+        axis.set_xticks(right[ends], [f"{values[i]:+.1f}" for i in ends])
+        if len(kl) == len(pictures):
+            axis.set_yticks(down, [f"{kl[i]:.1f}" for i in order])
+        axis.set(xlabel="value of the latent", ylabel="a latent a row: its KL, nats")
         axis.set_title(f"{run['dataset']}, z = {run['size']}")
     return figure

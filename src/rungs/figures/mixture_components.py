@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from rungs import store
 from rungs.figures.pictures import picture_grid, prior_label
-from rungs.figures.style import nothing_to_show, panels, show_image
+from rungs.figures.style import no_labels, nothing_to_show, panels, show_image
 from rungs.layout import Files
 
 #: the heaviest components, which are shown
@@ -29,19 +29,24 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     for (left, middle, right), evaluation in zip(axes, shown, strict=True):
         run = evaluation.attributes["run"]
         pictures = evaluation["components/pictures"][:SHOWN]
-        show_image(left, picture_grid(pictures, COLUMNS, run["dataset"]))
+        show_image(left, picture_grid(pictures, COLUMNS, run))
         left.set_title(f"{run['dataset']}, z = {run['size']}, {prior_label(run)}")
-        shares = evaluation["components/classes"]
-        middle.imshow(
-            100 * shares[:, :SHOWN], aspect="auto", cmap="Greys", vmin=0, interpolation="nearest"
-        )
-        middle.grid(False)
-        middle.set(xlabel="component, heaviest first", ylabel="class")
-        middle.set_yticks(range(0, len(shares), 2))
-        middle.set_title(f"share of each class, up to {100 * shares[:, :SHOWN].max():.0f} %")
+        if "components/classes" in evaluation.arrays:
+            show_shares(middle, evaluation["components/classes"][:, :SHOWN])
+        else:
+            no_labels(middle)
         weights = evaluation["components/weights"]
         half = int(np.searchsorted(weights.cumsum(), 0.5)) + 1
         right.plot(np.arange(1, len(weights) + 1), weights)
         right.set(xscale="log", yscale="log", xlabel="component", ylabel="weight")
         right.set_title(f"half the weight in {half}")
     return figure
+
+
+def show_shares(axis: Any, shares: np.ndarray) -> None:
+    """Draw how the classes share the components, ``[classes, components]``."""
+    axis.imshow(100 * shares, aspect="auto", cmap="Greys", vmin=0, interpolation="nearest")
+    axis.grid(False)
+    axis.set(xlabel="component, heaviest first", ylabel="class")
+    axis.set_yticks(range(0, len(shares), 2))
+    axis.set_title(f"share of each class, up to {100 * shares.max():.0f} %")

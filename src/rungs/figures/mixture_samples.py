@@ -42,17 +42,16 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         top, middle, bottom = axes[row : row + 3, column]
         for axis in (top, middle, bottom):
             axis.set_visible(True)
-        show_image(
-            top, picture_grid(evaluation["pictures/samples"][: side**2], side, run["dataset"])
-        )
-        distance = float(evaluation["frechet/distance"])
+        show_image(top, picture_grid(evaluation["pictures/samples"][: side**2], side, run))
+        distance = evaluation.arrays.get("frechet/distance")
+        told = "no labels" if distance is None else f"distance {float(distance):.0f}"
         words = prior_label(run).replace(", ", ",\n", 1)
-        title = f"{run['dataset']}, z = {run['size']}\n{words}\ndistance {distance:.0f}"
+        title = f"{run['dataset']}, z = {run['size']}\n{words}\n{told}"
         top.set_title(title, fontsize=7)
         lines = evaluation["interpolation/pictures"]
         if len(lines):
             flat = lines.reshape(-1, lines.shape[-1])
-            show_image(middle, picture_grid(flat, lines.shape[1], run["dataset"]))
+            show_image(middle, picture_grid(flat, lines.shape[1], run))
         density = evaluation["interpolation/log_density"]
         along = np.linspace(0, 1, density.shape[1])
         ends = density[:, :1] * (1 - along) + density[:, -1:] * along

@@ -6,29 +6,44 @@ from typing import Any
 
 import numpy as np
 
-from rungs.data import DATASETS
+from rungs.data import shape_of
 
 GAP = 1
 
 
-def picture_grid(images: np.ndarray, columns: int, dataset: str) -> np.ndarray:
-    """Flattened uint8 images as one picture, filled row by row: grey ones as dark ink on white
-    ``[height, width]``, colour ones as they are ``[height, width, 3]``.
+def picture_grid(
+    images: np.ndarray, columns: int, run: dict[str, Any], gap: int = GAP
+) -> np.ndarray:
+    """Flattened uint8 images as one picture, filled row by row: ink as dark on white
+    ``[height, width]``, other grey images and colour ones ``[height, width, 3]`` as they are.
 
     Args:
-        images: ``[n, pixels]``, of a data set's shape.
+        images: ``[n, pixels]``, of the shape of the run's data set.
+        run: the resolved settings of the run that made them.
     """
-    shape = DATASETS[dataset].shape
+    shape = shape_of(run)
     tiles = images.reshape(-1, *shape)
-    if len(shape) == 2:
+    if len(shape) == 2 and is_ink(run):
         tiles = 255 - tiles
-    side, step = shape[0], shape[0] + GAP
+    height, width = shape[:2]
+    down, right = height + gap, width + gap
     rows = -(-len(tiles) // columns)
-    grid = np.full((rows * step - GAP, columns * step - GAP, *shape[2:]), 255, dtype=np.uint8)
+    grid = np.full((rows * down - gap, columns * right - gap, *shape[2:]), 255, dtype=np.uint8)
     for number, tile in enumerate(tiles):
         row, column = divmod(number, columns)
-        grid[row * step : row * step + side, column * step : column * step + side] = tile
+        top, left = row * down, column * right
+        grid[top : top + height, left : left + width] = tile
     return grid
+
+
+def is_ink(run: dict[str, Any]) -> bool:
+    """Whether grey images are of ink, which is 255 and is shown dark: those of the built-in sets are,
+    one's own where they were inverted.
+
+    >>> is_ink({"dataset": "mnist5k"}), is_ink({"dataset": "mine", "inverted": False})
+    (True, False)
+    """
+    return bool(run.get("inverted", True))
 
 
 def prior_label(run: dict[str, Any]) -> str:

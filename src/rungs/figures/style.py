@@ -102,24 +102,21 @@ def nothing_to_show(settings: dict[str, Any]) -> Figure:
     return figure
 
 
-def image_grid(images: np.ndarray, columns: int, side: int = 28, gap: int = 1) -> np.ndarray:
-    """Flattened uint8 images as one picture, dark ink on white, filled row by row.
-
-    Args:
-        images: ``[n, side * side]``.
-    """
-    rows = -(-len(images) // columns)
-    step = side + gap
-    grid = np.full((rows * step - gap, columns * step - gap), 255, dtype=np.uint8)
-    for number, image in enumerate(images):
-        row, column = divmod(number, columns)
-        top, left = row * step, column * step
-        grid[top : top + side, left : left + side] = 255 - image.reshape(side, side)
-    return grid
+def no_labels(axis: Any) -> None:
+    """What a panel of classes looks like for a data set without labels."""
+    axis.set_axis_off()
+    axis.text(
+        0.5,
+        0.5,
+        "This data set\nhas no labels.",
+        ha="center",
+        va="center",
+        transform=axis.transAxes,
+    )
 
 
 def show_image(axis: Any, picture: np.ndarray) -> None:
-    """Draw a grey picture without axes."""
+    """Draw a picture, grey or in colour, without axes."""
     axis.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axis.set_xticks([])
     axis.set_yticks([])

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from scipy.special import ndtri
 
 from rungs import store
-from rungs.figures.style import image_grid, nothing_to_show, panels, show_image
+from rungs.figures.pictures import picture_grid
+from rungs.figures.style import nothing_to_show, panels, show_image
 from rungs.layout import Files
 
 NAME = "manifold/pictures"
-SIDE = 28
 #: quantiles of the prior that the axes name
 TICKS = (0.025, 0.25, 0.5, 0.75, 0.975)
 
@@ -29,12 +29,13 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     points = len(pictures)
     figure, axes = panels(1, 1, settings)
     axis = axes[0][0]
-    show_image(axis, image_grid(pictures.reshape(points * points, -1), points, SIDE, gap=0))
-    places = np.array(TICKS) * points * SIDE - 0.5
-    labels = [f"{value:+.2f}" for value in ndtri(TICKS)]
-    axis.set_xticks(places, labels)
-    axis.set_yticks(places, labels[::-1])
     run = shown[0].attributes["run"]
+    grid = picture_grid(pictures.reshape(points * points, -1), points, run, gap=0)
+    show_image(axis, grid)
+    down, right = (np.array(TICKS) * length - 0.5 for length in grid.shape[:2])
+    labels = [f"{value:+.2f}" for value in ndtri(TICKS)]
+    axis.set_xticks(right, labels)
+    axis.set_yticks(down, labels[::-1])
     axis.set(xlabel="$z_1$ (quantiles of the prior)", ylabel="$z_2$")
     axis.set_title(f"{run['dataset']}: decoded lattice of the plane")
     return figure

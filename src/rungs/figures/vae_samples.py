@@ -7,7 +7,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from rungs import store
-from rungs.figures.style import image_grid, nothing_to_show, panels, show_image
+from rungs.figures.pictures import picture_grid
+from rungs.figures.style import nothing_to_show, panels, show_image
 from rungs.layout import Files
 
 #: stored samples -> the Frechet distance that belongs to them, and where they come from
@@ -24,7 +25,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     Frechet distance to the test images in the features of the data set's classifier."""
     names = [name for source, (distance, _) in SOURCES.items() for name in (source, distance)]
     read = [store.read(path, only=names) for path in files["evaluation"]]
-    shown = [e for e in read if "frechet/fitted_distance" in e.arrays]
+    shown = [e for e in read if "pictures/fitted" in e.arrays]
     if not shown:
         return nothing_to_show(settings)
     dataset = shown[0].attributes["run"]["dataset"]
@@ -36,9 +37,10 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         model = f"{NAMES.get(run['variant'], run['variant'])}, z = {run['size']}"
         for row, (source, (distance, label)) in enumerate(SOURCES.items()):
             axis = axes[row][column]
-            show_image(axis, image_grid(evaluation[source][: side * side], side))
-            found = f"distance {float(evaluation[distance]):.0f}"
-            axis.set_title(f"{model}\n{found}" if row == 0 else found)
+            show_image(axis, picture_grid(evaluation[source][: side * side], side, run))
+            found = evaluation.arrays.get(distance)
+            told = "no labels, no distance" if found is None else f"distance {float(found):.0f}"
+            axis.set_title(f"{model}\n{told}" if row == 0 else told)
             if column == 0:
                 axis.set_ylabel(label)
     return figure

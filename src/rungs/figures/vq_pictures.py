@@ -7,22 +7,23 @@ from typing import Any
 import numpy as np
 
 from rungs import store
+from rungs.figures.pictures import is_ink
 from rungs.shapes import ImageShape
 
 
-def picture_grid(
-    images: np.ndarray, columns: int, shape: tuple[int, ...], gap: int = 1
-) -> np.ndarray:
+def picture_grid(images: np.ndarray, columns: int, run: dict[str, Any], gap: int = 1) -> np.ndarray:
     """Flattened uint8 images as one picture ``[height, width, 3]``, filled row by row.
 
     Args:
         images: ``[n, pixels]``.
-        shape: of the data set's images.
+        run: the resolved settings of the run that made them.
     """
+    shape = tuple(run["network"]["shape"])
     layout = ImageShape.of(shape)
     pixels = images.reshape(len(images), *shape)
     if layout.channels == 1:
-        pixels = 255 - pixels.reshape(len(images), layout.height, layout.width, 1)
+        pixels = pixels.reshape(len(images), layout.height, layout.width, 1)
+        pixels = 255 - pixels if is_ink(run) else pixels
     elif not layout.channels_last:
         pixels = np.moveaxis(pixels, 1, -1)
     rows = -(-len(images) // columns)

@@ -24,8 +24,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     for (axis,), (dataset, shown) in zip(axes, found.items(), strict=True):
         rows = [shown[0]["pictures/originals"][:count]]
         rows += [evaluation["pictures/reconstructions"][:count] for evaluation in shown]
-        shape = tuple(shown[0].attributes["run"]["network"]["shape"])
-        picture = picture_grid(np.concatenate(rows), len(rows[0]), shape)
+        picture = picture_grid(np.concatenate(rows), len(rows[0]), shown[0].attributes["run"])
         show_image(axis, picture)
         labels = ["original", *(label(e.attributes["run"]) for e in shown)]
         centres = (np.arange(len(rows)) + 0.5) * picture.shape[0] / len(rows)

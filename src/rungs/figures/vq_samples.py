@@ -29,9 +29,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             axis.set_axis_off()
         for axis, evaluation in zip(row, shown, strict=False):
             run = evaluation.attributes["run"]
-            shape = tuple(run["network"]["shape"])
             images = evaluation["pictures/samples"][: side * side]
-            show_image(axis, picture_grid(images, side, shape))
+            show_image(axis, picture_grid(images, side, run))
             prior = "N(0, I)"
             if run["axis"] == "codes":
                 learnt = "prior" in evaluation.attributes["evaluation"]

@@ -6,7 +6,7 @@ module of its own model (see :mod:`rungs.provenance`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,8 @@ class Entry:
     #: the model of the prior that is learnt over its codes, if any
     prior: str = ""
     family: Family = Family()
+    #: settings that no other model has, with their defaults; a variant's ``options`` set them
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 _HIERARCHY = Family(prior="hierarchy")

@@ -20,7 +20,7 @@ COLUMNS = [
 
 
 def make(files: Files) -> pd.DataFrame:
-    """One row a run with one latent layer whose samples were compared.
+    """One row a plain autoencoder, and a run with one latent layer whose samples were compared.
 
     Plain autoencoders: mean squared error a pixel of the test images, of as many principal components,
     and of the test images turned by a right angle. All: Frechet distances to the test images of samples
@@ -30,7 +30,7 @@ def make(files: Files) -> pd.DataFrame:
     rows = []
     for training_path, evaluation_path in zip(files["training"], files["evaluation"], strict=True):
         evaluation = store.read(evaluation_path, only=NAMES)
-        if "frechet/distance" not in evaluation.arrays:
+        if not {"frechet/distance", "autoencoder/squared_error"} & evaluation.arrays.keys():
             continue
         training = store.read(training_path, only=["elbo", "objective"])
         run, pixels = evaluation.attributes["run"], training.attributes["pixels"]

@@ -1,0 +1,258 @@
+"""The Python interface (docs/api.md): configurations, prepared data, and trained runs.
+
+``import rungs`` stays light; what is named here is imported when it is used, as ``rungs.load`` and
+so on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rungs import config as configuration
+from rungs import data, store
+from rungs.archive import open_archive
+from rungs.config import ROOT, Config, Run
+from rungs.data.binarise import model_input
+from rungs.data.prepared import Prepared
+from rungs.errors import ConfigError, DataError, StoreError
+from rungs.evaluation.evaluate import load_model
+from rungs.evaluation.likelihood import estimate
+from rungs.evaluation.vq import Pictures, log_prior, uniform
+from rungs.layout import Layout
+from rungs.models import entry
+from rungs.models.protocol import draw_noise, noise_sizes
+from rungs.prior import FOLDER as PRIOR_FOLDER
+from rungs.seeds import TEST_SET_SEED, generator
+from rungs.store import Stored
+
+#: rows (images times draws) that one pass through the networks holds
+CHUNK_ROWS = 2000
+
+
+def load_config(*profiles: Path | str) -> Config:
+    """A configuration: profiles laid over ``config/common.yaml``, checked; the default is ``quick``.
+
+    Args:
+        profiles: paths, or names of files in the clone's ``config/``; later ones win.
+
+    Raises:
+        ConfigError: naming the file or the key.
+
+    Example:
+        >>> config = load_config("smoke")
+        >>> config["training"]["epochs"], len(config["variants"]) > 20
+        (3, True)
+    """
+    found = []
+    for profile in profiles or ("quick",):
+        named = ROOT / "config" / f"{profile}.yaml"
+        found.append(named if named.is_file() and not Path(profile).is_file() else profile)
+    return configuration.load(found)
+
+
+def load_data(name: str, config: Config | None = None) -> Prepared:
+    """A data set: ``train_images, train_labels, test_images, test_labels, provenance``.
+
+    Images are uint8 ``[n, height, width]``, or ``[n, height, width, 3]``; labels are -1 where there
+    are none. What ``rungs prepare`` has written below the working directory is read; otherwise the
+    data set is prepared in memory.
+
+    Args:
+        name: a built-in data set, or one of the configuration's own.
+        config: what is not prepared yet is looked up in it; by default that of the profile ``quick``.
+
+    Raises:
+        RungsError: if there is no such data set, or its source cannot be used.
+
+    Example:
+        >>> digits = load_data("mnist5k")
+        >>> digits.train_images.shape, digits.test_labels[:3].dtype.kind
+        ((4000, 28, 28), 'i')
+    """
+    path = Path(Layout.data(name))
+    if path.is_file():
+        found = store.read(path)
+        train, test = (
+            (found[f"{split}/images"], found[f"{split}/labels"]) for split in ("train", "test")
+        )
+        return Prepared(*train, *test, found.attributes["provenance"])
+    config = load_config() if config is None else config
+    return data.prepare(name, configuration.raw_data(config), path.parent / "cache", config)
+
+
+def load(path: Path | str, profile: str = "quick") -> Trained:
+    """A trained run.
+
+    Args:
+        path: its folder, its name ``dataset/variant/depthD/seedS``, or an archive that ``rungs
+            export`` wrote, which is checked and unpacked into a folder beside it.
+        profile: whose run it is, for a name.
+
+    Raises:
+        StoreError: if it is not trained, or its files are damaged.
+        ArchiveError: if the archive is damaged, or not to be trusted.
+    """
+    folder = Path(path)
+    if folder.suffix == ".zip":
+        folder = open_archive(folder)
+    if not folder.is_dir():
+        try:
+            folder = Path(Layout(profile).run(Run.parse(str(path))))
+        except ConfigError as error:
+            raise StoreError(
+                f"{path}: is neither a run's folder nor a run's name, such as "
+                "mnist5k/vae-bn/depth5/seed0."
+            ) from error
+    model, spec = load_model(folder)
+    evaluated = folder / "evaluation.h5"
+    prior = folder / PRIOR_FOLDER
+    return Trained(
+        folder,
+        model,
+        spec,
+        store.read(folder / "training.h5"),
+        store.read(evaluated) if evaluated.is_file() else None,
+        load_model(prior)[0] if prior.is_dir() else None,
+    )
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained run: what :func:`load` gives.
+
+    Images go in as uint8, or as floats from 0 to 1, ``[n, *shape]``; they come out as float32 from 0
+    to 1 of that shape. Models of bits see images binarised in the same way at every call (black and
+    white pixels stay what they are), all others see intensities.
+
+    Attributes:
+        folder: where its files are.
+        model: the torch module, in test mode, on the CPU (:mod:`rungs.models.protocol`).
+        spec: its resolved settings (:func:`rungs.config.resolve`).
+        history: statistics of every epoch, such as ``history["elbo"]``.
+        evaluation: what was measured on it, such as ``evaluation["test/lk"]``; None before that.
+        prior: the prior that was learnt over its codes, if it has codes.
+    """
+
+    folder: Path
+    model: Any
+    spec: Config
+    history: Stored
+    evaluation: Stored | None
+    prior: Any = None
+
+    @property
+    def name(self) -> str:
+        """``dataset/variant/<axis><size>/seed<seed>``."""
+        return str(self.spec["run"])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of an image: ``(height, width)`` or ``(height, width, 3)``."""
+        return data.shape_of(self.spec)
+
+    @torch.no_grad()
+    def sample(self, count: int = 16, seed: int = 0) -> np.ndarray:
+        """Mean images of draws from the prior (draws, where the decoder is autoregressive).
+
+        A plain autoencoder has no prior: its codes are drawn from N(0, I).
+        """
+        random = generator(seed, "samples")
+        if self._has_codes:
+            positions = int(np.prod(self.model.grid))
+            noise = uniform(count, positions, random=random)
+            latents = (noise * self.model.code_count).long()
+            if self.prior is not None:
+                latents = self.prior.sample(noise)
+        else:
+            noise_of = draw_noise(noise_sizes(self.model), count, generator=random)
+            latents = self.model.generate(noise_of)[0]
+        return self._images(latents, seed)
+
+    @torch.no_grad()
+    def encode(self, images: np.ndarray, seed: int = 0) -> list[np.ndarray]:
+        """The posterior means of every stochastic layer, bottom first, ``[n, units]`` each; with
+        several layers each is given a draw of its neighbour. The codes ``[n, positions]`` of a VQ-VAE."""
+        x = self._input(images)
+        if self._has_codes:
+            return [self.model.codes(x).numpy()]
+        return [mean.numpy() for mean, _ in self._latents(x, seed)]
+
+    @torch.no_grad()
+    def decode(self, latents: np.ndarray, seed: int = 0) -> np.ndarray:
+        """Mean images of latents ``[n, units]`` of the bottom layer, or of codes ``[n, positions]``."""
+        given = torch.from_numpy(np.asarray(latents))
+        return self._images(given.long() if self._has_codes else given.float(), seed)
+
+    @torch.no_grad()
+    def reconstruct(self, images: np.ndarray, seed: int = 0) -> np.ndarray:
+        """Mean images given one draw of each image's latents."""
+        x = self._input(images)
+        latents = self.model.codes(x) if self._has_codes else self._latents(x, seed)[0][1]
+        return self._images(latents, seed)
+
+    @torch.no_grad()
+    def log_likelihood(self, images: np.ndarray, k: int = 100, seed: int = 0) -> np.ndarray:
+        """The importance weighted bound L_k of every image (Burda et al. 2016), float64 ``[n]``, nats.
+
+        It rises with k to ``log p(x)``. Of a VQ-VAE, whose posterior is one code a position, it is
+        ``log p(x, codes)`` for every k.
+
+        Raises:
+            ConfigError: if the model has no likelihood, or k is not positive.
+        """
+        if k < 1:
+            raise ConfigError(f"k = {k}: the bound needs at least one sample.")
+        x = self._input(images)
+        if self._has_codes:
+            codes = self.model.codes(x)
+            bound = self.model.log_likelihood(x, codes) + log_prior(self.model, self.prior, codes)
+            return np.asarray(bound.double().numpy())
+        if not entry(self.spec["model"]).sampled:
+            raise ConfigError(f"run {self.name}: the model {self.spec['model']} has no likelihood.")
+        return np.asarray(estimate(self.model, x, k, seed, CHUNK_ROWS).lk.numpy())
+
+    @property
+    def _has_codes(self) -> bool:
+        return bool(self.spec["axis"] == "codes")
+
+    def _input(self, images: np.ndarray) -> Tensor:
+        """``[n, pixels]`` as the model takes them."""
+        array = np.asarray(images)
+        if array.shape[1:] not in (self.shape, (int(np.prod(self.shape)),)):
+            raise DataError(
+                f"run {self.name}: images of shape {array.shape}, expected [n, "
+                f"{', '.join(map(str, self.shape))}]."
+            )
+        if array.dtype != np.uint8:
+            if array.size and not (array.min() >= 0 and array.max() <= 1):
+                raise DataError(
+                    f"run {self.name}: images from {array.min()} to {array.max()}; expected uint8, or "
+                    "floats from 0 to 1."
+                )
+            array = np.rint(255 * array).astype(np.uint8)
+        flat = torch.from_numpy(np.ascontiguousarray(array)).flatten(1)
+        return model_input(flat, generator(TEST_SET_SEED, "images"), self.model.binary)
+
+    def _latents(self, x: Tensor, seed: int) -> list[tuple[Tensor, Tensor]]:
+        """Mean and draw of every layer; of a deterministic encoder they are the same."""
+        context = self.model.encode(x)
+        if not hasattr(self.model, "draw"):
+            code = context if isinstance(context, Tensor) else context[0].mean
+            return [(code, code)]
+        noise = draw_noise(noise_sizes(self.model), len(x), generator=generator(seed, "latents"))
+        layers = self.model.draw(context, noise)
+        return [(layer.posterior.mean, layer.sample) for layer in layers]
+
+    def _images(self, latents: Tensor, seed: int) -> np.ndarray:
+        """``[n, *shape]`` float32 of the bottom layer's latents."""
+        if "convolutional" in self.spec["network"]:
+            flat = Pictures(self.model, self.spec | {"seed": seed}).image(latents)
+        else:
+            flat = torch.cat([self.model.decode(part) for part in latents.split(CHUNK_ROWS)])
+        return np.asarray(flat.reshape(-1, *self.shape).float().numpy())

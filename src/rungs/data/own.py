@@ -1,0 +1,171 @@
+"""One's own images as a data set, by an entry of the configuration alone (docs/own-data.md).
+
+``datasets: {mine: {images: PATH, ...}}``: a folder of image files, or an array in an ``.npz``, ``.npy`` or
+HDF5 file (:mod:`rungs.data.own_sources`). What the rest must know of it before anything runs (shape,
+counts, a fingerprint) is found once, when the configuration is complete, and kept in the entry's
+key ``found``, so that jobs on other machines need not see the source.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rungs.data.own_sources import LEAST_TEST, LEAST_TRAIN, Source, Wanted, open_source
+from rungs.data.prepared import Prepared
+from rungs.errors import ConfigError, DataError
+from rungs.files import sha256
+
+#: the keys of an entry that say what the data are; the others are settings of its runs
+KEYS = (
+    *("images", "array", "labels", "test", "size", "fit"),
+    *("channels", "white", "invert", "threshold"),
+)
+TEST = {"fraction": 0.2, "seed": 0}
+#: more values of a label than this are no classes
+MOST_CLASSES = 1000
+
+
+def find(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What is to be known before anything is read: ``shape, train, test, labelled, fingerprint``.
+
+    The fingerprint is one of names, sizes and times of the files, as cheap as listing them, and of
+    the settings. Where the source lies is no part of it.
+
+    Raises:
+        ConfigError: if the entry asks for what is not there.
+        DataError: if a source cannot be used.
+    """
+    train, test = _sources(name, settings)
+    shape = train.shape()
+    if test is None:
+        tested = _test_count(train.count, settings)
+        trained = train.count - tested
+    else:
+        trained, tested = train.count, test.count
+        if test.shape() != shape:
+            raise DataError(_different_shapes(name, train, test))
+    for split, count, least in (("training", trained, LEAST_TRAIN), ("test", tested, LEAST_TEST)):
+        if count < least:
+            raise DataError(
+                f"{train.path}: {count} {split} images are too few for data set {name}; at least {least} "
+                f"are needed. Give more images, or change datasets.{name}.test."
+            )
+    rules = {k: v for k, v in settings.items() if k in KEYS and k not in ("images", "test")}
+    rules["test"] = {k: v for k, v in settings.get("test", TEST).items() if k != "images"}
+    files = [train.stamps(), None if test is None else test.stamps()]
+    text = json.dumps([rules, files], sort_keys=True)
+    return {
+        "shape": list(shape),
+        "train": trained,
+        "test": tested,
+        "labelled": "labels" in settings,
+        "fingerprint": sha256(text.encode())[:16],
+    }
+
+
+def complete(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration with ``found`` in every entry of one's own data that lacks it."""
+    entries = dict(config.get("datasets", {}))
+    for name, settings in entries.items():
+        if "images" in settings and "found" not in settings:
+            entries[name] = {**settings, "found": find(name, settings)}
+    return {**config, "datasets": entries} if entries else config
+
+
+def prepare(name: str, settings: Mapping[str, Any]) -> Prepared:
+    """Read, check, convert and split the images.
+
+    Raises:
+        ConfigError, DataError: with one line that names the key or the file.
+    """
+    train, test = _sources(name, settings)
+    images, labels = _converted(train.images(), settings), train.labels()
+    if test is None:
+        tested = _test_count(len(images), settings)
+        order = np.random.default_rng(_test_settings(settings)["seed"]).permutation(len(images))
+        rows = [np.sort(order[tested:]), np.sort(order[:tested])]
+        splits = [images[row] for row in rows]
+        named = None if labels is None else [labels[row] for row in rows]
+    else:
+        splits = [images, _converted(test.images(), settings)]
+        if splits[1].shape[1:] != images.shape[1:]:
+            raise DataError(_different_shapes(name, train, test))
+        other = test.labels()
+        named = None if labels is None or other is None else [labels, other]
+    classes: list[str] = []
+    if named is None:
+        coded = [np.full(len(split), -1) for split in splits]
+    else:
+        values, codes = np.unique(np.concatenate(named), return_inverse=True)
+        if len(values) > MOST_CLASSES:
+            raise DataError(
+                f"{train.path}: the labels have {len(values)} different values, more than the "
+                f"{MOST_CLASSES} that classes may have; leave datasets.{name}.labels out."
+            )
+        classes = [str(value) for value in values]
+        coded = [codes[: len(splits[0])], codes[len(splits[0]) :]]
+    provenance = {
+        "source": f"own data: {train.path.name}",
+        "licence": "that of its owner",
+        "settings": {k: v for k, v in settings.items() if k in KEYS and k != "images"},
+        "classes": classes,
+    }
+    return Prepared(splits[0], coded[0], splits[1], coded[1], provenance)
+
+
+def _sources(name: str, settings: Mapping[str, Any]) -> tuple[Source, Source | None]:
+    """The source of the training images, and that of the test images where there is another."""
+    wanted = Wanted.of(name, settings)
+    key = f"datasets.{name}"
+    train = open_source(
+        settings["images"], settings.get("array"), settings.get("labels"), wanted, key
+    )
+    own = settings.get("test", {})
+    if not {"images", "array", "labels"} & own.keys():
+        return train, None
+    if not {"images", "array"} & own.keys():
+        raise ConfigError(
+            f"configuration key {key}.test: has labels but neither images nor array; give one of them."
+        )
+    if {"fraction", "seed"} & own.keys():
+        raise ConfigError(
+            f"configuration key {key}.test: names test images, which are not drawn then; leave fraction "
+            "and seed out."
+        )
+    labels = own.get("labels", "folders" if settings.get("labels") == "folders" else None)
+    if (labels is None) != ("labels" not in settings):
+        raise ConfigError(
+            f"configuration key {key}.test.labels: training and test images have labels both or neither."
+        )
+    test = open_source(
+        own.get("images", settings["images"]), own.get("array"), labels, wanted, f"{key}.test"
+    )
+    return train, test
+
+
+def _test_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {**TEST, **settings.get("test", {})}
+
+
+def _test_count(count: int, settings: Mapping[str, Any]) -> int:
+    return max(1, round(count * _test_settings(settings)["fraction"]))
+
+
+def _converted(images: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
+    """Inverted and thresholded, as the settings say; uint8."""
+    if settings.get("invert", False):
+        images = 255 - images
+    if (threshold := settings.get("threshold")) is not None:
+        images = np.where(images >= 255 * threshold, 255, 0).astype(np.uint8)
+    return images
+
+
+def _different_shapes(name: str, train: Source, test: Source) -> str:
+    return (
+        f"{test.path}: its images differ in shape from those of {train.path}; "
+        f"set datasets.{name}.size, fit and channels."
+    )

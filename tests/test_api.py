@@ -1,0 +1,154 @@
+"""The Python interface: the examples of docs/api.md, every family of models, and the notebook."""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import os
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import rungs
+from rungs import config as configuration
+from rungs import packs
+from rungs.config import ROOT, Run
+from rungs.data import prepare
+from rungs.errors import ConfigError, DataError, StoreError
+from rungs.layout import Layout
+
+RUN = "mnist5k/gauss/latent2/seed0"
+
+
+def tiny(smoke_config: dict[str, Any]) -> dict[str, Any]:
+    training = smoke_config["training"] | {"epochs": 1}
+    evaluation = smoke_config["evaluation"] | {"images": 20, "train_images": 20}
+    return smoke_config | {"profile": "quick", "training": training, "evaluation": evaluation}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, smoke_config: dict[str, Any]) -> Iterator[Path]:
+    """A folder in which a run of the profile ``quick`` is trained and evaluated, as the working
+    directory."""
+    with contextlib.chdir(tmp_path_factory.mktemp("api")):
+        prepare("mnist5k", None, Path("cache")).write(Layout.data("mnist5k"))
+        yield Path.cwd()
+
+
+def train(config: dict[str, Any], name: str) -> Path:
+    run = Run.parse(name)
+    folder = Path(Layout("quick").run(run))
+    packs.train_runs(config, {run: folder})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def evaluated(place: Path, smoke_config: dict[str, Any]) -> Path:
+    from rungs.evaluation import single
+
+    config = tiny(smoke_config)
+    folder = train(config, RUN)
+    settings = configuration.evaluation_settings(config, Run.parse(RUN))
+    # without the classifier, which takes longer to train than all of this
+    single.evaluate(folder, Path(Layout.data("mnist5k")), settings | {"probe_latents": []})
+    return folder
+
+
+@pytest.mark.usefixtures("evaluated")
+def test_the_examples_of_the_page_hold() -> None:
+    found = doctest.testfile(str(ROOT / "docs" / "api.md"), module_relative=False)
+    assert found.attempted > 15
+    assert found.failed == 0
+
+
+def test_the_bound_is_that_of_the_evaluation(evaluated: Path) -> None:
+    """Bits are what the evaluation saw: the estimate is the same, image for image."""
+    from rungs.evaluation.evaluate import Split
+
+    run = rungs.load(evaluated)
+    assert run.evaluation is not None
+    test = Split.read(Path(Layout.data("mnist5k")), "test", 20)
+    found = run.log_likelihood(test.x.numpy(), k=10, seed=0)
+    np.testing.assert_array_equal(found, run.evaluation["test/lk"])
+
+
+def test_the_notebook_runs(
+    evaluated: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["notebook.py"])
+    monkeypatch.setenv("RUNGS_RUN", str(evaluated))
+    monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    runpy.run_path(str(ROOT / "docs" / "notebook.py"))
+    lines = capsys.readouterr().out.splitlines()
+    bounds = [float(line.split()[2]) for line in lines if line.startswith("L_")]
+    assert len(bounds) == 3
+    assert bounds[0] < bounds[2] < 0
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("mnist5k/lvae-bn-wu/depth2/seed0", [8, 4]),
+        ("mnist5k/mog/latent2/seed0", [2]),
+        ("mnist5k/vaegan/latent2/seed0", [2]),
+        ("mnist5k/ae/latent2/seed0", [2]),
+        ("mnist5k/conv-vae/latent2/seed0", [98]),
+        ("mnist5k/vq-nocommit/codes16/seed0", [49]),
+    ],
+)
+def test_every_family_is_loaded(
+    place: Path, smoke_config: dict[str, Any], name: str, layers: list[int]
+) -> None:
+    config = tiny(smoke_config)
+    run = rungs.load(train(config, name))
+    assert run.evaluation is None
+    images = rungs.load_data("mnist5k").test_images[:3]
+    codes = run.encode(images)
+    assert [code.shape for code in codes] == [(3, units) for units in layers]
+    for found in (run.sample(3), run.reconstruct(images), run.decode(codes[0])):
+        assert found.shape == (3, 28, 28)
+        assert found.dtype == np.float32
+        assert found.min() >= 0
+        assert found.max() <= 1
+    np.testing.assert_array_equal(run.sample(2, seed=1), run.sample(2, seed=1))
+    assert not np.array_equal(run.sample(2, seed=1), run.sample(2, seed=2))
+    if name.split("/")[1] in ("vaegan", "ae"):
+        with pytest.raises(ConfigError, match="has no likelihood"):
+            run.log_likelihood(images)
+    else:
+        bound = run.log_likelihood(images, k=3)
+        assert bound.shape == (3,)
+        assert np.isfinite(bound).all()
+
+
+def test_images_are_checked(evaluated: Path) -> None:
+    run = rungs.load(evaluated)
+    with pytest.raises(DataError, match=r"expected \[n, 28, 28\]"):
+        run.encode(np.zeros((2, 14, 14)))
+    with pytest.raises(DataError, match="floats from 0 to 1"):
+        run.encode(np.full((2, 28, 28), 2.0))
+    with pytest.raises(DataError, match="floats from 0 to 1"):
+        run.encode(np.full((2, 28, 28), np.nan))
+    with pytest.raises(ConfigError, match="k = 0"):
+        run.log_likelihood(np.zeros((2, 28, 28)), k=0)
+    grey = rungs.load_data("mnist5k").test_images[:2]
+    np.testing.assert_array_equal(run.encode(grey)[0], run.encode(grey / 255)[0])
+    np.testing.assert_array_equal(run.encode(grey)[0], run.encode(grey.reshape(2, -1))[0])
+
+
+def test_what_is_no_run_is_named(place: Path) -> None:
+    with pytest.raises(StoreError, match="neither a run's folder nor a run's name"):
+        rungs.load("nowhere/at/all")
+    (place / "empty").mkdir()
+    with pytest.raises(StoreError, match=r"training\.h5: the file is missing"):
+        rungs.load("empty")
+    with pytest.raises(ConfigError, match="did you mean 'mnist5k'"):
+        rungs.load_data("mnist5")
+    with pytest.raises(AttributeError, match="no attribute 'lode'"):
+        rungs.lode  # noqa: B018

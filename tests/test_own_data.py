@@ -1,0 +1,399 @@
+"""One's own images as a data set: read, checked, converted, split; damage and mistakes named."""
+
+from __future__ import annotations
+
+import copy
+import io
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from rungs import config as configuration
+from rungs.config import Run
+from rungs.data import catalogue, prepare, shape_of
+from rungs.data.own import complete, find
+from rungs.data.own import prepare as read
+from rungs.data.own_sources import MOST_PIXELS, READERS, Wanted, read_picture
+from rungs.data.prepared import Prepared
+from rungs.errors import ConfigError, DataError, RungsError
+
+COUNT = 60
+
+
+def digits(count: int = COUNT, shape: tuple[int, ...] = (8, 6)) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, *shape), dtype=np.uint8)
+
+
+def write_folder(folder: Path, images: np.ndarray, classes: int = 0) -> Path:
+    for number, image in enumerate(images):
+        place = folder / f"class{number % classes}" if classes else folder
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(place / f"{number:03d}.png")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_folder(tmp_path / "pictures", digits())
+
+
+def with_data(config: dict[str, Any], **entry: Any) -> dict[str, Any]:
+    new = copy.deepcopy(config)
+    new["datasets"] = {"mine": entry}
+    new["experiments"]["ladder"][0]["datasets"] = ["mine"]
+    return new
+
+
+def test_a_folder_is_read_and_split(folder: Path) -> None:
+    (folder / ".hidden.png").write_text("x")
+    (folder / "notes.txt").write_text("x")
+    entry = {"images": str(folder), "test": {"fraction": 0.25, "seed": 3}}
+    known = find("mine", entry)
+    assert (known["shape"], known["train"], known["test"]) == ([8, 6], 45, 15)
+    assert not known["labelled"]
+    made = read("mine", entry)
+    made.check("mine", (8, 6), 45, 15)
+    assert (made.train_labels == -1).all()
+    together = np.concatenate([made.train_images, made.test_images])
+    rows = lambda images: sorted(image.tobytes() for image in images)  # noqa: E731
+    assert rows(together) == rows(digits())
+    other = read("mine", entry | {"test": {"fraction": 0.25, "seed": 4}})
+    assert not np.array_equal(other.test_images, made.test_images)
+    again = read("mine", entry)
+    np.testing.assert_array_equal(again.test_images, made.test_images)
+
+
+def test_sub_folders_are_classes_and_test_images_lie_apart(tmp_path: Path) -> None:
+    write_folder(tmp_path / "a", digits(30), classes=3)
+    write_folder(tmp_path / "b", digits(12)[::-1], classes=2)
+    entry = {
+        "images": str(tmp_path / "a"),
+        "labels": "folders",
+        "test": {"images": str(tmp_path / "b")},
+    }
+    known = find("mine", entry)
+    assert (known["train"], known["test"], known["labelled"]) == (30, 12, True)
+    made = read("mine", entry)
+    assert made.provenance["classes"] == ["class0", "class1", "class2"]
+    assert np.bincount(made.train_labels).tolist() == [10, 10, 10]
+    assert np.bincount(made.test_labels).tolist() == [6, 6]
+
+
+@pytest.mark.parametrize("suffix", ["npz", "h5", "npy"])
+@pytest.mark.parametrize(
+    ("stored", "shape"),
+    [
+        (digits(), (8, 6)),
+        (digits()[..., None], (8, 6)),
+        (digits(shape=(8, 6, 3)), (8, 6, 3)),
+        (np.moveaxis(digits(shape=(8, 6, 3)), -1, 1), (8, 6, 3)),
+        (digits().reshape(COUNT, -1), (8, 6)),
+        (digits() / 255, (8, 6)),
+        ((digits() / 255).astype(np.float32), (8, 6)),
+        (digits().astype(np.int64), (8, 6)),
+    ],
+)
+def test_arrays_of_any_layout_are_read(
+    tmp_path: Path, suffix: str, stored: np.ndarray, shape: tuple[int, ...]
+) -> None:
+    path = tmp_path / f"mine.{suffix}"
+    if suffix == "npz":
+        np.savez_compressed(path, x=stored)
+    elif suffix == "npy":
+        np.save(path, stored)
+    else:
+        with h5py.File(path, "w") as file:
+            file["group/x"] = stored
+    entry: dict[str, Any] = {"images": str(path)}
+    if stored.ndim == 2:
+        entry["size"] = [8, 6]
+    assert find("mine", entry)["shape"] == list(shape)
+    made = read("mine", entry)
+    expected = digits(shape=shape)
+    together = np.concatenate([made.train_images, made.test_images])
+    assert sorted(i.tobytes() for i in together) == sorted(i.tobytes() for i in expected)
+
+
+def test_arrays_named_like_keras_have_labels_and_test_images(tmp_path: Path) -> None:
+    path = tmp_path / "mnist.npz"
+    labels = np.arange(COUNT) % 4 * 1000
+    np.savez(path, x_train=digits(), y_train=labels, x_test=digits(12), y_test=labels[:12])
+    entry = {
+        "images": str(path),
+        "array": "x_train",
+        "labels": "y_train",
+        "test": {"array": "x_test", "labels": "y_test"},
+    }
+    made = read("mine", entry)
+    np.testing.assert_array_equal(made.train_labels, np.arange(COUNT) % 4)
+    np.testing.assert_array_equal(made.test_images, digits(12))
+    assert made.provenance["classes"] == ["0", "1000", "2000", "3000"]
+
+
+def test_images_are_made_alike(tmp_path: Path) -> None:
+    """Cropped to the middle, stretched, in grey or colour; inverted, thresholded."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    wide = np.zeros((10, 30), dtype=np.uint8)
+    wide[:, 10:20] = 200
+    for number in range(COUNT):
+        image = wide if number % 2 else wide[:, 10:20]
+        Image.fromarray(image).save(folder / f"{number}.png")
+    entry = {"images": str(folder), "size": 10}
+    with pytest.raises(DataError, match=r"not 10 x 10; set datasets.mine.fit to crop"):
+        read("mine", entry)
+    cropped = read("mine", entry | {"fit": "crop"})
+    assert (cropped.train_images == 200).all()
+    assert (read("mine", entry | {"fit": "stretch"}).train_images == 0).any()
+    colour = read("mine", entry | {"fit": "crop", "channels": "colour"})
+    assert colour.train_images.shape[1:] == (10, 10, 3)
+    inverted = read("mine", entry | {"fit": "crop", "invert": True})
+    assert (inverted.train_images == 55).all()
+    bits = read("mine", entry | {"fit": "crop", "threshold": 0.5})
+    assert (bits.train_images == 255).all()
+
+
+def test_the_fingerprint_follows_the_content_not_the_place(folder: Path) -> None:
+    entry = {"images": str(folder)}
+    before = find("mine", entry)["fingerprint"]
+    moved = folder.rename(folder.with_name("elsewhere"))
+    entry = {"images": str(moved)}
+    assert find("mine", entry)["fingerprint"] == before
+    assert find("mine", entry | {"invert": True})["fingerprint"] != before
+    (moved / "000.png").write_bytes((moved / "001.png").read_bytes())
+    changed = find("mine", entry)["fingerprint"]
+    assert changed != before
+    (moved / "000.png").rename(moved / "999.png")
+    assert find("mine", entry)["fingerprint"] not in (before, changed)
+
+
+def test_the_configuration_carries_what_was_found(
+    smoke_config: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    """A frozen configuration does for a machine that does not see the images."""
+    config = complete(with_data(smoke_config, images=str(folder), network={"batch_norm": True}))
+    configuration.validate(config)
+    frozen = configuration.freeze(config, tmp_path)
+    folder.rename(tmp_path / "elsewhere")
+    loaded = configuration.load([frozen])
+    assert catalogue(loaded)["mine"].shape == (8, 6)
+    spec = configuration.resolve(loaded, Run("mine", "vae", 2, 0))
+    assert shape_of(spec) == (8, 6)
+    assert spec["network"]["batch_norm"]
+    builtin = configuration.resolve(smoke_config, Run("mnist5k", "vae", 2, 0))
+    assert "shape" not in builtin
+    with pytest.raises(ConfigError, match=r"datasets\.mine\.images: .*pictures cannot be read"):
+        prepare("mine", None, tmp_path, loaded)
+
+
+def found_and_read(entry: dict[str, Any]) -> Prepared:
+    find("mine", entry)
+    return read("mine", entry)
+
+
+MISTAKES: list[tuple[dict[str, Any], str]] = [
+    ({"images": "nowhere"}, "datasets.mine.images: nowhere cannot be read"),
+    ({"images": "a\0b"}, "cannot be read"),
+    ({"images": "FOLDER", "array": "x"}, "is a folder, which has no arrays"),
+    ({"images": "FOLDER", "labels": "y"}, "set labels to folders"),
+    ({"images": "FOLDER", "labels": "folders"}, "lies in no sub-folder"),
+    ({"images": "FOLDER", "test": {"fraction": 0.9}}, "6 training images are too few"),
+    ({"images": "FOLDER", "test": {"fraction": 0.01}}, "1 test images are too few"),
+    ({"images": "FOLDER", "test": {"labels": "y"}}, "neither images nor array"),
+    ({"images": "FOLDER", "test": {"images": "FOLDER", "seed": 1}}, "leave fraction and seed out"),
+    ({"images": "FOLDER", "test": {"images": "ARRAY"}}, "which array is meant is not said"),
+    ({"images": "ARRAY", "array": "z"}, "has no array 'z'; set datasets.mine.array"),
+    ({"images": "ARRAY"}, "which array is meant is not said"),
+    ({"images": "ARRAY", "array": "x", "labels": "folders"}, "name the array of the labels"),
+    ({"images": "ARRAY", "array": "x", "labels": "q"}, "has no array 'q' for datasets.mine.labels"),
+    ({"images": "ARRAY", "array": "x", "labels": "short"}, "expected one integer or name"),
+    ({"images": "ARRAY", "array": "x", "test": {"array": "wide"}}, "differ in shape"),
+    ({"images": "ARRAY", "array": "flat"}, "expected [n, h, w]"),
+    ({"images": "ARRAY", "array": "nan"}, "array 'nan': image 7 has a pixel of nan"),
+    ({"images": "ARRAY", "array": "large"}, "has a pixel of 256.0; expected numbers from 0 to 1"),
+    ({"images": "ARRAY", "array": "negative"}, "has a pixel of -1; expected numbers from 0 to 255"),
+    ({"images": "ARRAY", "array": "bits"}, "set datasets.mine.white to 1"),
+    ({"images": "ARRAY", "array": "names"}, "save numbers"),
+    ({"images": "ARRAY", "array": "x", "labels": "y"}, ""),
+    ({"images": "PICKLE"}, "Python objects, which are never loaded"),
+    ({"images": "PICKLED"}, "save numbers"),
+    ({"images": "TEXT"}, "neither a folder nor a file that ends in .npz"),
+    ({"images": "DAMAGED"}, "damaged.npz: cannot be read"),
+    ({"images": "HUGE"}, "GB, more than 8"),
+    ({"images": "LINKED"}, "which array is meant is not said"),
+    ({"images": "EMPTY"}, "has no image files"),
+    ({"images": "BROKEN"}, "030.png: cannot be read as an image"),
+    ({"images": "MIXED"}, "001.png: has 8 x 6 pixels, the first image 9 x 9"),
+    ({"images": "BOMB"}, "pixels, over"),
+    ({"images": "DEEP"}, "more than 8 bits a channel"),
+    ({"images": "TRANSPARENT"}, "is transparent in places"),
+    ({"images": "ANIMATED"}, "has 2 frames"),
+    ({"images": "WRONG"}, "cannot be read as an image"),
+]
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Sources of every kind of trouble, by name."""
+    root = tmp_path_factory.mktemp("sources")
+    images, floats = digits(), digits() / 255
+    nan, large = floats.copy(), floats.copy()
+    nan[7, 0, 0], large[7, 0, 0] = np.nan, 256
+    np.savez(
+        root / "array.npz",
+        x=images,
+        y=np.arange(COUNT),
+        short=np.arange(5),
+        flat=images.reshape(COUNT, -1),
+        wide=digits(shape=(8, 7)),
+        nan=nan,
+        large=large,
+        negative=images.astype(int) - 300 + 299,
+        bits=(images > 128).astype(np.uint8),
+        names=np.array(["a"] * COUNT),
+    )
+    np.save(root / "pickle.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    np.savez(root / "pickled.npz", images=np.array([{"a": 1}] * COUNT, dtype=object))
+    (root / "text.txt").write_text("images")
+    (root / "damaged.npz").write_bytes((root / "array.npz").read_bytes()[:-100])
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": (10**9, 28, 28)}
+    )
+    with zipfile.ZipFile(root / "huge.npz", "w") as archive:
+        archive.writestr("images.npy", header.getvalue())
+    with h5py.File(root / "linked.h5", "w") as file:
+        file["images"] = h5py.ExternalLink(str(root / "other.h5"), "images")
+    (root / "empty").mkdir()
+    for name in ("folder", "broken", "mixed", "bomb", "deep", "transparent", "animated", "wrong"):
+        write_folder(root / name, images)
+    broken = root / "broken" / "030.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(root / "mixed" / "000.png")
+    side = int(MOST_PIXELS**0.5) + 1
+    Image.new("1", (side, side)).save(root / "bomb" / "000.png")
+    Image.fromarray(np.zeros((8, 6), np.uint16)).save(root / "deep" / "000.png")
+    Image.new("RGBA", (6, 8), (1, 2, 3, 100)).save(root / "transparent" / "000.png")
+    frames = [Image.new("L", (6, 8), level) for level in (0, 255)]
+    frames[0].save(root / "animated" / "000.gif", save_all=True, append_images=frames[1:])
+    (root / "wrong" / "000.png").write_text("%!PS-Adobe-3.0 EPSF-3.0")
+    found = {path.stem.upper(): str(path) for path in root.iterdir()}
+    return found
+
+
+@pytest.mark.parametrize(("entry", "message"), MISTAKES)
+def test_a_mistake_is_named_in_one_line(
+    sources: dict[str, str], entry: dict[str, Any], message: str
+) -> None:
+    def named(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: named(each) for key, each in value.items()}
+        return sources.get(value, value) if isinstance(value, str) else value
+
+    entry = named(entry)
+    if not message:  # a label for each image: allowed
+        assert find("mine", entry)["labelled"]
+        return
+    with pytest.raises(RungsError) as caught:
+        found_and_read(entry)
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_names_with_odd_characters_are_told_on_one_line(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "pictures", digits())
+    (folder / "new\nline.png").write_bytes(b"no image")
+    os.mkfifo(folder / "pipe.png")  # opening it would wait for ever
+    with pytest.raises(DataError) as caught:
+        read("mine", {"images": str(folder)})
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"size": 28}, "'images' is a dependency of 'size'"),
+        ({"images": "x", "sise": 28}, "unknown key 'sise'; did you mean 'size'"),
+        ({"images": "x", "fit": "cut"}, "datasets.mine.fit"),
+        ({"images": "x", "white": 100}, "datasets.mine.white"),
+        ({"images": "x", "size": [28, 28, 3]}, "datasets.mine.size"),
+        ({"images": "x", "test": {"fraction": 1}}, "datasets.mine.test.fraction"),
+    ],
+)
+def test_the_schema_knows_the_options(
+    smoke_config: dict[str, Any], entry: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        configuration.validate(with_data(smoke_config, **entry))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["mnist", "mine-classifier"])
+def test_a_name_of_another_is_refused(smoke_config: dict[str, Any], name: str) -> None:
+    config = smoke_config | {"datasets": {name: {"images": "x"}}}
+    with pytest.raises(ConfigError, match=rf"datasets\.{name}: .*rename"):
+        configuration.validate(config)
+
+
+def test_settings_of_an_unknown_data_set_are_refused(smoke_config: dict[str, Any]) -> None:
+    config = smoke_config | {"datasets": {"mnist5": {"training": {"epochs": 1}}}}
+    with pytest.raises(ConfigError, match="'mnist5' is not known; did you mean 'mnist5k'"):
+        configuration.validate(config)
+
+
+def test_convolutions_refuse_sides_that_they_cannot_halve(
+    smoke_config: dict[str, Any], folder: Path
+) -> None:
+    config = complete(with_data(smoke_config, images=str(folder)))
+    with pytest.raises(ConfigError, match=r"divisible by 4; set datasets\.mine\.size"):
+        configuration.resolve(config, Run("mine", "vq", 16, 0, "codes"))
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=300), suffix=st.sampled_from(sorted(READERS)))
+def test_arbitrary_bytes_are_refused(tmp_path: Path, content: bytes, suffix: str) -> None:
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(RungsError):
+        find("mine", {"images": str(path)})
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    position=st.integers(0, 10**6),
+    value=st.integers(0, 255),
+    kind=st.sampled_from(["npz", "png", "jpg", "gif", "tif", "webp", "bmp", "pgm"]),
+)
+def test_flipped_bytes_are_refused_or_do_no_harm(
+    tmp_path: Path, position: int, value: int, kind: str
+) -> None:
+    buffer = io.BytesIO()
+    if kind == "npz":
+        np.savez_compressed(buffer, images=digits())
+    else:
+        Image.fromarray(digits(1)[0]).save(
+            buffer, {"jpg": "JPEG", "pgm": "PPM", "tif": "TIFF"}.get(kind, kind)
+        )
+    content = bytearray(buffer.getvalue())
+    content[position % len(content)] = value
+    source = tmp_path / f"x.{kind}"
+    source.write_bytes(content)
+    try:
+        if kind == "npz":
+            found = read("mine", {"images": str(source)}).train_images
+        else:
+            found = read_picture(str(source), Wanted.of("mine", {}))
+    except RungsError as error:
+        told = str(error)
+    else:
+        told = str(found.dtype)
+        assert told == "uint8"
+    assert len(told.splitlines()) == 1
