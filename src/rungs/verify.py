@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from rungs import config as configuration
 from rungs import store
 from rungs.config import Config, Run
 from rungs.definitions import LIKELIHOOD_BLOCK
-from rungs.errors import RungsError, StoreError
+from rungs.errors import ConfigError, RungsError, StoreError
 from rungs.figures import FIGURES
 from rungs.files import sha256
 from rungs.layout import Layout
@@ -206,19 +207,41 @@ class Problem:
     reason: str
 
 
-def configuration_of(root: Path) -> Config:
-    """The configuration that a profile's results were made with: the newest of its frozen ones.
+def configuration_of(root: Path, run: Run | None = None) -> Config:
+    """The configuration that a profile's results were made with: the one that its crate names, else
+    the newest of the frozen ones; every start of the workflow leaves one, dry runs as well.
+
+    Args:
+        root: ``results/<profile>``.
+        run: take one by which this run was trained, if there is such.
 
     Raises:
-        StoreError: if it has none.
+        StoreError: if there is none.
     """
-    found = sorted((root / "config").glob("*.json"), key=lambda path: path.stat().st_mtime)
+    found = sorted((root / "config").glob("*.json"), key=lambda path: -path.stat().st_mtime)
     if not found:
         raise StoreError(
             f"{root}: has no config/<hash>.json, so it is no profile's results; "
             "name results/<profile>, a run or an archive."
         )
-    return configuration.load([found[-1]])
+    found.sort(key=lambda path: path.name not in _configurations_of_crate(root))
+    if run is None:
+        return configuration.load(found[:1])
+    trained = store.read(root / "runs" / run.path / "training.h5", only=()).attributes["run"]
+    for path in found:
+        with suppress(ConfigError):  # of another version of rungs
+            config = configuration.load([path])
+            if configuration.resolve(config, run) == trained:
+                return config
+    return configuration.load(found[:1])
+
+
+def _configurations_of_crate(root: Path) -> set[str]:
+    try:
+        graph = json.loads((root / "ro-crate-metadata.json").read_text(encoding="utf-8"))["@graph"]
+        return {Path(e["@id"]).name for e in graph if e["@id"].startswith("config/")}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return set()
 
 
 def verify_results(config: Config) -> tuple[int, list[Problem]]:

@@ -24,8 +24,8 @@ def _run_of(profiles: tuple[Path, ...], name: str) -> tuple[Config, Run]:
         return load_config(profiles), Run.parse(name)
     from rungs.verify import configuration_of
 
-    config = load_config(profiles) if profiles else configuration_of(Path(root))
-    return config, Run.parse(path)
+    run = Run.parse(path)
+    return load_config(profiles) if profiles else configuration_of(Path(root), run), run
 
 
 @cli.command()
