@@ -107,6 +107,7 @@ def test_a_run_rests_only_on_what_concerns_it(smoke_config: dict[str, Any]) -> N
         ("evaluation.samples", 77),
         ("network.upward", "hidden"),
         ("compute.checkpoint_minutes", 1),
+        ("compute.tensorboard", True),
         ("figures.ladder_loglik", {"width": 3}),
         ("variants.lvae-bn-wu", {"model": "lvae"}),
     ]:

@@ -30,6 +30,14 @@ def test_pip_and_conda_have_the_same_pins() -> None:
     assert pins(nested) == PIP
 
 
+def test_the_option_for_tensorboard_is_what_is_tested() -> None:
+    option, tested = (
+        pins((ROOT / "envs" / name).read_text().splitlines())
+        for name in ("tensorboard.txt", "dev.txt")
+    )
+    assert option.items() <= tested.items()
+
+
 @pytest.mark.parametrize("package", sorted(PIP))
 def test_the_environment_has_what_is_pinned(package: str) -> None:
     assert version(package).split("+")[0] == PIP[package]

@@ -20,7 +20,7 @@ from rungs.archive import open_archive
 from rungs.config import ROOT, Config, Run
 from rungs.data.binarise import model_input
 from rungs.data.prepared import Prepared
-from rungs.errors import ConfigError, DataError, StoreError
+from rungs.errors import ConfigError, DataError, RungsError, StoreError
 from rungs.evaluation.evaluate import load_model
 from rungs.evaluation.likelihood import estimate
 from rungs.evaluation.vq import Pictures, log_prior, uniform
@@ -161,6 +161,9 @@ class Trained:
         """Mean images of draws from the prior (draws, where the decoder is autoregressive).
 
         A plain autoencoder has no prior: its codes are drawn from N(0, I).
+
+        Raises:
+            RungsError: if the model cannot draw samples.
         """
         random = generator(seed, "samples")
         if self._has_codes:
@@ -168,7 +171,11 @@ class Trained:
             noise = uniform(count, positions, random=random)
             latents = (noise * self.model.code_count).long()
             if self.prior is not None:
-                latents = self.prior.sample(noise)
+                latents = torch.cat([self.prior.sample(part) for part in noise.split(CHUNK_ROWS)])
+        elif not hasattr(self.model, "generate"):
+            raise RungsError(
+                f"run {self.name}: a model of the kind {self.spec['model']!r} has no prior to draw from."
+            )
         else:
             noise_of = draw_noise(noise_sizes(self.model), count, generator=random)
             latents = self.model.generate(noise_of)[0]

@@ -31,6 +31,8 @@ RAW_DATA_VARIABLE = "RUNGS_RAW_DATA"
 CONFIG_VARIABLE = "RUNGS_CONFIG"
 
 Config = dict[str, Any]
+#: names that a message lists where none is near
+LISTED = 40
 
 
 #: what a grid varies besides the seed: the number of stochastic layers, the units of a single one,
@@ -97,7 +99,11 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Config:
     return merged
 
 
-class _UniqueKeys(yaml.SafeLoader):
+#: LibYAML's loader is several times faster, and every job reads the configuration
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _UniqueKeys(_SafeLoader):
     """YAML's last duplicate of a key silently wins; here it is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -138,13 +144,19 @@ def load(paths: Iterable[Path | str]) -> Config:
     A ``.json`` file is a frozen configuration (:func:`freeze`), already complete. What is to be
     known of one's own data is looked up here (:func:`rungs.data.own.complete`).
     """
+    config = layer(paths)
+    validate(config)
+    return with_own_data(config)
+
+
+def layer(paths: Iterable[Path | str]) -> Config:
+    """The same without validation, which takes longer."""
     profiles = [Path(path) for path in paths]
     frozen = bool(profiles) and profiles[0].suffix == ".json"
     config = {} if frozen else read_file(COMMON)
     for path in profiles:
         config = merge(config, read_file(path))
-    validate(config)
-    return with_own_data(config)
+    return config
 
 
 def with_own_data(config: Config) -> Config:
@@ -310,7 +322,10 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     """
     valid = sorted(map(str, valid))
     close = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(valid)}."
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    more = f" and {len(valid) - LISTED} more" if len(valid) > LISTED else ""
+    return f"; known are {', '.join(valid[:LISTED])}{more}."
 
 
 def _explain(error: Any) -> str:

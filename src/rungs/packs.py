@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rungs import store
-from rungs.config import Config, Run, evaluation_settings, parent_of, resolve, runs
+from rungs.config import Config, Run, evaluation_settings, nearest, parent_of, resolve, runs
 from rungs.data import catalogue
 from rungs.errors import ConfigError
+from rungs.events import require_tensorboard
 from rungs.files import replacing
 from rungs.layout import Layout
 from rungs.prior import FOLDER, prior_spec
+from rungs.progress import working
 
 if TYPE_CHECKING:
     from rungs.training import Job
@@ -84,7 +86,7 @@ def work(config: Config, stage: str, name: str) -> None:
     """
     found = packs(config)
     if name not in found:
-        raise ConfigError(f"pack {name!r} is not known; this configuration has {len(found)} packs.")
+        raise ConfigError(f"pack {name!r} is not known{nearest(name, found)}")
     layout = Layout(config["profile"])
     if stage == "train":
         train_runs(config, {run: Path(layout.work(run)) for run in found[name]})
@@ -110,11 +112,24 @@ def train_runs(config: Config, folders: Mapping[Run, Path]) -> None:
         else:
             waiting.setdefault(ensemble_key(job.spec), []).append(job)
     compute = config["compute"]
+    events = _wants_events(config)
     for jobs in waiting.values():
         data = Path(Layout.data(jobs[0].spec["dataset"]))
         for start in range(0, len(jobs), compute["ensemble"]):
             together = jobs[start : start + compute["ensemble"]]
-            train_together(together, data, compute["checkpoint_minutes"])
+            train_together(together, data, compute["checkpoint_minutes"], events=events)
+
+
+def _wants_events(config: Config) -> bool:
+    """Whether TensorBoard's event files are to be written.
+
+    Raises:
+        RungsError: if they are, and the package is not there.
+    """
+    wanted = bool(config["compute"]["tensorboard"])
+    if wanted:
+        require_tensorboard()
+    return wanted
 
 
 def _training_job(config: Config, run: Run, folder: Path) -> Job | None:
@@ -153,7 +168,8 @@ def prior_run(config: Config, run: Run, folder: Path) -> None:
     if is_trained(folder, key):
         print(f"{spec['run']}: is trained", file=sys.stderr)
         return
-    train_prior(spec, folder, config["compute"]["checkpoint_minutes"])
+    minutes = config["compute"]["checkpoint_minutes"]
+    train_prior(spec, folder, minutes, events=_wants_events(config))
 
 
 def evaluate_run(config: Config, run: Run, folder: Path) -> None:
@@ -179,7 +195,8 @@ def evaluate_run(config: Config, run: Run, folder: Path) -> None:
         return
     shards = [Path(p) for p in layout.shards(config, run)]
     compared = {} if classifier is None else {"classifier": classifier}
-    evaluate(trained, data, settings, folder, shards, **compared)
+    with working(folder, run.path, "evaluate"):
+        evaluate(trained, data, settings, folder, shards, **compared)
 
 
 def _adopt(exported: Path, folder: Path, names: tuple[str, ...]) -> None:

@@ -34,9 +34,11 @@ def prior_key(spec: Config, trained: Path, data: Path, folder: Path) -> str:
     return run_key(spec, folder / CODES)
 
 
-def train_prior(spec: Config, folder: Path, checkpoint_minutes: float) -> None:
+def train_prior(
+    spec: Config, folder: Path, checkpoint_minutes: float, events: bool = False
+) -> None:
     """Train a prior on the codes in its ``folder``, resuming it where it was interrupted."""
-    train(spec, folder / CODES, folder, checkpoint_minutes)
+    train(spec, folder / CODES, folder, checkpoint_minutes, events=events)
 
 
 def write_codes(trained: Path, data: Path, target: Path) -> None:

@@ -36,7 +36,7 @@ from rungs.models import build, entry
 from rungs.models.networks import collect_statistics, initialise
 from rungs.objectives import epoch_statistics, kl_weight, learning_rate
 from rungs.precision import arithmetic, set_arithmetic
-from rungs.progress import ProgressLine, duration
+from rungs.progress import Reporter, duration
 from rungs.seeds import generator
 from rungs.weights import load_tensors, load_weights, save_tensors
 
@@ -383,18 +383,28 @@ class Job:
 
 
 def train(
-    spec: Spec, data: Path, folder: Path, checkpoint_minutes: float, start: Path | None = None
+    spec: Spec,
+    data: Path,
+    folder: Path,
+    checkpoint_minutes: float,
+    start: Path | None = None,
+    events: bool = False,
 ) -> None:
     """Train one run: :func:`train_together` of a single :class:`Job`."""
-    train_together([Job(spec, folder, start)], data, checkpoint_minutes)
+    train_together([Job(spec, folder, start)], data, checkpoint_minutes, events)
 
 
-def train_together(jobs: Sequence[Job], data: Path, checkpoint_minutes: float) -> None:
+def train_together(
+    jobs: Sequence[Job], data: Path, checkpoint_minutes: float, events: bool = False
+) -> None:
     """Train runs of one architecture side by side, resuming each whose checkpoint of the same
     settings and code is there.
 
     Writes ``weights.safetensors``, ``training.h5`` and ``training-cost.json`` into every folder.
     SIGTERM, SIGINT, SIGUSR1 and SIGALRM save the runs at the end of the current epoch.
+
+    Args:
+        events: whether to write TensorBoard's event files beside the results.
 
     Raises:
         Interrupted: if a signal stopped it; running it again continues.
@@ -417,7 +427,7 @@ def train_together(jobs: Sequence[Job], data: Path, checkpoint_minutes: float) -
             _resume(trainer, job.folder / f"checkpoint-{key}.safetensors")
             waiting.setdefault(trainer.epoch, []).append((trainer, job.folder))
         for group in waiting.values():
-            _train_epochs(group, checkpoint_minutes)
+            _train_epochs(group, checkpoint_minutes, events)
             for trainer, folder in group:
                 _finish(trainer, folder)
 
@@ -457,7 +467,7 @@ def _resume(trainer: Trainer, checkpoint: Path) -> None:
     print(f"{trainer.spec['run']}: resumed after epoch {trainer.epoch}", file=sys.stderr)
 
 
-def _train_epochs(group: list[tuple[Trainer, Path]], minutes: float) -> None:
+def _train_epochs(group: list[tuple[Trainer, Path]], minutes: float, events: bool) -> None:
     """Run the epochs that are left, saving every few minutes and when asked to stop."""
     from rungs.ensemble import Ensemble
 
@@ -471,14 +481,15 @@ def _train_epochs(group: list[tuple[Trainer, Path]], minutes: float) -> None:
     plain = first.device == "cpu" or not entry(first.spec["model"]).side_by_side
     alone = len(trainers) == 1 and plain
     loop = first if alone else Ensemble(trainers)
+    report = Reporter(group, loop.describe, events)
     signals = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGALRM)
     previous = {number: signal.signal(number, ask) for number in signals}
-    line, saved = ProgressLine(), time.monotonic()
+    saved = time.monotonic()
     total = first.settings["epochs"]
     try:
         while loop.epoch < total:
             loop.run_epoch()
-            line.update(loop.describe(), final=loop.epoch == total)
+            report.epoch_done()
             if asked or time.monotonic() - saved > 60 * minutes:
                 for trainer, folder in group:
                     save_tensors(folder / f"checkpoint-{trainer.key}.safetensors", *trainer.state())
@@ -490,6 +501,7 @@ def _train_epochs(group: list[tuple[Trainer, Path]], minutes: float) -> None:
                     f"{first.epoch}/{total}; the same command continues it."
                 )
     finally:
+        report.close()
         for number, handler in previous.items():
             with suppress(TypeError):
                 signal.signal(number, handler)

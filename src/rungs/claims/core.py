@@ -8,12 +8,13 @@ Student's t over the seeds' values instead.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from rungs.convergence import converged
 from rungs.errors import StoreError
@@ -214,7 +215,8 @@ def images_of(evaluation: Stored) -> int:
 
 def t_interval(values: np.ndarray) -> tuple[float, float]:
     """Student's t interval for the mean of ``values``, one a seed."""
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * stats.sem(values)
+    error = values.std(ddof=1) / math.sqrt(len(values))
+    half = stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2) * error
     return float(values.mean() - half), float(values.mean() + half)
 
 

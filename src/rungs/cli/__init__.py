@@ -8,21 +8,24 @@ from typing import Any
 
 import click
 
-from rungs.cli import archives, measure, render, report, work
-from rungs.cli.base import cli
+from rungs.cli import archives, draw, follow, look, measure, render, report, shell, work
+from rungs.cli.base import MISTAKE, cli
 from rungs.errors import RungsError
 
+__all__ = ["VERBS", "cli", "main"]
+
 #: the modules whose verbs there are
-VERBS = (work, render, measure, report, archives)
+VERBS = (look, follow, work, draw, render, report, archives, measure, shell)
 
 
 def main(args: list[str] | None = None) -> Any:
-    """Run the command line; a user's mistake ends in one line and status 1."""
+    """Run the command line; a user's mistake ends in one line; see
+    :data:`rungs.cli.base.EXIT_STATUS`."""
     try:
         return cli(args=args, prog_name="rungs")
     except RungsError as error:
         click.echo(f"rungs: {error}", err=True)
-        sys.exit(1)
+        sys.exit(MISTAKE)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        sys.exit(MISTAKE)

@@ -28,7 +28,13 @@ def _run_of(profiles: tuple[Path, ...], name: str) -> tuple[Config, Run]:
     return load_config(profiles) if profiles else configuration_of(Path(root), run), run
 
 
-@cli.command()
+@cli.command(
+    section="results",
+    examples=(
+        "rungs export mnist5k/lvae-bn-wu/depth5/seed0",
+        "rungs export --half results/gallery/runs/mnist/lvae-bn-wu/depth5/seed0 ladder.zip",
+    ),
+)
 @with_config
 @click.option("--half", is_flag=True, help="float16 weights, if they move L_k by less than 0.01.")
 @click.argument("run")
@@ -38,10 +44,6 @@ def export(profiles: tuple[Path, ...], half: bool, run: str, output: Path) -> No
 
     RUN is dataset/variant/depthD/seedS of the profile, or its folder. OUTPUT is the file, or the
     folder that it goes to.
-
-    \b
-    rungs export mnist5k/lvae-bn-wu/depth5/seed0
-    rungs export --half results/gallery/runs/mnist/lvae-bn-wu/depth5/seed0 ladder.zip
     """
     config, parsed = _run_of(profiles, run)
     from rungs.archive import export_run
@@ -52,16 +54,15 @@ def export(profiles: tuple[Path, ...], half: bool, run: str, output: Path) -> No
         click.echo(f"left out, to stay small: {', '.join(made.left_out)}")
 
 
-@cli.command()
+@cli.command(
+    section="results",
+    examples=("rungs load quick-mnist5k-vae-depth2-seed0.zip --as vae",),
+)
 @click.option("--as", "folder", type=click.Path(path_type=Path), help="Where to unpack to.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.argument("archive", type=click.Path(path_type=Path))
 def load(folder: Path | None, as_json: bool, archive: Path) -> None:
-    """Unpack ARCHIVE into a run folder, every file checked, and show its numbers.
-
-    \b
-    rungs load quick-mnist5k-vae-depth2-seed0.zip --as vae
-    """
+    """Unpack ARCHIVE into a run folder, every file checked, and show its numbers."""
     from rungs.archive import open_archive
 
     target = open_archive(archive, folder)
@@ -75,7 +76,14 @@ def load(folder: Path | None, as_json: bool, archive: Path) -> None:
         click.echo(f"  {name.replace('_', ' '):<16}{text}")
 
 
-@cli.command()
+@cli.command(
+    section="results",
+    examples=(
+        "rungs verify quick-mnist5k-vae-depth2-seed0.zip",
+        "rungs verify mnist5k/vae/depth2/seed0 --images 200",
+        "rungs verify results/quick --json",
+    ),
+)
 @with_config
 @click.option(
     "--images",
@@ -94,11 +102,6 @@ def verify(
 
     Of an archive or a run, numbers of some test images are computed again with the same random
     numbers. Of results/PROFILE, every file is checked: content, settings, keys, origin.
-
-    \b
-    rungs verify quick-mnist5k-vae-depth2-seed0.zip
-    rungs verify mnist5k/vae/depth2/seed0 --images 200
-    rungs verify results/quick --json
     """
     path = Path(what)
     if path.is_dir() and "/runs/" not in what and not (path / "training.h5").is_file():
@@ -167,15 +170,14 @@ def _verify_profile(profiles: tuple[Path, ...], root: Path, as_json: bool) -> No
     sys.exit(1 if problems else 0)
 
 
-@cli.command()
+@cli.command(
+    section="steps",
+    examples=("rungs crate --config config/quick.yaml",),
+)
 @with_config
 @click.option("--agent", envvar="RUNGS_AGENT", help="Who ran the profile: a name.")
 def crate(profiles: tuple[Path, ...], agent: str | None) -> None:
-    """Describe a finished profile's results as a Workflow Run RO-Crate.
-
-    \b
-    rungs crate --config config/quick.yaml
-    """
+    """Describe a finished profile's results as a Workflow Run RO-Crate."""
     from rungs.crate import write_crate
 
     click.echo(write_crate(load_config(profiles), agent))

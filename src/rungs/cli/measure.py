@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from rungs import config as configuration
-from rungs.cli.base import cli, load_config, with_config
-from rungs.errors import ConfigError
+from rungs.cli.base import cli, known, load_config, print_json, with_config, with_json
 
 
-@cli.command()
+@cli.command(
+    section="look",
+    examples=("rungs cost --config config/paper.yaml", "rungs cost --json | jq .core_hours"),
+)
 @with_config
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@with_json
 def cost(profiles: tuple[Path, ...], as_json: bool) -> None:
     """Estimate what a profile will cost, before anything runs."""
     from rungs.cost import summarise
@@ -22,7 +22,7 @@ def cost(profiles: tuple[Path, ...], as_json: bool) -> None:
     config = load_config(profiles)
     totals = summarise(config)
     if as_json:
-        click.echo(json.dumps(totals, indent=1))
+        print_json(totals)
         return
     device = config["compute"]["device"]
     click.echo(f"profile {config['profile']} on {device}, estimated:")
@@ -34,7 +34,7 @@ def cost(profiles: tuple[Path, ...], as_json: bool) -> None:
         click.echo(f"  {name.replace('_', ' '):<22}{value:>12,.{0 if value >= 100 else 1}f}")
 
 
-@cli.command()
+@cli.command(examples=("rungs bench --only training --only likelihood", "rungs bench --share 0.1"))
 @click.option("--only", multiple=True, help="One benchmark; may be repeated. All by default.")
 @click.option("--repetitions", default=5, show_default=True, type=click.IntRange(2))
 @click.option("--share", default=1.0, show_default=True, help="Of the work; less is a quick look.")
@@ -45,9 +45,7 @@ def bench(only: tuple[str, ...], repetitions: int, share: float, threads: int) -
     from rungs.tables import save, to_markdown
 
     for name in only:
-        if name not in BENCHMARKS:
-            near = configuration.nearest(name, BENCHMARKS)
-            raise ConfigError(f"benchmark {name!r} is not known{near}")
+        known(name, BENCHMARKS, "benchmark")
     made = run(only or tuple(BENCHMARKS), Scale(repetitions, share, threads)).table()
     save(made, Path("results/bench") / ("-".join(only) or "all"))
     click.echo(to_markdown(made))

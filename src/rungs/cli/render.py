@@ -7,10 +7,8 @@ from pathlib import Path
 
 import click
 
-from rungs import config as configuration
-from rungs.cli.base import cli, load_config, with_config
+from rungs.cli.base import FIGURE, TABLE, cli, known, load_config, with_config
 from rungs.config import Config, Run
-from rungs.errors import ConfigError
 from rungs.layout import Layout, inputs
 
 
@@ -24,17 +22,18 @@ def _files(
     return {kind: [Path(path) for path in paths] for kind, paths in found.items()}
 
 
-@cli.command()
+@cli.command(
+    section="results",
+    examples=("rungs figure ladder_loglik", "rungs figure vae_manifold --config config/smoke.yaml"),
+)
 @with_config
-@click.argument("name")
+@click.argument("name", type=FIGURE)
 def figure(profiles: tuple[Path, ...], name: str) -> None:
     """Draw figure NAME from stored results, as PNG and PDF."""
     from rungs.figures import FIGURES
 
     config = load_config(profiles)
-    if name not in FIGURES:
-        raise ConfigError(f"figure {name!r} is not known{configuration.nearest(name, FIGURES)}")
-    entry = FIGURES[name]
+    entry = FIGURES[known(name, FIGURES, "figure")]
     from rungs.figures import style
 
     settings = config["figures"][name]
@@ -43,22 +42,23 @@ def figure(profiles: tuple[Path, ...], name: str) -> None:
     style.save(drawn, Path(Layout(config["profile"]).figure(name, "")))
 
 
-@cli.command()
+@cli.command(
+    section="results",
+    examples=("rungs table loglik", "rungs table claims --config config/smoke.yaml"),
+)
 @with_config
-@click.argument("name")
+@click.argument("name", type=TABLE)
 def table(profiles: tuple[Path, ...], name: str) -> None:
     """Make table NAME from stored results, as CSV, Markdown and HTML."""
     from rungs.tables import TABLES, save
 
     config = load_config(profiles)
-    if name not in TABLES:
-        raise ConfigError(f"table {name!r} is not known{configuration.nearest(name, TABLES)}")
-    entry = TABLES[name]
+    entry = TABLES[known(name, TABLES, "table")]
     made = import_module(entry.module).make(_files(config, entry.needs))
     save(made, Path(Layout(config["profile"]).table(name, "")), entry.title)
 
 
-@cli.command()
+@cli.command(examples=("rungs summary",))
 @with_config
 def summary(profiles: tuple[Path, ...]) -> None:
     """Write the summary of a profile's results, and print it."""
@@ -71,7 +71,9 @@ def summary(profiles: tuple[Path, ...]) -> None:
     click.echo(text)
 
 
-@cli.command()
+@cli.command(
+    examples=("rungs gallery --config config/gallery.yaml --command 'make all' docs/gallery",)
+)
 @with_config
 @click.option("--command", required=True, help="How the profile was run; shown on the page.")
 @click.option("--weights", metavar="RUN", help="A run whose archive the page offers.")

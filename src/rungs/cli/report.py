@@ -9,7 +9,7 @@ import click
 from rungs.cli.base import cli, load_config, with_config
 
 
-@cli.command()
+@cli.command(section="steps", examples=("rungs scorecard --config config/smoke.yaml",))
 @with_config
 def scorecard(profiles: tuple[Path, ...]) -> None:
     """Write the scorecard (claim, ours, published, verdict) of a profile's results, and print it."""

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-import os
+import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
 from rungs import config as configuration
-from rungs.cli.base import cli, load_config, with_config
+from rungs.cli.base import (
+    CONTINUE,
+    DATASET,
+    PACK,
+    RUN,
+    cli,
+    known_run,
+    load_config,
+    print_json,
+    with_config,
+    with_json,
+)
 from rungs.config import Run
-from rungs.errors import ConfigError
+from rungs.errors import ConfigError, DataError
 from rungs.layout import Layout
 
 
-@cli.command()
+@cli.command(
+    section="work",
+    examples=("rungs prepare mnist5k", "RUNGS_RAW_DATA=/path/to/raw rungs prepare mnist"),
+)
 @with_config
-@click.argument("dataset")
+@click.argument("dataset", type=DATASET)
 def prepare(profiles: tuple[Path, ...], dataset: str) -> None:
     """Prepare DATASET into results/data/DATASET.h5."""
     from rungs import data
@@ -35,9 +50,9 @@ def prepare(profiles: tuple[Path, ...], dataset: str) -> None:
     click.echo(f"{dataset}: {counts} of {shape}, {classes or 'no'} classes")
 
 
-@cli.command()
+@cli.command(section="steps", examples=("rungs classifier mnist5k",))
 @with_config
-@click.argument("dataset")
+@click.argument("dataset", type=DATASET)
 def classifier(profiles: tuple[Path, ...], dataset: str) -> None:
     """Train the classifier by which samples of DATASET are compared."""
     from rungs.classifier import train
@@ -55,9 +70,44 @@ def with_minutes(function: Callable[..., None]) -> Callable[..., None]:
     )(function)
 
 
+def need_data(run: Run) -> None:
+    """Raise a DataError if the run's data set has not been prepared."""
+    path = Path(Layout.data(run.dataset))
+    if not path.exists():
+        raise DataError(f"{path}: the data set is not prepared; run: rungs prepare {run.dataset}")
+
+
+def trained_numbers(run: Run, folder: Path) -> dict[str, Any]:
+    """What a script asks of a trained run; ``criterion`` is the training ELBO or, for a model
+    without, its objective."""
+    from rungs import store
+
+    stored = store.read(folder / "training.h5", only=["elbo", "objective"])
+    name = "elbo" if "elbo" in stored.arrays else "objective"
+    cost = json.loads((folder / "training-cost.json").read_text(encoding="utf-8"))
+    values = {"epochs": len(stored[name]), "criterion": name, "value": float(stored[name][-1])}
+    return {"run": run.path, "folder": str(folder), **values, **cost}
+
+
+def evaluated_numbers(run: Run, folder: Path) -> dict[str, Any]:
+    """What a script asks of an evaluated run: bounds in nats an image, None without a likelihood."""
+    from rungs import store
+
+    stored = store.read(folder / "evaluation.h5", only=["test/lk", "test/elbo", "test/nested_k"])
+    cost = json.loads((folder / "evaluation-cost.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = {"test_lk": None, "test_elbo": None, "k": None}
+    if "test/lk" in stored.arrays:
+        found = {
+            "test_lk": float(stored["test/lk"].mean()),
+            "test_elbo": float(stored["test/elbo"].mean()),
+            "k": int(stored["test/nested_k"][-1]),
+        }
+    return {"run": run.path, "folder": str(folder), **found, **cost}
+
+
 @contextmanager
 def interruptible(minutes: float | None = None) -> Iterator[None]:
-    """A run that was asked to stop, or whose time is up, ends with EX_TEMPFAIL: trying again
+    """A run that was asked to stop, or whose time is up, ends with status 75: trying again
     continues it."""
     from rungs.training import Interrupted
 
@@ -72,54 +122,89 @@ def interruptible(minutes: float | None = None) -> Iterator[None]:
         yield
     except Interrupted as stopped:
         click.echo(str(stopped), err=True)
-        sys.exit(os.EX_TEMPFAIL)
+        sys.exit(CONTINUE)
 
 
-@cli.command()
+@cli.command(
+    section="work",
+    examples=(
+        "rungs train mnist5k/vae-bn/depth5/seed0",
+        "rungs train mnist5k/mog/latent10/seed0 --minutes 30",
+        "rungs train mnist5k/vae/depth2/seed0 --config config/smoke.yaml --json",
+    ),
+)
 @with_config
 @with_minutes
-@click.argument("run")
-def train(profiles: tuple[Path, ...], minutes: float | None, run: str) -> None:
-    """Train RUN (dataset/variant/depthD/seedS), or continue it."""
-    config, parsed = load_config(profiles), Run.parse(run)
+@with_json
+@click.argument("run", type=RUN)
+def train(profiles: tuple[Path, ...], minutes: float | None, as_json: bool, run: str) -> None:
+    """Train RUN (dataset/variant/depthD/seedS), or continue it.
+
+    Ctrl-C and SIGTERM save it at the end of the epoch, with status 75; the same command continues.
+    """
+    config = load_config(profiles)
+    parsed = known_run(config, run)
+    need_data(parsed)
     from rungs.packs import train_runs
 
+    folder = Path(Layout(config["profile"]).run(parsed))
     with interruptible(minutes):
-        train_runs(config, {parsed: Path(Layout(config["profile"]).run(parsed))})
+        train_runs(config, {parsed: folder})
+    if as_json:
+        print_json(trained_numbers(parsed, folder))
 
 
-@cli.command()
+@cli.command(
+    section="steps", examples=("rungs prior mnist5k/vq/codes16/seed0 --config config/smoke.yaml",)
+)
 @with_config
-@click.argument("run")
+@click.argument("run", type=RUN)
 def prior(profiles: tuple[Path, ...], run: str) -> None:
     """Train the prior of the codes of the trained RUN, or continue it."""
-    config, parsed = load_config(profiles), Run.parse(run)
+    config = load_config(profiles)
+    parsed = known_run(config, run)
+    need_data(parsed)
     from rungs.packs import prior_run
     from rungs.prior import FOLDER
 
     with interruptible():
-        folder = Path(Layout(config["profile"]).run(parsed)) / FOLDER
-        prior_run(config, parsed, folder)
+        prior_run(config, parsed, Path(Layout(config["profile"]).run(parsed)) / FOLDER)
 
 
-@cli.command()
+@cli.command(
+    section="work",
+    examples=(
+        "rungs evaluate mnist5k/vae-bn/depth5/seed0",
+        "rungs evaluate mnist5k/vae/depth2/seed0 --json | jq .test_lk",
+    ),
+)
 @with_config
-@click.argument("run")
-def evaluate(profiles: tuple[Path, ...], run: str) -> None:
+@with_json
+@click.argument("run", type=RUN)
+def evaluate(profiles: tuple[Path, ...], as_json: bool, run: str) -> None:
     """Measure the trained RUN: L_k, ELBO, active units, representations."""
-    config, parsed = load_config(profiles), Run.parse(run)
+    config = load_config(profiles)
+    parsed = known_run(config, run)
+    need_data(parsed)
     from rungs.packs import evaluate_run
 
-    evaluate_run(config, parsed, Path(Layout(config["profile"]).run(parsed)))
+    folder = Path(Layout(config["profile"]).run(parsed))
+    evaluate_run(config, parsed, folder)
+    if as_json:
+        print_json(evaluated_numbers(parsed, folder))
 
 
-@cli.command()
+@cli.command(
+    section="steps",
+    examples=("rungs likelihood --shard 0 mnist/vae/depth5/seed0 --config config/paper.yaml",),
+)
 @with_config
 @click.option("--shard", required=True, type=click.IntRange(0), help="Which one, from 0.")
-@click.argument("run")
+@click.argument("run", type=RUN)
 def likelihood(profiles: tuple[Path, ...], shard: int, run: str) -> None:
     """Estimate one shard of the likelihood of the trained RUN."""
-    config, parsed = load_config(profiles), Run.parse(run)
+    config = load_config(profiles)
+    parsed = known_run(config, run)
     from rungs.evaluation.evaluate import evaluate_shard
 
     layout = Layout(config["profile"])
@@ -131,11 +216,17 @@ def likelihood(profiles: tuple[Path, ...], shard: int, run: str) -> None:
     evaluate_shard(folder, data, settings, (shard, len(paths)), Path(paths[shard]))
 
 
-@cli.command()
+@cli.command(
+    section="steps",
+    examples=(
+        "rungs pack train mnist5k-vae-0-0000",
+        "rungs pack evaluate mnist5k-vae-0-0000 --minutes 50",
+    ),
+)
 @with_config
 @with_minutes
 @click.argument("stage", type=click.Choice(["train", "prior", "evaluate"]))
-@click.argument("name")
+@click.argument("name", type=PACK)
 def pack(profiles: tuple[Path, ...], minutes: float | None, stage: str, name: str) -> None:
     """Do a STAGE (train, prior, evaluate) of every run of the pack NAME that is not complete."""
     config = load_config(profiles)
@@ -145,7 +236,7 @@ def pack(profiles: tuple[Path, ...], minutes: float | None, stage: str, name: st
         work(config, stage, name)
 
 
-@cli.command()
+@cli.command(section="steps", examples=("rungs calibrate",))
 @with_config
 def calibrate(profiles: tuple[Path, ...]) -> None:
     """Estimate L_k where log p(x) is known."""

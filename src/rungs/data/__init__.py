@@ -19,27 +19,65 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """A data set: the module whose ``prepare`` makes it, and what it is."""
+    """A data set: the module whose ``prepare`` makes it, what it is, and the files that it is made
+    from in a raw-data folder, none where it is embedded."""
 
     module: str
     title: str
     shape: tuple[int, ...]
     train: int
     test: int
+    raw: tuple[str, ...] = ()
     #: whether images have classes; without, there is no classifier, and no figure of classes
     labelled: bool = True
 
 
 DATASETS = {
     "mnist5k": Entry("rungs.data.mnist5k", "5,000 MNIST digits, embedded", (28, 28), 4000, 1000),
-    "omniglot": Entry("rungs.data.omniglot", "OMNIGLOT, the papers' file", (28, 28), 24345, 8070),
-    "omniglot28": Entry(
-        "rungs.data.omniglot28", "OMNIGLOT, reduced from the originals", (28, 28), 24345, 8115
+    "omniglot": Entry(
+        "rungs.data.omniglot",
+        "OMNIGLOT, the papers' file",
+        (28, 28),
+        24345,
+        8070,
+        raw=("omniglot/chardata.mat",),
     ),
-    "mnist": Entry("rungs.data.mnist", "MNIST, complete", (28, 28), 60000, 10000),
-    "cifar10": Entry("rungs.data.cifar10", "CIFAR-10, complete", (32, 32, 3), 50000, 10000),
+    "omniglot28": Entry(
+        "rungs.data.omniglot28",
+        "OMNIGLOT, reduced from the originals",
+        (28, 28),
+        24345,
+        8115,
+        raw=("omniglot/images_background.npz", "omniglot/images_evaluation.npz"),
+    ),
+    "mnist": Entry(
+        "rungs.data.mnist",
+        "MNIST, complete",
+        (28, 28),
+        60000,
+        10000,
+        raw=(
+            "mnist/train-images-idx3-ubyte.gz",
+            "mnist/train-labels-idx1-ubyte.gz",
+            "mnist/t10k-images-idx3-ubyte.gz",
+            "mnist/t10k-labels-idx1-ubyte.gz",
+        ),
+    ),
+    "cifar10": Entry(
+        "rungs.data.cifar10",
+        "CIFAR-10, complete",
+        (32, 32, 3),
+        50000,
+        10000,
+        raw=("cifar10/cifar-10-binary.tar.gz",),
+    ),
     "cifar10-10k": Entry(
-        "rungs.data.cifar10_10k", "CIFAR-10, a subset of 10,000", (32, 32, 3), 10000, 1000
+        "rungs.data.cifar10_10k",
+        "CIFAR-10, a subset of 10,000",
+        (32, 32, 3),
+        10000,
+        1000,
+        raw=("cifar10/train_first_10k.npz", "cifar10/test_first_1k.npz"),
     ),
 }
 

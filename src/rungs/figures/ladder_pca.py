@@ -5,16 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import seaborn as sns
 from matplotlib.figure import Figure
 
 from rungs import store
 from rungs.evaluation.representation import principal_components
-from rungs.figures.style import nothing_to_show, panels, variant_label
+from rungs.figures.style import PALETTE, nothing_to_show, panels, variant_label
 from rungs.layout import Files
-
-#: ten classes can be told apart; more share the colours in turn
-COLOURS = "colorblind"
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
@@ -28,7 +24,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     shown = sorted(shown, key=lambda evaluation: datasets.index(_dataset(evaluation)))
     depth = max(len(evaluation.layers("sample")) for evaluation in shown)
     figure, axes = panels(len(shown), depth, settings)
-    colours = np.array(sns.color_palette(COLOURS, 10))
+    colours = np.array(PALETTE)  # more classes than ten share them in turn
     for row, evaluation in zip(axes, shown, strict=True):
         run = evaluation.attributes["run"]
         labels = evaluation["test/labels"]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
 from rungs import store
-from rungs.figures.style import nothing_to_show, panels
+from rungs.figures.style import PALETTE, nothing_to_show, panels
 from rungs.layout import Files
 
 NAMES = ("layers/1/posterior_mean", "layers/1/posterior_variance", "posterior/scale", "test/labels")
@@ -27,13 +26,12 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     dataset = shown[0].attributes["run"]["dataset"]
     shown = [e for e in shown if e.attributes["run"]["dataset"] == dataset]
     figure, axes = panels(1, len(shown), settings)
-    colours = sns.color_palette("colorblind", 10)
     for axis, evaluation in zip(axes[0], shown, strict=True):
         labels = evaluation["test/labels"]
         for image in range(min(settings["images"], len(labels))):
             mean = evaluation[NAMES[0]][image]
             width, height, angle = ellipse(covariance(evaluation, image))
-            colour = colours[labels[image] % 10]
+            colour = PALETTE[labels[image] % 10]
             style = {"facecolor": (*colour, 0.25), "edgecolor": colour, "lw": 0.5}
             axis.add_patch(Ellipse(tuple(mean), 2 * width, 2 * height, angle=angle, **style))
             axis.plot(*mean, ".", color=colour, ms=1.5)
@@ -49,7 +47,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     present = np.unique(np.concatenate([e["test/labels"] for e in shown]))[:10]
     if present[0] < 0:
         return figure
-    handles = [axes[0][0].plot([], [], "o", color=colours[c % 10], ms=3)[0] for c in present]
+    handles = [axes[0][0].plot([], [], "o", color=PALETTE[c % 10], ms=3)[0] for c in present]
     figure.legend(handles, list(map(str, present)), loc="outside lower center", ncols=len(present))
     return figure
 

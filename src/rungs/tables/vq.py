@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from rungs import store
 from rungs.convergence import converged
 from rungs.layout import Files
 from rungs.shapes import ImageShape
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = [
     *("run", "dataset", "variant", "codes", "code_dim", "latent_channels", "seed"),
@@ -33,6 +36,8 @@ def perplexity(use: np.ndarray) -> float:
 
 def make(files: Files) -> pd.DataFrame:
     """One row a run with convolutional networks. What each number means: ``docs/vq.md``."""
+    import pandas as pd  # here, because a figure takes perplexity alone
+
     rows = []
     for training_path, path in zip(files["training"], files["evaluation"], strict=True):
         run = store.read(path, only=()).attributes["run"]
