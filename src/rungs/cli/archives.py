@@ -29,10 +29,10 @@ def _run_of(profiles: tuple[Path, ...], name: str) -> tuple[Config, Run]:
 
 
 @cli.command(
-    section="results",
+    section="archives",
     examples=(
         "rungs export mnist5k/lvae-bn-wu/depth5/seed0",
-        "rungs export --half results/gallery/runs/mnist/lvae-bn-wu/depth5/seed0 ladder.zip",
+        "rungs export --half mnist5k/lvae-bn-wu/depth5/seed0 ladder.zip",
     ),
 )
 @with_config
@@ -55,7 +55,7 @@ def export(profiles: tuple[Path, ...], half: bool, run: str, output: Path) -> No
 
 
 @cli.command(
-    section="results",
+    section="archives",
     examples=("rungs load quick-mnist5k-vae-depth2-seed0.zip --as vae",),
 )
 @click.option("--as", "folder", type=click.Path(path_type=Path), help="Where to unpack to.")
@@ -77,7 +77,7 @@ def load(folder: Path | None, as_json: bool, archive: Path) -> None:
 
 
 @cli.command(
-    section="results",
+    section="archives",
     examples=(
         "rungs verify quick-mnist5k-vae-depth2-seed0.zip",
         "rungs verify mnist5k/vae/depth2/seed0 --images 200",

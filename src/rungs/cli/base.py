@@ -33,10 +33,11 @@ SECTIONS = {
     "look": "Look",
     "work": "Work",
     "results": "Results",
-    "steps": "Steps of the workflow",
+    "archives": "Runs to hand on",
+    "steps": "Steps",
     "also": "Also",
 }
-BRIEF = ("steps", "also")
+BRIEF = ("archives", "steps", "also")
 
 
 class _Documented(click.Command):

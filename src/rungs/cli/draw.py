@@ -8,7 +8,6 @@ import click
 
 from rungs.cli.base import RUN, cli, known_run, load_config, with_config
 from rungs.errors import ConfigError, StoreError
-from rungs.layout import Layout
 
 SUFFIXES = (".png", ".npz")
 
@@ -43,7 +42,7 @@ def sample(profiles: tuple[Path, ...], count: int, seed: int, run: str, output: 
     from rungs.files import replacing
     from rungs.prior import prior_spec
 
-    trained = load(Layout(config["profile"]).run(parsed))
+    trained = load(parsed.path, config["profile"])
     if trained.prior is None and prior_spec(config, parsed) is not None:
         raise StoreError(f"{trained.folder}: has no prior yet; run rungs prior {run} first.")
     images = np.rint(255 * trained.sample(count, seed)).astype(np.uint8)
