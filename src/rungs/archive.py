@@ -40,7 +40,7 @@ from rungs import config as configuration
 from rungs import store
 from rungs.config import Config, Run
 from rungs.convergence import converged
-from rungs.data import DATASETS
+from rungs.data import catalogue
 from rungs.definitions import ACTIVE_KL
 from rungs.errors import ArchiveError, ConfigError, RungsError, StoreError
 from rungs.files import replacing, sha256
@@ -147,7 +147,8 @@ def export_run(
     members["configuration.json"] = _json(public)
     numbers = numbers_of(training, evaluation)
     members["run.json"] = _json(_describe(config, training, evaluation, numbers, change))
-    members["README.md"] = _readme(run, numbers, members, left_out, change).encode()
+    title = catalogue(config)[run.dataset].title
+    members["README.md"] = _readme(run, numbers, members, left_out, change, title).encode()
     path = output / default_name(config, run) if output.is_dir() else output
     size = _write(path, run, members, left_out)
     return Exported(path, size, left_out)
@@ -271,6 +272,7 @@ def _readme(
     members: Mapping[str, bytes],
     left_out: list[str],
     half: dict[str, Any] | None,
+    title: str,
 ) -> str:
     lines = [f"# {run.path}", "", "A trained run of rungs, written by `rungs export`.", ""]
     lines += [f"- {name.replace('_', ' ')}: {_text(value)}" for name, value in numbers.items()]
@@ -279,7 +281,7 @@ def _readme(
             f"- weights: float16, which moves {half['quantity']} of {half['images']} test images by "
             f"{half['mean_change']:.4f} on average; the numbers above are the float32 run's"
         )
-    lines += ["", f"Data: {DATASETS[run.dataset].title}. Log-likelihoods in nats per image."]
+    lines += ["", f"Data: {title}. Log-likelihoods in nats per image."]
     lines += ["", "```sh"]
     lines += ["rungs load THIS.zip --as some/folder   # unpack and show the numbers"]
     lines += ["rungs verify THIS.zip                  # compute a sample of them again", "```", ""]

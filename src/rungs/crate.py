@@ -19,7 +19,7 @@ from urllib.parse import quote
 from rungs import __version__, store
 from rungs import config as configuration
 from rungs.config import ROOT, Config
-from rungs.data import DATASETS
+from rungs.data import catalogue
 from rungs.errors import StoreError
 from rungs.figures import FIGURES
 from rungs.files import replacing, sha256, write_text
@@ -147,7 +147,7 @@ def _graph(
     origins = _origins(config, layout)
     main, *parts = [_file(root, path, "Part of the workflow") for path in sources]
     settings = _file(root, frozen, "The complete configuration")
-    data = [_dataset(name, layout) for name in dict.fromkeys(r.dataset for r in all_runs(config))]
+    data = [_dataset(name, config) for name in dict.fromkeys(r.dataset for r in all_runs(config))]
     software = _software(origins)
     started, ended = _times(config, frozen, results)
     action = f"#run-{frozen.stem}"
@@ -262,14 +262,14 @@ def _software(origins: list[dict[str, Any]]) -> list[Entity]:
     ]
 
 
-def _dataset(name: str, layout: Layout) -> Entity:
+def _dataset(name: str, config: Config) -> Entity:
     """A prepared data set. It lies beside the crate, which all profiles share it with."""
-    path = layout.data(name)
+    path = Layout.data(name)
     origin = store.read(path, only=()).attributes["provenance"]
     return {
         "@id": f"#data-{name}",
         "@type": "CreativeWork",
-        "name": DATASETS[name].title,
+        "name": catalogue(config)[name].title,
         "alternateName": path,
         "description": json.dumps(origin, sort_keys=True),
         "identifier": f"checksum of all arrays {store.fingerprint(path)}",

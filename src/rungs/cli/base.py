@@ -145,9 +145,9 @@ class Name(click.ParamType[str]):
 
 
 def _datasets(config: Config) -> Iterable[str]:
-    from rungs.data import DATASETS
+    from rungs.data import DATASETS, own_data
 
-    return DATASETS
+    return [*DATASETS, *own_data(config)]
 
 
 def _figures(config: Config) -> Iterable[str]:

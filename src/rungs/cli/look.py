@@ -34,9 +34,9 @@ Described = dict[str, str]
 
 
 def _datasets(config: Config) -> Described:
-    from rungs.data import DATASETS
+    from rungs.data import catalogue
 
-    return {name: entry.title for name, entry in DATASETS.items()}
+    return {name: entry.title for name, entry in catalogue(config).items()}
 
 
 def _variants(config: Config) -> Described:
@@ -229,15 +229,15 @@ def check(profiles: tuple[Path, ...], as_json: bool, names: tuple[str, ...]) -> 
     Checksums, shapes, ranges; where raw files are at hand, that they give what was prepared. Says
     what is missing and where to put it. Exit status 1 if something is wrong.
     """
-    from rungs.data import DATASETS
+    from rungs.data import catalogue
     from rungs.data.check import check as look
 
     config = load_config(profiles)
     for name in names:
-        known(name, DATASETS, "data set")
+        known(name, catalogue(config), "data set")
     used = dict.fromkeys(run.dataset for run in configuration.runs(config))
     raw = configuration.raw_data(config)
-    found = [look(name, Path(Layout.data(name)), raw) for name in names or used]
+    found = [look(name, Path(Layout.data(name)), raw, config) for name in names or used]
     if as_json:
         print_json([vars(one) for one in found])
     else:

@@ -100,7 +100,7 @@ def catalogue(config: Mapping[str, Any]) -> dict[str, Entry]:
         shape = tuple(known["shape"])
         title = f"own data, {settings['images']}"
         counts = known["train"], known["test"]
-        found[name] = Entry("rungs.data.own", title, shape, *counts, known["labelled"])
+        found[name] = Entry("rungs.data.own", title, shape, *counts, labelled=known["labelled"])
     return found
 
 

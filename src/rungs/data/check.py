@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from rungs import store
-from rungs.data import DATASETS, Entry, prepare
+from rungs.config import Config
+from rungs.data import Entry, catalogue, prepare
 from rungs.data.prepared import Prepared
 from rungs.errors import RungsError
 
@@ -33,17 +34,18 @@ class Check:
     notes: list[str] = field(default_factory=list)
 
 
-def check(name: str, path: Path, raw: Path | None) -> Check:
+def check(name: str, path: Path, raw: Path | None, config: Config) -> Check:
     """Check the prepared file at ``path``, and prepare again in memory to check the raw files and that
     the two agree. Nothing is downloaded and nothing written.
 
     Args:
-        name: a key of :data:`rungs.data.DATASETS`.
+        name: a key of :func:`rungs.data.catalogue`.
         raw: the user's folder of raw data files.
+        config: the configuration, for one's own data.
     """
-    found, entry = Check(name), DATASETS[name]
+    found, entry = Check(name), catalogue(config)[name]
     stored = _check_prepared(found, entry, path)
-    made = _check_source(found, entry, raw)
+    made = _check_source(found, entry, raw, config)
     if stored is not None and made is not None and not _equal(stored, made):
         found.prepared = "wrong"
         found.problems.append(f"{path}: differs from what its source gives. {_again(name)}")
@@ -75,13 +77,14 @@ def _check_prepared(found: Check, entry: Entry, path: Path) -> Prepared | None:
     except RungsError as error:
         found.problems.append(str(error))
         return None
-    wrong = [line for name in NAMES for line in _out_of_range(name, arrays[name])]
+    named = [name for name in NAMES if entry.labelled or not name.endswith("labels")]
+    wrong = [line for name in named for line in _out_of_range(name, arrays[name])]
     wrong += _strange_classes(prepared)
     found.problems += [f"{path}: {line}. {_again(found.dataset)}" for line in wrong]
     if wrong:
         return None
     found.prepared = "sound"
-    classes = len(np.unique(prepared.train_labels))
+    classes = len(np.unique(prepared.train_labels)) if entry.labelled else "no"
     shape = "x".join(map(str, entry.shape))
     found.notes.append(f"{entry.train} + {entry.test} images of {shape}, {classes} classes")
     return prepared
@@ -102,7 +105,7 @@ def _strange_classes(prepared: Prepared) -> list[str]:
     return [f"test labels {strange.tolist()} are not in the training set"] if len(strange) else []
 
 
-def _check_source(found: Check, entry: Entry, raw: Path | None) -> Prepared | None:
+def _check_source(found: Check, entry: Entry, raw: Path | None, config: Config) -> Prepared | None:
     """Prepare from the raw files, which checks their checksums; None if that cannot be done."""
     if entry.raw and raw is None:
         found.source = "download"
@@ -112,7 +115,7 @@ def _check_source(found: Check, entry: Entry, raw: Path | None) -> Prepared | No
         )
         return None
     try:
-        made = prepare(found.dataset, raw, Path("unused"))
+        made = prepare(found.dataset, raw, Path("unused"), config)
     except RungsError as error:
         missing = [name for name in entry.raw if raw is not None and not (raw / name).exists()]
         found.source = "absent" if missing else "wrong"
