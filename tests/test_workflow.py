@@ -72,6 +72,17 @@ def test_nothing_is_to_be_done_twice(finished: Path) -> None:
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
+def test_nothing_is_stale_to_a_workflow_started_with_the_frozen_configuration(
+    finished: Path,
+) -> None:
+    """As the one is that makes the report."""
+    (frozen,) = (finished / "results/tiny/config").glob("*.json")
+    done = run_snakemake(
+        finished, "results", "--dry-run", "--configfile", str(frozen.relative_to(finished))
+    )
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
 def test_a_deleted_figure_is_remade_alone(finished: Path) -> None:
     target = finished / "results/tiny/figures/ladder_loglik.png"
     before = target.read_bytes()

@@ -499,9 +499,10 @@ def freeze(config: Config, folder: Path | str) -> Path:
     """Write the complete configuration to ``folder`` under the name of its hash.
 
     Jobs read this file: it never changes, so a job that starts later, or on another
-    machine, sees the configuration that its workflow was started with.
+    machine, sees the configuration that its workflow was started with; in the same order, for
+    to Snakemake parameters in another order are other parameters.
     """
-    text = json.dumps(config, indent=1, sort_keys=True) + "\n"
+    text = json.dumps(config, indent=1) + "\n"
     path = Path(folder) / f"{sha256(text.encode())[:12]}.json"
     if not path.exists():
         write_text(path, text)
