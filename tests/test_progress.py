@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -83,10 +85,9 @@ def test_only_the_living_are_believed(tmp_path: Path, monkeypatch: pytest.Monkey
         assert content is not None
         assert (content["run"], content["process"]) == ("a/b", os.getpid())
     assert not path.exists()
-    child = os.fork()
-    if child == 0:
-        os._exit(0)
-    os.waitpid(child, 0)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    child = gone.pid
     path.write_text(json.dumps(content | {"process": child}))
     assert read_beacon(tmp_path) is None, "its process is gone"
     path.write_text(json.dumps(content | {"process": child, "host": "elsewhere"}))
@@ -215,7 +216,7 @@ def test_without_tensorboard_nothing_starts(
     Path("results/data").mkdir(parents=True)
     Path("results/data/mnist5k.h5").symlink_to(digits)
     require_tensorboard()
-    monkeypatch.setitem(__import__("sys").modules, "tensorboard", None)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
     config = smoke_config | {"compute": smoke_config["compute"] | {"tensorboard": True}}
     with pytest.raises(RungsError, match="tensorboard is not installed; install it with"):
         train_runs(config, {Run("mnist5k", "vae", 2, 0): tmp_path / "run"})
