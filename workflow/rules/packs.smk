@@ -19,6 +19,8 @@ rule train_pack:
         touch(LAYOUT.pack("train", "{pack}")),
     log:
         f"{LAYOUT.root}/logs/packs/train-{{pack}}.log",
+    # before figures and evaluations, so that no core is idle in the end while a pack trains alone
+    priority: 1
     conda:
         "../../envs/rungs.yaml"
     threads: THREADS
@@ -70,6 +72,7 @@ rule prior_pack:
         touch(LAYOUT.pack("prior", "{pack}")),
     log:
         f"{LAYOUT.root}/logs/packs/prior-{{pack}}.log",
+    priority: 2
     conda:
         "../../envs/rungs.yaml"
     threads: THREADS

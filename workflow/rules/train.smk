@@ -14,6 +14,8 @@ rule train:
         cost=f"{RUN}/training-cost.json",
     log:
         f"{RUN}/training.log",
+    # before figures and evaluations, so that no core is idle in the end while a run trains alone
+    priority: 1
     conda:
         "../../envs/rungs.yaml"
     threads: THREADS
@@ -45,6 +47,7 @@ rule prior:
         cost=f"{RUN}/prior/training-cost.json",
     log:
         f"{RUN}/prior/training.log",
+    priority: 2
     conda:
         "../../envs/rungs.yaml"
     threads: THREADS
