@@ -82,6 +82,14 @@ def run_of(wildcards):
     return configuration.Run.parse(layout.RUN_PATTERN.format(**wildcards))
 
 
+def ordered(value):
+    """The same settings with sorted keys: to Snakemake another order is another parameter, and the
+    order depends on how many files a configuration was layered from."""
+    if isinstance(value, dict):
+        return {key: ordered(value[key]) for key in sorted(value)}
+    return [ordered(item) for item in value] if isinstance(value, list) else value
+
+
 # Every job asks for these several times; with thousands of runs the answers are kept.
 @functools.cache
 def resolved(run):
@@ -97,12 +105,12 @@ def estimated(run):
 
 def spec_of(wildcards):
     """All that training this run rests on: a change makes this run stale and no other."""
-    return resolved(run_of(wildcards))
+    return ordered(resolved(run_of(wildcards)))
 
 
 def settings_of(wildcards):
     """How this run is evaluated."""
-    return configuration.evaluation_settings(config, run_of(wildcards))
+    return ordered(configuration.evaluation_settings(config, run_of(wildcards)))
 
 
 def training_code(wildcards):
@@ -117,7 +125,7 @@ def evaluation_code(wildcards):
 
 def prior_spec_of(wildcards):
     """All that training the prior of this run's codes rests on besides the trained run."""
-    return priors.prior_spec(config, run_of(wildcards))
+    return ordered(priors.prior_spec(config, run_of(wildcards)))
 
 
 def prior_code(wildcards):

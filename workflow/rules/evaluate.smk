@@ -42,7 +42,7 @@ rule calibrate:
         runtime=30,
         disk_mb=100,
     params:
-        settings=config["calibration"],
+        settings=ordered(config["calibration"]),
         code=provenance.code_hash("rungs.evaluation.calibration"),
     shell:
         "python -m rungs calibrate > {log} 2>&1"

@@ -22,7 +22,7 @@ rule figure:
         runtime=30,
         disk_mb=500,
     params:
-        settings=lambda w: config["figures"][w.figure],
+        settings=lambda w: ordered(config["figures"][w.figure]),
         code=lambda w: provenance.code_hash(FIGURES[w.figure].module),
         resources=lambda w: resource_hashes(FIGURES[w.figure].resources),
     shell:
