@@ -69,6 +69,8 @@ def constructed(
         "variant": variant,
         "axis": "depth",
         "size": depth,
+        "depth": depth,
+        "network": {"latent_sizes": list(UNITS)},
         "seed": seed,
     }
     path = Path(f"{variant}{depth}{seed}.h5")
