@@ -11,20 +11,12 @@ import matplotlib as mpl
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from cycler import cycler
-from matplotlib.colors import to_rgb
+import seaborn as sns
 from matplotlib.figure import Figure
 
 from rungs.files import replacing
 
-#: ten colours that a colour-blind reader tells apart: seaborn's palette "colorblind"
-PALETTE = [
-    to_rgb(f"#{colour}")
-    for colour in (
-        *("0173b2", "de8f05", "029e73", "d55e00", "cc78bc"),
-        *("ca9161", "fbafe4", "949494", "ece133", "56b4e9"),
-    )
-]
+PALETTE = sns.color_palette("colorblind", 10)
 MARKERS = "osD^vPX*<>"
 
 #: the ladder's variants keep their colours in every figure
@@ -38,52 +30,7 @@ _KNOWN = {
     "lvae-bn": 9,
     "lvae-wu": 4,
 }
-#: five of viridis, without its darkest and its lightest
-LAYER_COLOURS = [mpl.colormaps["viridis"](share)[:3] for share in np.linspace(0, 1, 7)[1:-1]]
-
-#: seaborn's style "ticks" at the size of a paper's column. Seaborn itself would bring pandas and
-#: scipy.stats into every figure's process, which take longer than the drawing.
-STYLE: dict[Any, Any] = {
-    "axes.axisbelow": True,
-    "axes.edgecolor": ".15",
-    "axes.grid": True,
-    "axes.labelcolor": ".15",
-    "axes.labelsize": 8,
-    "axes.linewidth": 1.0,
-    "axes.prop_cycle": cycler("color", PALETTE),
-    "axes.titlesize": 8,
-    "font.sans-serif": [
-        *("Arial", "DejaVu Sans", "Liberation Sans", "Bitstream Vera Sans", "sans-serif")
-    ],
-    "font.size": 8,
-    "grid.alpha": 0.5,
-    "grid.color": ".8",
-    "grid.linewidth": 0.4,
-    "legend.fontsize": 7,
-    "legend.frameon": False,
-    "legend.title_fontsize": 7,
-    "lines.linewidth": 1.4,
-    "lines.markersize": 4,
-    "lines.solid_capstyle": "round",
-    "patch.edgecolor": "w",
-    "patch.force_edgecolor": True,
-    "patch.linewidth": 0.8,
-    "pdf.fonttype": 42,
-    "svg.hashsalt": "rungs",
-    "text.color": ".15",
-    **{
-        f"{axis}tick.{name}": value
-        for axis in "xy"
-        for name, value in {
-            "color": ".15",
-            "labelsize": 7,
-            "major.size": 4.8,
-            "major.width": 1.0,
-            "minor.size": 3.2,
-            "minor.width": 0.8,
-        }.items()
-    },
-}
+LAYER_COLOURS = sns.color_palette("viridis", 5)
 
 
 def variant_styles(variants: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -112,7 +59,28 @@ def panels(
     Args:
         settings: ``width`` and ``panel_height`` in inches.
     """
-    mpl.rcParams.update(STYLE)
+    sns.set_theme(
+        context="paper",
+        style="ticks",
+        palette=PALETTE,
+        rc={
+            "font.size": 8,
+            "axes.titlesize": 8,
+            "axes.labelsize": 8,
+            "xtick.labelsize": 7,
+            "ytick.labelsize": 7,
+            "legend.fontsize": 7,
+            "legend.title_fontsize": 7,
+            "legend.frameon": False,
+            "lines.linewidth": 1.4,
+            "lines.markersize": 4,
+            "axes.grid": True,
+            "grid.linewidth": 0.4,
+            "grid.alpha": 0.5,
+            "pdf.fonttype": 42,
+            "svg.hashsalt": "rungs",
+        },
+    )
     figure, axes = plt.subplots(
         rows,
         columns,
@@ -121,8 +89,7 @@ def panels(
         layout="constrained",
         **keywords,
     )
-    for axis in axes.flat:
-        axis.spines[["top", "right"]].set_visible(False)
+    sns.despine(figure)
     return figure, axes
 
 
