@@ -134,7 +134,13 @@ def _bounds(layout: Layout) -> list[str]:
     lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
     for row in _rows(layout, "loglik"):
         numbers = [f"{float(row[name]):.2f}" for name in ("test_elbo", "test_lk", "test_lk_se")]
-        cells = [row["run"], *numbers, row["k"], ", ".join(active.get(row["run"], [])), row["converged"]]
+        cells = [
+            row["run"],
+            *numbers,
+            row["k"],
+            ", ".join(active.get(row["run"], [])),
+            row["converged"],
+        ]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
