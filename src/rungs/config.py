@@ -400,9 +400,10 @@ def resolve(config: Config, run: Run) -> Config:
         ConfigError: if the run's variant is not in the configuration, or its model cannot take
             images of this shape.
     """
-    from rungs.data import catalogue
+    from rungs.data import catalogue, own_data
     from rungs.models import entry
 
+    own = own_data(config).get(run.dataset)
     settings = _layered(config, run, "network")
     variant = config["variants"][run.variant]
     if run.axis == "latent":
@@ -437,18 +438,7 @@ def resolve(config: Config, run: Run) -> Config:
         "precision": config["compute"]["precision"],
         "device": config["compute"]["device"],
         "threads": config["compute"]["threads"],
-    } | _own_shape(config, run.dataset)
-
-
-def _own_shape(config: Config, dataset: str) -> Config:
-    """What a run of one's own data carries of it; nothing for a built-in set."""
-    from rungs.data import catalogue, own_data
-
-    own = own_data(config)
-    if dataset not in own:
-        return {}
-    inverted = own[dataset].get("invert", False)
-    return {"shape": list(catalogue(config)[dataset].shape), "inverted": inverted}
+    } | ({} if own is None else {"shape": shape, "inverted": own.get("invert", False)})
 
 
 def _check_shape(shape: list[int], run: Run) -> None:

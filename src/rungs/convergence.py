@@ -28,6 +28,11 @@ def movement(elbo: np.ndarray) -> float:
     return float(slope * last)
 
 
+def criterion(training: Stored) -> str:
+    """The array by which a training is judged: ``elbo``, or the ``objective`` of a model without."""
+    return "elbo" if "elbo" in training.arrays else "objective"
+
+
 def converged(training: Stored, evaluation: Stored | None = None) -> bool:
     """Whether a run's training ELBO (the objective of a model that has none) moved by at most 0.5
     nats over the last tenth of the epochs; and so the objective of a prior that was learnt after it.
@@ -36,8 +41,7 @@ def converged(training: Stored, evaluation: Stored | None = None) -> bool:
         training: its training file.
         evaluation: its evaluation, which has the prior's objective if there is one.
     """
-    name = "elbo" if "elbo" in training.arrays else "objective"
-    histories = [training[name]]
+    histories = [training[criterion(training)]]
     if evaluation is not None and PRIOR_OBJECTIVE in evaluation.arrays:
         histories.append(evaluation[PRIOR_OBJECTIVE])
     return all(abs(movement(history)) <= MOVEMENT for history in histories)

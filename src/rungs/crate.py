@@ -144,11 +144,11 @@ def _graph(
 ) -> list[Entity]:
     layout = Layout(config["profile"])
     root = Path(layout.root)
-    origins = _origins(config, layout)
+    made = origins(config)
     main, *parts = [_file(root, path, "Part of the workflow") for path in sources]
     settings = _file(root, frozen, "The complete configuration")
     data = [_dataset(name, config) for name in dict.fromkeys(r.dataset for r in all_runs(config))]
-    software = _software(origins)
+    software = _software(made)
     started, ended = _times(config, frozen, results)
     action = f"#run-{frozen.stem}"
     main |= {
@@ -158,11 +158,11 @@ def _graph(
         "programmingLanguage": {"@id": LANGUAGE},
         "license": {"@id": LICENCE},
         "creator": {"@id": DEVELOPERS},
-        "version": f"{__version__}, commit {', '.join(sorted({o['commit'] for o in origins}))}",
+        "version": f"{__version__}, commit {', '.join(sorted({o['commit'] for o in made}))}",
         "hasPart": _references(parts),
         "softwareRequirements": _references(software),
     }
-    machines = "; ".join(sorted({origin["machine"] for origin in origins}))
+    machines = "; ".join(sorted({origin["machine"] for origin in made}))
     profile = config["profile"]
     return [
         {
@@ -233,8 +233,9 @@ def _references(entities: Iterable[Entity]) -> list[Entity]:
     return [{"@id": entity["@id"]} for entity in entities]
 
 
-def _origins(config: Config, layout: Layout) -> list[dict[str, Any]]:
-    """Where the runs were made."""
+def origins(config: Config) -> list[dict[str, Any]]:
+    """What made each run and each evaluation: commit, versions, machine."""
+    layout = Layout(config["profile"])
     return [
         store.read(f"{layout.run(run)}/{name}.h5", only=()).attributes["provenance"]
         for run in configuration.runs(config)
@@ -242,10 +243,10 @@ def _origins(config: Config, layout: Layout) -> list[dict[str, Any]]:
     ]
 
 
-def _software(origins: list[dict[str, Any]]) -> list[Entity]:
+def _software(made: list[dict[str, Any]]) -> list[Entity]:
     """The versions that the runs were made with; usually one of each package."""
     versions: dict[str, set[str]] = {}
-    for origin in origins:
+    for origin in made:
         for name, version in {"python": origin["python"], **origin["packages"]}.items():
             versions.setdefault(name, set()).add(version)
     return [

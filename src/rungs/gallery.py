@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from pathlib import Path
 
-from rungs import store
 from rungs.archive import export_run
 from rungs.config import Config, Run, runs
+from rungs.crate import origins
 from rungs.errors import StoreError
 from rungs.figures import FIGURES
 from rungs.files import replacing, write_text
 from rungs.layout import Layout
-from rungs.tables import TABLES
+from rungs.scorecard import decided
+from rungs.tables import TABLES, read_rows
 
 COLOURS = 128
 
@@ -67,11 +67,7 @@ def write_gallery(
 def _origin(config: Config, command: str) -> list[str]:
     """Command, configuration, commits, machine and cost."""
     layout = Layout(config["profile"])
-    provenance = [
-        store.read(f"{layout.run(run)}/{name}.h5", only=()).attributes["provenance"]
-        for run in runs(config)
-        for name in ("training", "evaluation")
-    ]
+    provenance = origins(config)
     commits = sorted({p["commit"] for p in provenance})
     rows = _rows(layout, "compute")
     hours = sum(float(row["seconds"]) * int(row["threads"]) for row in rows) / 3600
@@ -109,9 +105,7 @@ def _weights(config: Config, run: Run, output: Path, half: bool) -> str:
 def _claims(layout: Layout) -> list[str]:
     lines = ["| claim | data | statement | measured | holds if | interval | verdict | basis |"]
     lines += ["| --- | --- | --- | --- | --- | --- | --- | --- |"]
-    for row in _rows(layout, "claims"):
-        if row["basis"].startswith("the profile lacks runs"):
-            continue
+    for row in decided(_rows(layout, "claims")):
         measured = f"{float(row['measured']):.2f}" if row["measured"] else ""
         lines.append(
             f"| {row['claim']} | {row['dataset']} | {row['statement']} | {measured} "
@@ -146,9 +140,7 @@ def _bounds(layout: Layout) -> list[str]:
 
 
 def _rows(layout: Layout, table: str) -> list[dict[str, str]]:
-    path = _existing(layout.table(table, ".csv"))
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return read_rows(_existing(layout.table(table, ".csv")))
 
 
 def _existing(path: str) -> Path:

@@ -3,7 +3,6 @@ front page."""
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from textwrap import fill, shorten
 
 from rungs import store
 from rungs.claims import claims
+from rungs.claims.core import LACKING
 from rungs.config import Config, runs
 from rungs.convergence import converged
 from rungs.documents import document_name
@@ -20,10 +20,9 @@ from rungs.errors import StoreError
 from rungs.figures import FIGURES
 from rungs.files import write_text
 from rungs.layout import Layout
+from rungs.tables import read_rows
 
 Row = dict[str, str]
-#: how the basis of a claim begins of which the profile has no runs
-LACKING = "the profile lacks runs"
 VERDICTS = ("reproduced", "not reproduced", "undecided")
 
 
@@ -47,8 +46,7 @@ def read_claims(config: Config) -> list[Row]:
     path = Path(Layout(config["profile"]).table("claims", ".csv"))
     if not path.is_file():
         raise StoreError(f"{path}: is missing; make it with 'snakemake --cores all {path}'.")
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return read_rows(path)
 
 
 def read_origin(config: Config) -> Origin:

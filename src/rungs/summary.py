@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
-from pathlib import Path
 
 from rungs.config import Config
 from rungs.layout import Layout
 from rungs.scorecard import read_claims, to_text
+from rungs.tables import read_rows
 
 
 def summarise(config: Config) -> str:
     """A plain-text page from the tables ``loglik``, ``active_units`` and ``claims``."""
     layout = Layout(config["profile"])
-    bounds = _rows(layout.table("loglik", ".csv"))
+    bounds = read_rows(layout.table("loglik", ".csv"))
     active: dict[str, list[str]] = defaultdict(list)
-    for row in _rows(layout.table("active_units", ".csv")):
+    for row in read_rows(layout.table("active_units", ".csv")):
         active[row["run"]].append(row["active_kl"])
     lines = [
         f"Profile {config['profile']}: test L_k in nats per image, active units a layer (KL)",
@@ -44,8 +43,3 @@ def summarise(config: Config) -> str:
         f"runs     {layout.runs}/",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _rows(path: str) -> list[dict[str, str]]:
-    with Path(path).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))

@@ -94,7 +94,7 @@ def ordered(value):
 @functools.cache
 def resolved(run):
     """All that training a run rests on."""
-    return configuration.resolve(config, run)
+    return ordered(configuration.resolve(config, run))
 
 
 @functools.cache
@@ -105,7 +105,7 @@ def estimated(run):
 
 def spec_of(wildcards):
     """All that training this run rests on: a change makes this run stale and no other."""
-    return ordered(resolved(run_of(wildcards)))
+    return resolved(run_of(wildcards))
 
 
 def settings_of(wildcards):

@@ -26,6 +26,8 @@ BOOTSTRAP_SEED = 1979
 #: resamples whose weights are held at once: bounds memory for large test sets
 CHUNK = 100
 MIN_SEEDS_FOR_T = 3
+#: how the basis of a claim begins of which the profile has no runs
+LACKING = "the profile lacks runs"
 RELATIONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 #: name in the claim -> the evaluation of one seed
@@ -128,9 +130,7 @@ def decide(claim: Claim, dataset: str, runs: Sequence[Trained]) -> Decision:
     by_seed = _common_seeds(claim, dataset, runs)
     if not by_seed:
         lacking = ", ".join(f"{n.variant} at {n.axis} {n.size}" for n in claim.needs.values())
-        return Decision(
-            claim, dataset, nan, (nan, nan), "undecided", f"the profile lacks runs: {lacking}", []
-        )
+        return Decision(claim, dataset, nan, (nan, nan), "undecided", f"{LACKING}: {lacking}", [])
     used = [run for chosen in by_seed for run in chosen.values()]
     names = sorted({run.name for run in used})
     evaluations = [{name: run.evaluation for name, run in c.items()} for c in by_seed]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import csv
 import sys
 import textwrap
 from collections.abc import Iterable
@@ -189,10 +188,11 @@ def read_claims(config: Config) -> list[dict[str, Any]]:
     Raises:
         StoreError: if the table has not been made.
     """
+    from rungs.tables import read_rows
+
     path = Path(Layout(config["profile"]).table("claims", ".csv"))
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows: list[dict[str, Any]] = list(csv.DictReader(file))
+        rows: list[dict[str, Any]] = [dict(row) for row in read_rows(path)]
     except OSError as error:
         raise StoreError(
             f"{path}: the table of claims is not there; make it with 'snakemake --cores all {path}' and "

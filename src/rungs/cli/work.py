@@ -81,9 +81,10 @@ def trained_numbers(run: Run, folder: Path) -> dict[str, Any]:
     """What a script asks of a trained run; ``criterion`` is the training ELBO or, for a model
     without, its objective."""
     from rungs import store
+    from rungs.convergence import criterion
 
     stored = store.read(folder / "training.h5", only=["elbo", "objective"])
-    name = "elbo" if "elbo" in stored.arrays else "objective"
+    name = criterion(stored)
     cost = json.loads((folder / "training-cost.json").read_text(encoding="utf-8"))
     values = {"epochs": len(stored[name]), "criterion": name, "value": float(stored[name][-1])}
     return {"run": run.path, "folder": str(folder), **values, **cost}

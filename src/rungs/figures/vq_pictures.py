@@ -1,38 +1,10 @@
-"""What the VQ-VAE's figures share: pictures in grey, dark ink on white, or in colour."""
+"""What the VQ-VAE's figures share: their evaluations, and what a run is called."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from rungs import store
-from rungs.figures.pictures import is_ink
-from rungs.shapes import ImageShape
-
-
-def picture_grid(images: np.ndarray, columns: int, run: dict[str, Any], gap: int = 1) -> np.ndarray:
-    """Flattened uint8 images as one picture ``[height, width, 3]``, filled row by row.
-
-    Args:
-        images: ``[n, pixels]``.
-        run: the resolved settings of the run that made them.
-    """
-    shape = tuple(run["network"]["shape"])
-    layout = ImageShape.of(shape)
-    pixels = images.reshape(len(images), *shape)
-    if layout.channels == 1:
-        pixels = pixels.reshape(len(images), layout.height, layout.width, 1)
-        pixels = 255 - pixels if is_ink(run) else pixels
-    elif not layout.channels_last:
-        pixels = np.moveaxis(pixels, 1, -1)
-    rows = -(-len(images) // columns)
-    height, width = layout.height + gap, layout.width + gap
-    grid = np.full((rows * height - gap, columns * width - gap, 3), 255, dtype=np.uint8)
-    for number, image in enumerate(pixels):
-        top, left = number // columns * height, number % columns * width
-        grid[top : top + layout.height, left : left + layout.width] = image
-    return grid
 
 
 def shown_evaluations(paths: Any, *arrays: str) -> dict[str, list[store.Stored]]:

@@ -7,8 +7,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from rungs.figures.pictures import picture_grid
 from rungs.figures.style import nothing_to_show, panels, show_image
-from rungs.figures.vq_pictures import label, picture_grid, shown_evaluations
+from rungs.figures.vq_pictures import label, shown_evaluations
 from rungs.layout import Files
 
 #: characters of a title's line

@@ -5,6 +5,7 @@ Each module has ``make(files) -> pandas.DataFrame``.
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,6 +131,12 @@ TABLES = {
         ),
     ),
 }
+
+
+def read_rows(path: Path | str) -> list[dict[str, str]]:
+    """The rows of a stored table, as text; without pandas, for what shows a few of them."""
+    with Path(path).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def save(table: pd.DataFrame, stem: Path, title: str = "") -> None:
