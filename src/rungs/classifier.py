@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from rungs.data.prepared import read_images, read_labels
 from rungs.errors import DataError, StoreError
+from rungs.process import prepare_process
 from rungs.seeds import generator
 from rungs.weights import load_tensors, save_tensors
 
@@ -84,8 +85,7 @@ def train(data: Path, output: Path) -> None:
     Raises:
         DataError: if the data set has no labels.
     """
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    prepare_process(1)
     images, labels = (torch.from_numpy(f(data, "train")) for f in (read_images, read_labels))
     if bool((labels < 0).any()):
         raise DataError(

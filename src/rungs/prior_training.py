@@ -12,6 +12,7 @@ from rungs import store
 from rungs.config import Config
 from rungs.data.prepared import read_images, read_labels
 from rungs.models.code_prior import pack_codes
+from rungs.process import prepare_process
 from rungs.training import build_model, run_key, train
 from rungs.weights import load_weights
 
@@ -29,7 +30,7 @@ def prior_key(spec: Config, trained: Path, data: Path, folder: Path) -> str:
         trained: the folder of the run whose codes it is to model.
         data: the data set that this run was trained on.
     """
-    torch.set_num_threads(spec["threads"])
+    prepare_process(spec["threads"])
     write_codes(trained, data, folder / CODES)
     return run_key(spec, folder / CODES)
 
@@ -43,7 +44,6 @@ def train_prior(
 
 def write_codes(trained: Path, data: Path, target: Path) -> None:
     """Write the codes of the training images as a data set of bytes."""
-    torch.use_deterministic_algorithms(True)
     stored = store.read(trained / "training.h5", only=()).attributes
     model = build_model(stored["run"], stored["pixels"], "cpu")
     load_weights(model, trained / "weights.safetensors")

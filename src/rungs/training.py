@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import resource
 import signal
 import sys
@@ -36,6 +35,7 @@ from rungs.models import build, entry
 from rungs.models.networks import collect_statistics, initialise
 from rungs.objectives import epoch_statistics, kl_weight, learning_rate
 from rungs.precision import arithmetic, set_arithmetic
+from rungs.process import prepare_process
 from rungs.progress import Reporter, duration
 from rungs.seeds import generator
 from rungs.weights import load_tensors, load_weights, save_tensors
@@ -410,12 +410,7 @@ def train_together(
         Interrupted: if a signal stopped it; running it again continues.
         TrainingError: if a loss is not finite.
     """
-    torch.set_num_threads(jobs[0].spec["threads"])
-    # what cuBLAS needs to be deterministic; without effect on a CPU
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
-    # Nothing here reads memory that it has not written; filling it would cost a pass each time.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    prepare_process(jobs[0].spec["threads"])
     with ExitStack() as locks:
         for job in jobs:
             locks.enter_context(locked(job.folder))

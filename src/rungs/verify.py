@@ -29,6 +29,7 @@ from rungs.models import entry
 from rungs.packs import STAGES, all_runs
 from rungs.prior import FOLDER as PRIOR
 from rungs.prior import prior_spec
+from rungs.process import prepare_process
 from rungs.store import Stored
 from rungs.tables import TABLES
 
@@ -83,14 +84,13 @@ def verify_run(folder: Path, data: Path, images: int = LIKELIHOOD_BLOCK) -> list
     Raises:
         StoreError: if files are missing or damaged, or the data are not those of the evaluation.
     """
-    import torch
 
     from rungs.evaluation.evaluate import Split, load_model
 
     evaluation = store.read(folder / "evaluation.h5")
     settings = evaluation.attributes["evaluation"]
     model, spec = load_model(folder)
-    torch.set_num_threads(spec["threads"])
+    prepare_process(spec["threads"])
     test = Split.read(data, "test", settings["images"], model.binary)
     _check_data(test, evaluation, data)
     exact = not _is_half(folder)

@@ -48,12 +48,12 @@ def _together(count: int, share: float) -> float:
 
 
 def _work(start: Barrier, results: multiprocessing.Queue[float], seed: int, share: float) -> None:
-    import torch
 
     from rungs.bench.data import images, spec_of
+    from rungs.process import prepare_process
     from rungs.training import Trainer
 
-    torch.set_num_threads(1)
+    prepare_process(1)
     train = images()[1][: 256 * max(2, int(16 * share))]
     trainer = Trainer(spec_of("lvae-bn-wu", 5, seed, epochs=10_000), train, "cpu")
     trainer.run_epoch()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from rungs.bench import Row, Scale
 from rungs.bench.data import images, spec_of
 from rungs.bench.timing import in_turns, spread
 from rungs.ensemble import Ensemble
+from rungs.process import prepare_process
 from rungs.training import Trainer
 
 SIZES = {
@@ -19,7 +19,7 @@ SIZES = {
 
 def measure(scale: Scale) -> list[Row]:
     """Images a second, summed over the members."""
-    torch.set_num_threads(scale.threads)
+    prepare_process(scale.threads)
     _, train, _ = images()
     train = train[: 256 * max(2, int(8 * scale.share))]
     rows = []

@@ -13,6 +13,7 @@ from rungs.bench.data import PIXELS, UNITS, images, spec_of
 from rungs.bench.timing import Products, in_turns, spread
 from rungs.evaluation.likelihood import estimate
 from rungs.precision import bfloat16_in_hardware, set_arithmetic, set_decoding_arithmetic
+from rungs.process import prepare_process
 from rungs.training import Trainer
 
 SAMPLES, IMAGES, CHUNK_ROWS = 5000, 4, 1000
@@ -31,7 +32,7 @@ def trained(train: Tensor, share: float) -> Any:
 
 def measure(scale: Scale) -> list[Row]:
     """Milliseconds an image, the value, and what bfloat16 does to it on the same samples."""
-    torch.set_num_threads(scale.threads)
+    prepare_process(scale.threads)
     name, train, test = images()
     model = trained(train, min(scale.share, 1.0))
     samples = max(100, int(SAMPLES * scale.share) // 100 * 100)

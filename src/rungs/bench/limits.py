@@ -8,13 +8,14 @@ import torch
 from rungs.bench import Row, Scale
 from rungs.bench.timing import in_turns, spread
 from rungs.precision import bfloat16_in_hardware
+from rungs.process import prepare_process
 
 SIDE = 1024
 
 
 def measure(scale: Scale) -> list[Row]:
     """Square matrix products of 1,024 in float32 and bfloat16, GFLOP/s."""
-    torch.set_num_threads(scale.threads)
+    prepare_process(scale.threads)
     rows = []
     factors = {
         "float32": torch.randn(SIDE, SIDE),

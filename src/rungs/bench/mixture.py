@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from rungs.bench import Row, Scale
+from rungs.process import prepare_process
 
 COMPONENTS = (1, 10, 100, 1000)
 BATCH, PIXELS, HIDDEN, LATENT = 256, 784, 512, 10
@@ -71,7 +72,7 @@ def step(components: int, divergence: str) -> dict[str, float]:
     from rungs.models import build
     from rungs.models.networks import initialise
 
-    torch.set_num_threads(1)
+    prepare_process(1)
     random = torch.Generator().manual_seed(0)
     network = NETWORK | {"prior_components": components, "divergence": divergence}
     model: Any = build("single", PIXELS, network)

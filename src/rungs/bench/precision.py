@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
-
 from rungs.bench import Row, Scale
 from rungs.bench.data import images, spec_of
 from rungs.evaluation.likelihood import estimate
 from rungs.precision import bfloat16_in_hardware, set_arithmetic
+from rungs.process import prepare_process
 from rungs.training import Trainer
 
 SEEDS, SAMPLES, IMAGES = 3, 100, 500
@@ -19,7 +18,7 @@ def measure(scale: Scale) -> list[Row]:
     Where the processor lacks bfloat16 its products are emulated, with the same results and at a
     tenth of the speed; the networks and the number of steps are smaller there.
     """
-    torch.set_num_threads(scale.threads)
+    prepare_process(scale.threads)
     name, train, test = images()
     hardware = bfloat16_in_hardware("cpu")
     epochs = max(1, round(20 * scale.share))

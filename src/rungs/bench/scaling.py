@@ -11,12 +11,13 @@ from rungs.bench import Row, Scale
 from rungs.bench.data import images, spec_of
 from rungs.bench.timing import in_turns
 from rungs.evaluation.likelihood import estimate
+from rungs.process import prepare_process
 from rungs.training import Trainer
 
 
 def measure(scale: Scale) -> list[Row]:
     """Median seconds at each size, and the exponent of a power law through them."""
-    torch.set_num_threads(scale.threads)
+    prepare_process(scale.threads)
     _, train, test = images()
     train = train[:1024]
     x = test[:8]

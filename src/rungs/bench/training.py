@@ -15,6 +15,7 @@ from rungs.bench.data import HIDDEN, PIXELS, UNITS, images, spec_of
 from rungs.bench.timing import Products, in_turns, spread
 from rungs.evaluation.evaluate import elbo
 from rungs.precision import arithmetic
+from rungs.process import prepare_process
 from rungs.training import Trainer, clip_gradients
 
 EPOCHS, BATCH, RATE = 3, 256, 1e-3
@@ -22,7 +23,7 @@ EPOCHS, BATCH, RATE = 3, 256, 1e-3
 
 def measure(scale: Scale) -> list[Row]:
     """Images a second, in float32 and in bfloat16 where that is hardware."""
-    torch.set_num_threads(scale.threads)
+    prepare_process(scale.threads)
     name, train, test = images()
     # pythae's images stand still, so ours do here too: white or black, binarised once
     still = (

@@ -11,6 +11,7 @@ from torch import Tensor
 from rungs.bench import Row, Scale
 from rungs.bench.timing import in_turns, spread
 from rungs.models.vq import nearest_codes
+from rungs.process import prepare_process
 
 #: vectors (images times positions), codes, dimension: quick, CIFAR-10, the paper's
 SIZES = ((64 * 49, 64, 16), (128 * 64, 256, 64), (128 * 64, 512, 64))
@@ -30,7 +31,7 @@ def by_difference(vectors: Tensor, codebook: Tensor) -> Tensor:
 def measure(scale: Scale) -> list[Row]:
     """Milliseconds of a search at each size: ours, ``torch.cdist``, and cdist without a product; the
     ratio is how many times as fast as that. Timed in turns."""
-    torch.set_num_threads(scale.threads)
+    prepare_process(scale.threads)
     rows = []
     for vectors, codes, dim in SIZES:
         random = torch.Generator().manual_seed(0)

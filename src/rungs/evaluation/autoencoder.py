@@ -42,6 +42,7 @@ from rungs.evaluation.tutorial import (
     fitted_arrays,
     plane_arrays,
 )
+from rungs.process import prepare_process
 from rungs.training import write_cost
 
 
@@ -58,8 +59,7 @@ def evaluate(
     use: there is no likelihood. ``classifier`` is None for a data set without labels."""
     started = time.perf_counter()
     model, spec = load_model(folder)
-    torch.set_num_threads(spec["threads"])
-    torch.use_deterministic_algorithms(True)
+    prepare_process(spec["threads"])
     test, train = (
         Split.read(data, split, settings[key], binary=False)
         for split, key in (("test", "images"), ("train", "train_images"))

@@ -10,6 +10,7 @@ import torch
 from rungs import provenance, store
 from rungs.evaluation.likelihood import estimate
 from rungs.models.linear_gaussian import LinearGaussian
+from rungs.process import prepare_process
 from rungs.seeds import generator
 
 SEED = 0
@@ -21,7 +22,7 @@ def calibrate(settings: dict[str, Any], output: Path) -> None:
     Args:
         settings: the configuration's ``calibration`` section.
     """
-    torch.set_num_threads(1)
+    prepare_process(1)
 
     def model(spread: float, shift: float) -> LinearGaussian:
         random = generator(SEED, "calibration model")

@@ -25,6 +25,7 @@ from rungs.files import sha256
 from rungs.models.protocol import LatentVariableModel, draw_noise, noise_sizes
 from rungs.objectives import objective_noise, objective_terms
 from rungs.precision import arithmetic, set_decoding_arithmetic
+from rungs.process import prepare_process
 from rungs.seeds import TEST_SET_SEED, generator
 from rungs.training import Spec, build_model, write_cost
 from rungs.weights import load_weights
@@ -136,8 +137,7 @@ def evaluate(
     """
     started = time.perf_counter()
     model, spec = load_model(folder)
-    torch.set_num_threads(spec["threads"])
-    torch.use_deterministic_algorithms(True)
+    prepare_process(spec["threads"])
     test = Split.read(data, "test", settings["images"], model.binary)
     train = Split.read(data, "train", settings["train_images"], model.binary)
     arrays = {
@@ -172,7 +172,7 @@ def evaluate_shard(
     into ``output``, and its cost into the JSON file beside it."""
     started = time.perf_counter()
     model, spec = load_model(folder)
-    torch.set_num_threads(spec["threads"])
+    prepare_process(spec["threads"])
     test = Split.read(data, "test", settings["images"], model.binary)
     store.write(output, likelihood_arrays(model, spec, test, settings, shard), {"run": spec})
     write_cost(output.with_suffix(".json"), time.perf_counter() - started, len(test.x), spec)

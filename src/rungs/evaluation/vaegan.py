@@ -27,6 +27,7 @@ from rungs.evaluation.single import (
     sample_arrays,
     samples,
 )
+from rungs.process import prepare_process
 from rungs.training import write_cost
 
 
@@ -48,8 +49,7 @@ def evaluate(
     """
     started = time.perf_counter()
     model, spec = load_model(folder)
-    torch.set_num_threads(spec["threads"])
-    torch.use_deterministic_algorithms(True)
+    prepare_process(spec["threads"])
     judge = None if classifier is None else Classifier.read(classifier)
     test = Split.read(data, "test", settings["images"], binary=False)
     average = read_images(data, "train").reshape(-1, test.x.shape[1]).mean(0) / 255

@@ -34,6 +34,7 @@ from rungs.models.code_prior import CodePrior
 from rungs.models.convolutional_size import PICTURES
 from rungs.models.protocol import draw_noise
 from rungs.prior import FOLDER
+from rungs.process import prepare_process
 from rungs.seeds import generator
 from rungs.training import write_cost
 
@@ -61,8 +62,7 @@ def evaluate(
     """
     started = time.perf_counter()
     model, spec = load_model(folder)
-    torch.set_num_threads(spec["threads"])
-    torch.use_deterministic_algorithms(True)
+    prepare_process(spec["threads"])
     test = Split.read(data, "test", settings["images"], model.binary)
     train = Split.read(data, "train", settings["train_images"], model.binary)
     if spec["axis"] == "codes":

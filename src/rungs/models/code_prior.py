@@ -74,7 +74,7 @@ class CodePrior(nn.Module):
         return vectors
 
     def logits(self, codes: Tensor, seen: Tensor | None = None) -> Tensor:
-        """Logits of every position given those before it, ``[batch, codes, positions]``.
+        """Logits of every position given those before it, ``[batch, positions, codes]``.
 
         Args:
             codes: ``[batch, positions]``.
@@ -83,12 +83,14 @@ class CodePrior(nn.Module):
         grid = self.embed(codes.unflatten(-1, self.grid))
         if seen is not None:
             grid = grid * seen.unflatten(-1, self.grid).unsqueeze(-3)
-        logits: Tensor = self.network(grid).flatten(-2)
-        return logits
+        logits: Tensor = self.network(grid)
+        return logits.movedim(-3, -1).flatten(-3, -2)
 
     def log_prob(self, codes: Tensor, seen: Tensor | None = None) -> Tensor:
         """``log p(codes)`` of ``codes [batch, positions]``, ``[batch]``, nats."""
-        return -functional.cross_entropy(self.logits(codes, seen), codes, reduction="none").sum(-1)
+        logits = self.logits(codes, seen).flatten(0, -2)
+        nats = functional.cross_entropy(logits, codes.flatten(), reduction="none")
+        return -nats.view_as(codes).sum(-1)
 
     def sample(self, noise: Tensor) -> Tensor:
         """Codes ``[n, positions]`` from uniform ``noise [n, positions]``."""

@@ -29,16 +29,20 @@ def shift_right(x: Tensor) -> Tensor:
 
 
 class Vertical(nn.Module):
-    """A convolution over a row and the ``reach`` rows above it, ``2 reach + 1`` columns wide."""
+    """A convolution over a row and the ``reach`` rows above it, ``2 reach + 1`` columns wide.
 
-    def __init__(self, inputs: int, outputs: int, reach: int) -> None:
+    Args:
+        above: over the row above and the ``reach`` rows above that one instead.
+    """
+
+    def __init__(self, inputs: int, outputs: int, reach: int, above: bool = False) -> None:
         super().__init__()
-        self.reach = reach
+        self.padding = (0, 0, reach + 1, -1) if above else (0, 0, reach, 0)
         self.convolution = Convolution(inputs, outputs, (reach + 1, 2 * reach + 1), (0, reach))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[batch, inputs, h, w]`` to ``[batch, outputs, h, w]``."""
-        mapped: Tensor = self.convolution(functional.pad(x, (0, 0, self.reach, 0)))
+        mapped: Tensor = self.convolution(functional.pad(x, self.padding))
         return mapped
 
 
@@ -70,15 +74,15 @@ class GatedLayer(nn.Module):
 
     Args:
         condition: channels of what is given at every position, 0 for nothing.
-        last: whether no layer follows that would read the vertical stack.
+        last: whether no layer follows that would read the vertical stack. Then its convolution and
+            the 1x1 one across are linear maps in a row, and one convolution does for both.
     """
 
     def __init__(self, channels: int, reach: int, condition: int, last: bool) -> None:
         super().__init__()
-        self.last = last
-        self.vertical = Vertical(channels, 2 * channels, reach)
+        self.vertical = Vertical(channels, 2 * channels, reach, above=last)
+        self.across = None if last else Convolution(2 * channels, 2 * channels, (1, 1))
         self.horizontal = Horizontal(channels, 2 * channels, reach)
-        self.across = Convolution(2 * channels, 2 * channels, (1, 1))
         self.residual = Convolution(channels, channels, (1, 1))
         given = 2 * channels if last else 4 * channels
         self.given = Convolution(condition, given, (1, 1)) if condition else None
@@ -88,15 +92,19 @@ class GatedLayer(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Both stacks ``[batch, channels, h, w]`` a layer on."""
         above = self.vertical(vertical)
-        beside = self.horizontal(horizontal) + self.across(shift_down(above))
-        if self.given is not None and condition is not None:
-            given = self.given(condition)
-            if not self.last:
+        beside = self.horizontal(horizontal)
+        given = None if self.given is None else self.given(condition)
+        if self.across is None:
+            beside = beside + above
+        else:
+            beside = beside + self.across(shift_down(above))
+            if given is not None:
                 for_vertical, given = given.chunk(2, -3)
                 above = above + for_vertical
+            vertical = gate(above)
+        if given is not None:
             beside = beside + given
-        horizontal = horizontal + self.residual(gate(beside))
-        return vertical if self.last else gate(above), horizontal
+        return vertical, horizontal + self.residual(gate(beside))
 
 
 class GatedPixelCNN(nn.Module):

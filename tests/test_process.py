@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import platform
+import resource
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from rungs.process import prepare_process
+
+STEPS = 20
+
+
+def faults_per_step() -> float:
+    """Page faults of a step that keeps a few blocks of 4 MiB and then frees them all."""
+    x = torch.zeros(1 << 20)
+
+    def step() -> None:
+        kept = [x + number for number in range(8)]
+        del kept
+
+    step()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(STEPS):
+        step()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / STEPS
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has the switch")
+def test_freed_memory_is_kept() -> None:
+    script = "from rungs.process import prepare_process; from tests.test_process import *; "
+    counts = []
+    for prepare in ("", "prepare_process(1); "):
+        command = [sys.executable, "-c", f"{script}{prepare}print(faults_per_step())"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        counts.append(float(done.stdout))
+    without, kept = counts
+    assert without > 1000
+    assert kept < 10
+
+
+def test_the_same_bits_without_filling() -> None:
+    prepare_process(1)
+    assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    assert torch.get_num_threads() == 1
