@@ -93,6 +93,18 @@ def test_mixture_log_density_is_scipys() -> None:
     ]
     expected = special.logsumexp(np.array(parts).T + p.log_weights.numpy(), axis=1)
     np.testing.assert_allclose(p.log_density(z)[:, 0].numpy(), expected, rtol=1e-11)
+
+
+def test_mixture_log_density_has_the_gradient_of_its_terms() -> None:
+    p, z = mixture(5, 2), torch.randn(2, 3, 2, generator=generator(6), dtype=torch.float64)
+    leaves = [t.clone().requires_grad_() for t in (z, p.log_weights, p.means, p.variances)]
+
+    def density(z: Tensor, *parameters: Tensor) -> Tensor:
+        return Mixture(*parameters).log_density(z)
+
+    assert torch.autograd.gradcheck(density, leaves)
+    far = Mixture(*leaves[1:]).log_density(1e3 * leaves[0])
+    assert bool(torch.isfinite(far).all())
     responsibilities = p.responsibilities(z)
     assert float(responsibilities.sum(-1).sub(1).abs().max()) < 1e-12
 

@@ -19,10 +19,9 @@ def _residual(channels: int, settings: dict[str, Any]) -> int:
 def _pixelcnn(inputs: int, outputs: int, channels: int, layers: int, reach: int, given: int) -> int:
     """Of one position."""
     first = inputs * channels * ((reach + 1) * (2 * reach + 1) + reach)
-    layer = channels * 2 * channels * (2 * 3 + 2) + channels**2
-    across = (layers - 1) * 4 * channels**2
+    layer = channels * 2 * channels * (2 * 3 + 2) + 4 * channels**2 + channels**2
     conditioning = (4 * layers - 2) * channels * given
-    return first + layers * layer + across + conditioning + channels**2 + channels * outputs
+    return first + layers * layer + conditioning + channels**2 + channels * outputs
 
 
 def multiply_adds(spec: dict[str, Any]) -> tuple[int, int]:

@@ -29,20 +29,16 @@ def shift_right(x: Tensor) -> Tensor:
 
 
 class Vertical(nn.Module):
-    """A convolution over a row and the ``reach`` rows above it, ``2 reach + 1`` columns wide.
+    """A convolution over a row and the ``reach`` rows above it, ``2 reach + 1`` columns wide."""
 
-    Args:
-        above: over the row above and the ``reach`` rows above that one instead.
-    """
-
-    def __init__(self, inputs: int, outputs: int, reach: int, above: bool = False) -> None:
+    def __init__(self, inputs: int, outputs: int, reach: int) -> None:
         super().__init__()
-        self.padding = (0, 0, reach + 1, -1) if above else (0, 0, reach, 0)
+        self.reach = reach
         self.convolution = Convolution(inputs, outputs, (reach + 1, 2 * reach + 1), (0, reach))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[batch, inputs, h, w]`` to ``[batch, outputs, h, w]``."""
-        mapped: Tensor = self.convolution(functional.pad(x, self.padding))
+        mapped: Tensor = self.convolution(functional.pad(x, (0, 0, self.reach, 0)))
         return mapped
 
 
@@ -74,15 +70,15 @@ class GatedLayer(nn.Module):
 
     Args:
         condition: channels of what is given at every position, 0 for nothing.
-        last: whether no layer follows that would read the vertical stack. Then its convolution and
-            the 1x1 one across are linear maps in a row, and one convolution does for both.
+        last: whether no layer follows that would read the vertical stack.
     """
 
     def __init__(self, channels: int, reach: int, condition: int, last: bool) -> None:
         super().__init__()
-        self.vertical = Vertical(channels, 2 * channels, reach, above=last)
-        self.across = None if last else Convolution(2 * channels, 2 * channels, (1, 1))
+        self.last = last
+        self.vertical = Vertical(channels, 2 * channels, reach)
         self.horizontal = Horizontal(channels, 2 * channels, reach)
+        self.across = Convolution(2 * channels, 2 * channels, (1, 1))
         self.residual = Convolution(channels, channels, (1, 1))
         given = 2 * channels if last else 4 * channels
         self.given = Convolution(condition, given, (1, 1)) if condition else None
@@ -92,19 +88,15 @@ class GatedLayer(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Both stacks ``[batch, channels, h, w]`` a layer on."""
         above = self.vertical(vertical)
-        beside = self.horizontal(horizontal)
-        given = None if self.given is None else self.given(condition)
-        if self.across is None:
-            beside = beside + above
-        else:
-            beside = beside + self.across(shift_down(above))
-            if given is not None:
+        beside = self.horizontal(horizontal) + self.across(shift_down(above))
+        if self.given is not None and condition is not None:
+            given = self.given(condition)
+            if not self.last:
                 for_vertical, given = given.chunk(2, -3)
                 above = above + for_vertical
-            vertical = gate(above)
-        if given is not None:
             beside = beside + given
-        return vertical, horizontal + self.residual(gate(beside))
+        horizontal = horizontal + self.residual(gate(beside))
+        return vertical if self.last else gate(above), horizontal
 
 
 class GatedPixelCNN(nn.Module):
