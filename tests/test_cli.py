@@ -154,7 +154,7 @@ def test_the_reference_page_is_that_of_these_verbs() -> None:
         (["train", "mnist5k/vae-bn/5/seed0"], 1, "Did you mean 'mnist5k/vae-bn/depth5/seed0'?"),
         (["evaluate", "nonsense"], 1, "'rungs list runs' names them"),
         (["bench", "--only", "trainin"], 1, "did you mean 'training'?"),
-        (["pack", "train", "mnist5k-vea-0-0000"], 1, "did you mean 'mnist5k-vae-0-0000'?"),
+        (["pack", "train", "mnist5k.vea.0.0000"], 1, "did you mean 'mnist5k.vae.0.0000'?"),
         (["train", "mnist5k/vae/depth5/seed0"], 1, "not prepared; run: rungs prepare mnist5k"),
         (["sample", "mnist5k/vae/depth5/seed0", "x.jpg"], 1, ".png or .npz"),
         (["sample", "mnist5k/vae/depth5/seed0", "x.png"], 1, "file is missing; make it with"),

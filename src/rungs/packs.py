@@ -73,7 +73,8 @@ def packs(config: Config) -> dict[str, list[Run]]:
     for (dataset, model, generation), members in groups.items():
         ordered = [run for _, run in sorted(members)]
         for number, start in enumerate(range(0, len(ordered), size)):
-            name = f"{dataset}-{model}-{generation}-{number:04d}"
+            # names of data sets and models have no dot: no two packs share a name
+            name = f"{dataset}.{model}.{generation}.{number:04d}"
             found[name] = ordered[start : start + size]
     return found
 

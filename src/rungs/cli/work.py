@@ -220,8 +220,8 @@ def likelihood(profiles: tuple[Path, ...], shard: int, run: str) -> None:
 @cli.command(
     section="steps",
     examples=(
-        "rungs pack train mnist5k-vae-0-0000",
-        "rungs pack evaluate mnist5k-vae-0-0000 --minutes 50",
+        "rungs pack train mnist5k.vae.0.0000",
+        "rungs pack evaluate mnist5k.vae.0.0000 --minutes 50",
     ),
 )
 @with_config
