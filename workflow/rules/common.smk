@@ -70,7 +70,7 @@ wildcard_constraints:
     seed=r"\d+",
     shard=r"\d+",
     shards=r"\d+",
-    pack="[A-Za-z0-9_-]+",
+    pack="[A-Za-z0-9_.-]+",
     figure="|".join(FIGURES),
     table="|".join(TABLES),
 
