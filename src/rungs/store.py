@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,21 @@ import numpy as np
 
 from rungs.errors import StoreError
 from rungs.files import replacing
+
+
+#: what the arrays of a file that are read together may take
+MOST_BYTES = 2**31
+
+
+class Attributes(dict[str, Any]):
+    """The JSON of a results file; a key that it lacks is told with the file's name."""
+
+    def __init__(self, path: Path, pairs: Iterable[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.path = path
+
+    def __missing__(self, key: str) -> Any:
+        raise StoreError(_damaged(self.path, f"its attributes lack {key!r}"))
 
 
 @dataclass(frozen=True)
@@ -98,6 +114,7 @@ def read(path: Path | str, only: Iterable[str] | None = None) -> Stored:
             f"{path}: the file is missing; make it with 'snakemake --cores all {path}'."
         )
     arrays: dict[str, np.ndarray] = {}
+    left = [MOST_BYTES]
 
     def visit(name: str, item: Any) -> None:
         if not isinstance(item, h5py.Dataset):
@@ -106,6 +123,7 @@ def read(path: Path | str, only: Iterable[str] | None = None) -> Stored:
             name == w or (w.endswith("/") and name.startswith(w)) for w in wanted
         ):
             return
+        left[0] -= _check_plain(path, name, item, left[0])
         array = item[()]
         if _array_hash(np.asarray(array)) != item.attrs["sha256"]:
             raise StoreError(_damaged(path, f"array {name!r} differs from its checksum"))
@@ -117,12 +135,48 @@ def read(path: Path | str, only: Iterable[str] | None = None) -> Stored:
             text = str(file.attrs["attributes"])
             if hashlib.sha256(text.encode()).hexdigest() != file.attrs["attributes_sha256"]:
                 raise StoreError(_damaged(path, "its attributes differ from their checksum"))
-            attributes = json.loads(text)
+            attributes = json.loads(text, object_pairs_hook=lambda p: Attributes(path, p))
+            if not isinstance(attributes, Attributes):
+                raise StoreError(_damaged(path, "its attributes are no mapping"))
     except StoreError:
         raise
-    except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
-        raise StoreError(_damaged(path, str(error))) from error
+    except Exception as error:  # whatever the library finds in a broken file
+        raise StoreError(_damaged(path, str(error) or type(error).__name__)) from error
     return Stored(path, arrays, attributes)
+
+
+def check_arrays(path: Path) -> None:
+    """Refuse a file of someone else's whose arrays lie in other files or that no memory holds, before
+    one is read.
+
+    Raises:
+        StoreError: naming the file.
+    """
+    left = [MOST_BYTES]
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            left[0] -= _check_plain(path, name, item, left[0])
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(visit)
+    except StoreError:
+        raise
+    except Exception as error:  # whatever the library finds in a broken file
+        raise StoreError(_damaged(path, str(error) or type(error).__name__)) from error
+
+
+def _check_plain(path: Path, name: str, item: h5py.Dataset, left: int) -> int:
+    """The bytes of an array that is a plain one and fits into ``left`` bytes. A chunk is unpacked
+    whole, however little of it the array covers."""
+    if item.external or item.is_virtual or item.dtype.hasobject:
+        raise StoreError(_damaged(path, f"array {name!r} is not a plain one"))
+    size = math.prod(item.shape) * item.dtype.itemsize
+    chunk = math.prod(item.chunks or (0,)) * item.dtype.itemsize
+    if max(size, chunk) > left:
+        raise StoreError(_damaged(path, f"its arrays have more than {MOST_BYTES:,} bytes"))
+    return int(size)
 
 
 def fingerprint(path: Path | str) -> str:
@@ -140,14 +194,16 @@ def fingerprint(path: Path | str) -> str:
     try:
         with h5py.File(path, "r") as file:
             file.visititems(visit)
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise StoreError(_damaged(Path(path), str(error))) from error
+    except Exception as error:  # whatever the library finds in a broken file
+        raise StoreError(_damaged(Path(path), str(error) or type(error).__name__)) from error
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _array_hash(array: np.ndarray) -> str:
-    head = f"{array.dtype.str}{array.shape}".encode()
-    return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()
+    found = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
+    if array.size:
+        found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return found.hexdigest()
 
 
 def _damaged(path: Path, reason: str) -> str:
