@@ -31,7 +31,18 @@ BASES = {name: configuration.layer([ROOT / "config" / f"{name}.yaml"]) for name 
 HOSTILE = [
     *("", " ", ".", "..", "../../etc/passwd", "/etc/passwd", "a/../../b", "~root", "a\0b", "a\nb"),
     *("quick\n", "\n", "a;rm -rf /", "$(id)", "`id`", "a b", "-rf", "--help", "*", "{wildcards}"),
-    *("{config}", "%s%n", "a" * 65, "a" * 5000, "é", "\u202etxt", "\ud800", "\x1b[2J", "CON", "null"),
+    *(
+        "{config}",
+        "%s%n",
+        "a" * 65,
+        "a" * 5000,
+        "é",
+        "\u202etxt",
+        "\ud800",
+        "\x1b[2J",
+        "CON",
+        "null",
+    ),
     *("mnist5k-classifier", "__class__", "!!python/object/apply:os.system", "<<", "vae|.*", "(?R)"),
 ]
 NUMBERS = [
@@ -149,8 +160,30 @@ def test_mutated_files(data: st.DataObject, tmp_path_factory: pytest.TempPathFac
     inserted=st.one_of(
         st.sampled_from(
             [
-                *("[", "]", "{", "}", "&a ", "*a", "<<: *a", "- ", "? ", "|", ">", "%YAML 9", "---"),
-                *("...", "\t", "!!python/object:os.system ", "!!binary |", "!!float nan", "!x", "\0"),
+                *(
+                    "[",
+                    "]",
+                    "{",
+                    "}",
+                    "&a ",
+                    "*a",
+                    "<<: *a",
+                    "- ",
+                    "? ",
+                    "|",
+                    ">",
+                    "%YAML 9",
+                    "---",
+                ),
+                *(
+                    "...",
+                    "\t",
+                    "!!python/object:os.system ",
+                    "!!binary |",
+                    "!!float nan",
+                    "!x",
+                    "\0",
+                ),
             ]
         ).map(str.encode),
         st.binary(max_size=8),
@@ -264,7 +297,11 @@ def test_hostile_files_at_the_command_line(name: str, tmp_path: Path) -> None:
 
 
 @cases()
-@given(st.one_of(st.sampled_from(HOSTILE), st.text(max_size=40), st.from_regex(r"\w+/\w+/depth\d+/seed\d+")))
+@given(
+    st.one_of(
+        st.sampled_from(HOSTILE), st.text(max_size=40), st.from_regex(r"\w+/\w+/depth\d+/seed\d+")
+    )
+)
 def test_names_of_runs(name: str) -> None:
     run = told("run name", ["expected dataset/variant"], lambda: Run.parse(name))
     if run is not None:

@@ -335,6 +335,10 @@ def open_archive(path: Path, folder: Path | None = None) -> Path:
         ArchiveError: if the file is no archive of a run, damaged, or not to be trusted.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise ArchiveError(f"{path}: is no archive, but a folder, a pipe or the like.")
+    if not path.is_file():
+        raise ArchiveError(f"{path}: there is no such archive.")
     target = path.with_suffix("") if folder is None else Path(folder)
     try:
         with zipfile.ZipFile(path) as archive:
@@ -346,8 +350,6 @@ def open_archive(path: Path, folder: Path | None = None) -> Path:
             _unpack(path, archive, manifest, target)
     except RungsError:
         raise
-    except FileNotFoundError as error:
-        raise ArchiveError(f"{path}: there is no such archive.") from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise ArchiveError(f"{path}: cannot be unpacked into {target} ({reason}).") from error

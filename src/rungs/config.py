@@ -78,7 +78,9 @@ class Run:
             ConfigError: if ``path`` is not of the form ``dataset/variant/depthD/seedS``.
         """
         axes = "|".join(SIZES)
-        match = re.fullmatch(rf"([\w-]+)/([\w-]+)/({axes})([0-9]{{1,18}})/seed([0-9]{{1,18}})", path)
+        match = re.fullmatch(
+            rf"([\w-]+)/([\w-]+)/({axes})([0-9]{{1,18}})/seed([0-9]{{1,18}})", path
+        )
         if not match:
             raise ConfigError(
                 f"run {path!r}: expected dataset/variant/depth<D>/seed<S> (or latent<N>, codes<K> in "
@@ -178,7 +180,7 @@ def validate(config: Config) -> None:
         check_plain(config)
     except NotPlainError as error:
         raise ConfigError(f"{error}.") from error
-    validator = _validator()
+    validator = _validator(read_file(SCHEMA))
     errors = sorted(
         validator.iter_errors(config),
         # a misspelt key is also a missing one: name what was written first
@@ -221,15 +223,31 @@ def validate(config: Config) -> None:
                 _check_depths(config, grid, where)
 
 
-def _validator() -> Any:
-    """The schema's; to JSON Schema 3.0 is an integer, to Python's ``range`` it is not."""
+def check_section(section: str, content: Any) -> None:
+    """Check settings that come with a result, not with a configuration, against a section's schema.
+
+    Raises:
+        ConfigError: naming the first offending key.
+    """
+    try:
+        check_plain(content)
+    except NotPlainError as error:
+        raise ConfigError(f"{error}.") from error
+    schema = read_file(SCHEMA)
+    part = {**schema["$defs"][section], "$defs": schema["$defs"]}
+    for wrong in _validator(part).iter_errors(content):
+        raise ConfigError(f"section {section}: {_explain(wrong)}")
+
+
+def _validator(schema: Config) -> Any:
+    """A schema's; to JSON Schema 3.0 is an integer, to Python's ``range`` it is not."""
     import jsonschema
 
     plain = jsonschema.Draft202012Validator
     whole = plain.TYPE_CHECKER.redefine(
         "integer", lambda checker, value: isinstance(value, int) and not isinstance(value, bool)
     )
-    return jsonschema.validators.extend(plain, type_checker=whole)(read_file(SCHEMA))
+    return jsonschema.validators.extend(plain, type_checker=whole)(schema)
 
 
 def _check_count(config: Config) -> None:

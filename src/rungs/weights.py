@@ -44,6 +44,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         StoreError: if the file is missing, truncated, altered or not safetensors.
     """
+    if not path.is_file():
+        raise _unreadable(path, "there is no such file")
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -108,7 +110,7 @@ def _hash(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
         tensor = tensors[name]
         found.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
         if tensor.numel():
-            found.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
+            found.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 

@@ -49,6 +49,9 @@ def from_mat(content: bytes, path: Path) -> Prepared:
         mat = scipy.io.loadmat(io.BytesIO(content), variable_names=names)
         parts = [np.asarray(mat[name]) for name in names]
         train, train_target, test, test_target = parts
+        for images, target in ((train, train_target), (test, test_target)):
+            if images.ndim != 2 or target.ndim != 2 or images.shape[1] != target.shape[1]:
+                raise ValueError(f"{images.shape} pixels, but {target.shape} targets")
         return Prepared(
             _images(train),
             train_target.argmax(0),

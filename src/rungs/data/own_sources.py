@@ -201,7 +201,8 @@ class FolderSource:
                             yield entry
             except OSError as error:
                 raise DataError(
-                    f"{here}: cannot be listed ({error.strerror}); mend its permissions."
+                    f"{error.filename or here}: cannot be read ({error.strerror}); mend its permissions, or "
+                    "remove it."
                 ) from error
 
     def _relative(self, entry: os.DirEntry[str]) -> str:
@@ -481,7 +482,12 @@ def _read_hdf5(path: Path, key: str | None) -> dict[str, Any]:
     found: dict[str, Any] = {}
 
     def visit(name: str, item: Any) -> None:
-        plain = isinstance(item, h5py.Dataset) and not item.external and not item.is_virtual
+        plain = (
+            isinstance(item, h5py.Dataset)
+            and item.shape is not None  # a null dataspace
+            and not item.external
+            and not item.is_virtual
+        )
         # a chunk is unpacked whole, however little of it the array covers
         if plain and math.prod(item.chunks or (0,)) * item.dtype.itemsize > MOST_BYTES:
             raise DataError(f"{path}: array {name!r} has chunks of more than {MOST_BYTES} bytes.")
