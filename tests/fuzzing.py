@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, Phase, settings
 from rungs.errors import RungsError
 
 #: cases a property; `make test-fuzz` takes more
-CASES = int(os.environ.get("RUNGS_FUZZ_CASES", "10"))
+CASES = int(os.environ.get("RUNGS_FUZZ_CASES", "3"))
 SECONDS = 20.0
 #: bytes that a case may take beyond what the process has before it; it starts with less than 1 GB
 #: resident
@@ -35,7 +35,7 @@ Found = TypeVar("Found")
 def cases(share: float = 1.0) -> settings:
     """As many examples as asked for, or a share of them."""
     return settings(
-        max_examples=max(4, round(CASES * share)),
+        max_examples=max(3, round(CASES * share)),
         deadline=timedelta(seconds=SECONDS),
         suppress_health_check=list(HealthCheck),
         # making a failure smaller takes longer than finding it

@@ -33,11 +33,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from rungs import config as configuration
-from rungs import store
+from rungs import hdf5, store
 from rungs.config import Config, Run
 from rungs.convergence import converged
 from rungs.data import catalogue
@@ -464,9 +463,12 @@ def check_folder(folder: Path) -> dict[str, Any]:
             raise _refused(path, "the file is missing")
         if sha256(path.read_bytes()) != entry.get("sha256"):
             raise _refused(path, f"it differs from its checksum in {MANIFEST}")
-    for name in ("training.h5", "evaluation.h5", *PRIOR_FILES[1:]):
-        if (folder / name).is_file():
-            _check_arrays(folder / name)
+    names = ("training.h5", "evaluation.h5", *PRIOR_FILES[1:])
+    stored = [folder / name for name in names if (folder / name).is_file()]
+    if reason := hdf5.crashes(*stored):
+        raise _refused(folder, reason)
+    for path in stored:
+        _check_arrays(path)
     run = manifest.get("run")
     training, evaluation = (
         store.read(folder / f"{name}.h5") for name in ("training", "evaluation")
@@ -477,6 +479,8 @@ def check_folder(folder: Path) -> dict[str, Any]:
         raise _refused(folder / "training.h5", f"it is not of the run {run!r}")
     if evaluation.attributes.get("run") != spec or described.get("run") != spec:
         raise _refused(folder, "its files are not of one run")
+    if not isinstance(described.get("numbers"), dict):
+        raise _refused(folder / "run.json", "it has no numbers")
     _check_weights(folder / "weights.safetensors", training)
     if (folder / PRIOR_FILES[1]).is_file():
         prior = store.read(folder / PRIOR_FILES[1], only=())

@@ -1,8 +1,9 @@
 """The HDF5 layout of results: the only module that knows it.
 
 A file holds named arrays (``layers/1/kl``) and one JSON document of attributes. Each array,
-the attributes and the arrays' names carry their SHA-256, checked at every read, so that a flipped byte is
-named and refused instead of plotted. Files hold no times: the same work gives the same bytes.
+the attributes, the arrays' names and the file as a whole (:mod:`rungs.hdf5`) carry their SHA-256,
+checked at every read, so that a flipped byte is named and refused instead of plotted. Files hold no
+times: the same work gives the same bytes.
 
 ==================  =============================================================================
 file                arrays
@@ -35,9 +36,9 @@ from typing import Any
 import h5py
 import numpy as np
 
+from rungs import hdf5
 from rungs.errors import StoreError
 from rungs.files import replacing
-
 
 #: what the arrays of a file that are read together may take
 MOST_BYTES = 2**31
@@ -85,18 +86,20 @@ def write(path: Path | str, arrays: Mapping[str, Any], attributes: Mapping[str, 
         arrays: name -> array; names may contain ``/`` for groups.
         attributes: anything that JSON can hold.
     """
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        for name in sorted(arrays):
-            array = np.asarray(arrays[name])
-            large = array.nbytes > 65536
-            dataset = file.create_dataset(
-                name, data=array, compression="gzip" if large else None, shuffle=large or None
-            )
-            dataset.attrs["sha256"] = _array_hash(array)
-        text = json.dumps(attributes, sort_keys=True)
-        file.attrs["attributes"] = text
-        file.attrs["attributes_sha256"] = hashlib.sha256(text.encode()).hexdigest()
-        file.attrs["names_sha256"] = _names_hash(arrays)
+    with replacing(path) as temporary:
+        with h5py.File(temporary, "w", userblock_size=hdf5.BLOCK) as file:
+            for name in sorted(arrays):
+                array = np.asarray(arrays[name])
+                large = array.nbytes > 65536
+                dataset = file.create_dataset(
+                    name, data=array, compression="gzip" if large else None, shuffle=large or None
+                )
+                dataset.attrs["sha256"] = _array_hash(array)
+            text = json.dumps(attributes, sort_keys=True)
+            file.attrs["attributes"] = text
+            file.attrs["attributes_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+            file.attrs["names_sha256"] = _names_hash(arrays)
+        hdf5.sign(temporary)
 
 
 def read(path: Path | str, only: Iterable[str] | None = None) -> Stored:
@@ -118,6 +121,7 @@ def read(path: Path | str, only: Iterable[str] | None = None) -> Stored:
     left = [MOST_BYTES]
 
     names: list[str] = []
+    _check_bytes(path)
 
     def visit(name: str, item: Any) -> None:
         if not isinstance(item, h5py.Dataset):
@@ -177,6 +181,16 @@ def check_arrays(path: Path) -> None:
         raise StoreError(_damaged(path, str(error) or type(error).__name__)) from error
 
 
+def _check_bytes(path: Path) -> None:
+    """The whole file, before libhdf5 sees it."""
+    try:
+        reason = hdf5.problem(path)
+    except OSError as error:
+        raise StoreError(_damaged(path, error.strerror or str(error))) from error
+    if reason is not None:
+        raise StoreError(_damaged(path, reason))
+
+
 def _check_plain(path: Path, name: str, item: h5py.Dataset, left: int) -> int:
     """The bytes of an array that is a plain one and fits into ``left`` bytes. A chunk is unpacked
     whole, however little of it the array covers."""
@@ -190,12 +204,13 @@ def _check_plain(path: Path, name: str, item: h5py.Dataset, left: int) -> int:
 
 
 def fingerprint(path: Path | str) -> str:
-    """A hash of a file's content from the checksums that it carries, without reading its arrays.
+    """A hash of a file's content from the checksums of its arrays, which are not unpacked.
 
     Raises:
         StoreError: if the file is missing or damaged.
     """
     found: dict[str, str] = {}
+    _check_bytes(Path(path))
 
     def visit(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):

@@ -479,6 +479,10 @@ def _read_hdf5(path: Path, key: str | None) -> dict[str, Any]:
     """The same of an HDF5 file; what it links to or keeps in other files is left alone."""
     import h5py
 
+    from rungs.hdf5 import crashes
+
+    if key is None and (reason := crashes(path)):
+        raise DataError(f"{path}: cannot be read ({reason}); it is damaged. Write it again.")
     found: dict[str, Any] = {}
 
     def visit(name: str, item: Any) -> None:
@@ -513,8 +517,8 @@ READERS: dict[str, Callable[[Path, str | None], dict[str, Any]]] = {
 def _check_bytes(count: int, where: str, wanted: Wanted) -> None:
     if count > MOST_BYTES:
         raise DataError(
-            f"{where} takes {count / 1e9:.1f} GB, more than {MOST_BYTES / 1e9:.0f} GB; use fewer images, or set "
-            f"datasets.{wanted.name}.size smaller (of an array: save it as uint8)."
+            f"{where} takes {count / 1e9:.1f} GB, more than {MOST_BYTES / 1e9:.0f} GB; use fewer images, or "
+            f"set datasets.{wanted.name}.size smaller (of an array: save it as uint8)."
         )
 
 
