@@ -2,6 +2,8 @@
 # make test   set up, then the whole test suite
 # make test-cluster  the tests against a real Slurm on this machine, and of the other executors
 # make check  the code checks alone
+# make test-fuzz  bad input by property, some thousand cases (FUZZ_CASES= a property); make test has a few
+# make audit  look up known vulnerabilities of the pinned packages (needs the vulnerability service)
 #
 # PYTHON= chooses the interpreter (3.11 or later), CORES= the number of cores,
 # CONFIG= another profile, e.g. make all CONFIG=config/smoke.yaml
@@ -14,7 +16,7 @@ BIN := $(VENV)/bin
 PINS := envs/requirements.txt envs/dev.txt pyproject.toml
 
 # make bench  measure speed beside the machine's limits and pythae; RUNGS_RAW_DATA= for MNIST
-.PHONY: all test test-cluster bench check setup clean
+.PHONY: all test test-cluster test-fuzz bench audit check setup clean
 
 all: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) all $(if $(CONFIG),--configfile $(CONFIG))
@@ -58,6 +60,28 @@ $(BENCH)/.complete: $(VENV)/.complete envs/bench.txt
 
 bench: $(BENCH)/.complete
 	$(BENCH)/bin/python -m rungs bench $(BENCH_OPTIONS)
+
+# Bad input: configurations, raw data, weights, checkpoints, results, archives (docs/trust.md).
+FUZZ_CASES ?= 60
+
+test-fuzz: setup
+	RUNGS_FUZZ_CASES=$(FUZZ_CASES) PATH="$(CURDIR)/$(BIN):$$PATH" pytest -n 0 tests/test_fuzz_*.py
+
+# The auditor lives in an environment of its own: it must not change what it looks at. --strict: a
+# package that could not be looked up is a failure, not a clean bill.
+AUDIT := $(VENV)/audit
+AUDITED := requirements dev tensorboard cluster cluster-dev bench audit
+
+$(AUDIT)/.complete: envs/audit.txt
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --requirement envs/audit.txt
+	touch $@
+
+audit: $(AUDIT)/.complete setup
+	$(AUDIT)/bin/pip-audit --strict --progress-spinner off --no-deps --disable-pip \
+	  $(foreach name,$(AUDITED),--requirement envs/$(name).txt)
+	$(AUDIT)/bin/pip-audit --progress-spinner off --skip-editable --path \
+	  "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 check: setup
 	$(BIN)/ruff check .

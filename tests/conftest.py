@@ -116,3 +116,11 @@ def run_snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[
         timeout=900,
         check=False,
     )
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What became of the cases of bad input (tests/fuzzing.py)."""
+    from fuzzing import summary
+
+    for line in summary():
+        terminalreporter.write_line(f"bad input, {line}")

@@ -227,7 +227,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"images": "PICKLED"}, "save numbers"),
     ({"images": "TEXT"}, "neither a folder nor a file that ends in .npz"),
     ({"images": "DAMAGED"}, "damaged.npz: cannot be read"),
-    ({"images": "HUGE"}, "GB, more than 8"),
+    ({"images": "HUGE"}, "GB, more than 1 GB"),
     ({"images": "LINKED"}, "which array is meant is not said"),
     ({"images": "EMPTY"}, "has no image files"),
     ({"images": "BROKEN"}, "030.png: cannot be read as an image"),

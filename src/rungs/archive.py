@@ -33,11 +33,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from rungs import config as configuration
-from rungs import store
+from rungs import hdf5, store
 from rungs.config import Config, Run
 from rungs.convergence import converged
 from rungs.data import catalogue
@@ -79,7 +78,7 @@ KEPT = frozenset(
 #: the attribute of a file that is not complete: names of the arrays that were left out
 LEFT_OUT = "left_out"
 #: what an archive may hold unpacked, and its JSON files
-MOST_BYTES, MOST_JSON = 2 * 2**30, 2**22
+MOST_BYTES, MOST_JSON = 2**30, 2**22
 #: float16 weights may move the mean L_k of a run's test images by less than this, nats
 HALF_TOLERANCE = 0.01
 
@@ -181,10 +180,8 @@ def _compact(path: Path) -> tuple[bytes, list[str]]:
 
 def _halved(folder: Path, data: Path, evaluation: Stored) -> tuple[bytes, dict[str, Any]]:
     """The weights in float16, and what the rounding does to the run's numbers."""
-    from safetensors.torch import save
-
     from rungs.verify import rounding_change
-    from rungs.weights import load_tensors
+    from rungs.weights import load_tensors, pack
 
     tensors, metadata = load_tensors(folder / "weights.safetensors")
     small = {name: _half(name, tensor, folder) for name, tensor in tensors.items()}
@@ -194,7 +191,7 @@ def _halved(folder: Path, data: Path, evaluation: Stored) -> tuple[bytes, dict[s
             f"{folder}: float16 weights move {change['quantity']} by {change['mean_change']:.4f}, "
             f"{HALF_TOLERANCE} at most is allowed; export it without --half."
         )
-    return save(small, metadata), change
+    return pack(small, metadata), change
 
 
 def _half(name: str, tensor: Tensor, folder: Path) -> Tensor:
@@ -337,6 +334,10 @@ def open_archive(path: Path, folder: Path | None = None) -> Path:
         ArchiveError: if the file is no archive of a run, damaged, or not to be trusted.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise ArchiveError(f"{path}: is no archive, but a folder, a pipe or the like.")
+    if not path.is_file():
+        raise ArchiveError(f"{path}: there is no such archive.")
     target = path.with_suffix("") if folder is None else Path(folder)
     try:
         with zipfile.ZipFile(path) as archive:
@@ -348,8 +349,6 @@ def open_archive(path: Path, folder: Path | None = None) -> Path:
             _unpack(path, archive, manifest, target)
     except RungsError:
         raise
-    except FileNotFoundError as error:
-        raise ArchiveError(f"{path}: there is no such archive.") from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise ArchiveError(f"{path}: cannot be unpacked into {target} ({reason}).") from error
@@ -464,9 +463,12 @@ def check_folder(folder: Path) -> dict[str, Any]:
             raise _refused(path, "the file is missing")
         if sha256(path.read_bytes()) != entry.get("sha256"):
             raise _refused(path, f"it differs from its checksum in {MANIFEST}")
-    for name in ("training.h5", "evaluation.h5", *PRIOR_FILES[1:]):
-        if (folder / name).is_file():
-            _check_arrays(folder / name)
+    names = ("training.h5", "evaluation.h5", *PRIOR_FILES[1:])
+    stored = [folder / name for name in names if (folder / name).is_file()]
+    if reason := hdf5.crashes(*stored):
+        raise _refused(folder, reason)
+    for path in stored:
+        _check_arrays(path)
     run = manifest.get("run")
     training, evaluation = (
         store.read(folder / f"{name}.h5") for name in ("training", "evaluation")
@@ -477,6 +479,8 @@ def check_folder(folder: Path) -> dict[str, Any]:
         raise _refused(folder / "training.h5", f"it is not of the run {run!r}")
     if evaluation.attributes.get("run") != spec or described.get("run") != spec:
         raise _refused(folder, "its files are not of one run")
+    if not isinstance(described.get("numbers"), dict):
+        raise _refused(folder / "run.json", "it has no numbers")
     _check_weights(folder / "weights.safetensors", training)
     if (folder / PRIOR_FILES[1]).is_file():
         prior = store.read(folder / PRIOR_FILES[1], only=())
@@ -488,43 +492,24 @@ def check_folder(folder: Path) -> dict[str, Any]:
 
 def _check_arrays(path: Path) -> None:
     """An HDF5 file can point to other files and declare arrays that no memory holds."""
-    total = 0
-
-    def visit(name: str, item: Any) -> None:
-        nonlocal total
-        if isinstance(item, h5py.Dataset):
-            if item.external or item.is_virtual or item.dtype.hasobject:
-                raise _refused(path, f"array {name!r} is not a plain one")
-            total += item.nbytes
-            if total > MOST_BYTES:
-                raise _refused(path, f"its arrays have more than {MOST_BYTES:,} bytes")
-
     try:
-        with h5py.File(path, "r") as file:
-            file.visititems(visit)
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise _refused(path, str(error).splitlines()[0]) from error
+        store.check_arrays(path)
+    except StoreError as error:
+        raise ArchiveError(str(error)) from error
 
 
 def _check_weights(path: Path, training: Stored) -> None:
     """The tensors are those of the model which the settings describe, by name and shape, before
     memory is given to such a model."""
-    import torch
-    from safetensors import SafetensorError, safe_open
+    from rungs.models import outline
+    from rungs.weights import shapes
 
-    from rungs.models import build
-
+    found = shapes(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError) as error:
-        raise _refused(path, str(error)) from error
-    spec = training.attributes["run"]
-    try:
-        with torch.device("meta"):
-            model: Any = build(spec["model"], training.attributes["pixels"], spec["network"])
+        spec = training.attributes["run"]
+        model = outline(spec["model"], training.attributes["pixels"], spec["network"])
         expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
-    except (ConfigError, TypeError, ValueError, KeyError, RuntimeError, OverflowError) as error:
+    except Exception as error:  # whatever a model makes of strange settings
         raise _refused(path, "the run's settings describe no model of this version") from error
     if found != expected:
         raise _refused(path, "it holds another model's weights")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -17,10 +18,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rungs.errors import ConfigError
 from rungs.files import sha256, write_text
+from rungs.plain import MOST_CHARACTERS, NotPlainError, check_plain, parse_json, parse_yaml
 from rungs.shapes import ImageShape
 
 #: the clone: configuration, schema and embedded data lie beside the package
@@ -33,6 +33,8 @@ CONFIG_VARIABLE = "RUNGS_CONFIG"
 Config = dict[str, Any]
 #: names that a message lists where none is near
 LISTED = 40
+#: runs that a configuration may ask for
+MOST_RUNS = 100_000
 
 
 #: what a grid varies besides the seed: the number of stochastic layers, the units of a single one,
@@ -76,7 +78,9 @@ class Run:
             ConfigError: if ``path`` is not of the form ``dataset/variant/depthD/seedS``.
         """
         axes = "|".join(SIZES)
-        match = re.fullmatch(rf"([\w-]+)/([\w-]+)/({axes})(\d+)/seed(\d+)", path)
+        match = re.fullmatch(
+            rf"([\w-]+)/([\w-]+)/({axes})([0-9]{{1,18}})/seed([0-9]{{1,18}})", path
+        )
         if not match:
             raise ConfigError(
                 f"run {path!r}: expected dataset/variant/depth<D>/seed<S> (or latent<N>, codes<K> in "
@@ -99,24 +103,6 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Config:
     return merged
 
 
-#: LibYAML's loader is several times faster, and every job reads the configuration
-_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _UniqueKeys(_SafeLoader):
-    """YAML's last duplicate of a key silently wins; here it is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} is there twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def read_file(path: Path | str) -> Config:
     """Read one YAML or JSON file.
 
@@ -125,14 +111,14 @@ def read_file(path: Path | str) -> Config:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            text = file.read(4 * MOST_CHARACTERS + 1).decode("utf-8-sig")
         # JSON is not quite YAML: 1e-08 is a number of the one and a string of the other
-        content = json.loads(text) if path.suffix == ".json" else yaml.load(text, _UniqueKeys)  # noqa: S506
+        content = parse_json(text) if path.suffix == ".json" else parse_yaml(text)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: the configuration cannot be read ({error}).") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        kind = "JSON" if path.suffix == ".json" else "YAML"
-        raise ConfigError(f"{path}: not valid {kind} ({error}).") from error
+    except NotPlainError as error:
+        raise ConfigError(f"{path}: {error}.") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected a mapping of keys, found {type(content).__name__}.")
     return content
@@ -190,9 +176,11 @@ def validate(config: Config) -> None:
         ConfigError: naming the first offending key and, for an unknown one, the nearest
             valid one.
     """
-    import jsonschema
-
-    validator = jsonschema.Draft202012Validator(read_file(SCHEMA))
+    try:
+        check_plain(config)
+    except NotPlainError as error:
+        raise ConfigError(f"{error}.") from error
+    validator = _validator(read_file(SCHEMA))
     errors = sorted(
         validator.iter_errors(config),
         # a misspelt key is also a missing one: name what was written first
@@ -200,6 +188,7 @@ def validate(config: Config) -> None:
     )
     if errors:
         raise ConfigError(_explain(errors[0]))
+    _check_count(config)
     for document, grids in config["experiments"].items():
         for number, grid in enumerate(grids):
             where = f"experiments.{document}[{number}]"
@@ -232,6 +221,47 @@ def validate(config: Config) -> None:
             _check_axis(config, grid, where)
             if "depths" in grid:
                 _check_depths(config, grid, where)
+
+
+def check_section(section: str, content: Any) -> None:
+    """Check settings that come with a result, not with a configuration, against a section's schema.
+
+    Raises:
+        ConfigError: naming the first offending key.
+    """
+    try:
+        check_plain(content)
+    except NotPlainError as error:
+        raise ConfigError(f"{error}.") from error
+    schema = read_file(SCHEMA)
+    part = {**schema["$defs"][section], "$defs": schema["$defs"]}
+    for wrong in _validator(part).iter_errors(content):
+        raise ConfigError(f"section {section}: {_explain(wrong)}")
+
+
+def _validator(schema: Config) -> Any:
+    """A schema's; to JSON Schema 3.0 is an integer, to Python's ``range`` it is not."""
+    import jsonschema
+
+    plain = jsonschema.Draft202012Validator
+    whole = plain.TYPE_CHECKER.redefine(
+        "integer", lambda checker, value: isinstance(value, int) and not isinstance(value, bool)
+    )
+    return jsonschema.validators.extend(plain, type_checker=whole)(schema)
+
+
+def _check_count(config: Config) -> None:
+    """Four short lists ask for more runs than any memory holds."""
+    count = sum(
+        math.prod(len(grid[key]) for key in ("datasets", "variants", SIZES[axis_of(grid)], "seeds"))
+        for grids in config["experiments"].values()
+        for grid in grids
+    )
+    if count > MOST_RUNS:
+        raise ConfigError(
+            f"configuration key experiments: asks for {count} runs, {MOST_RUNS} at most are allowed; "
+            "split it into several profiles."
+        )
 
 
 def _check_options(config: Config, name: str) -> None:

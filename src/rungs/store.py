@@ -1,8 +1,9 @@
 """The HDF5 layout of results: the only module that knows it.
 
-A file holds named arrays (``layers/1/kl``) and one JSON document of attributes. Each array
-and the attributes carry their SHA-256, checked at every read, so that a flipped byte is
-named and refused instead of plotted. Files hold no times: the same work gives the same bytes.
+A file holds named arrays (``layers/1/kl``) and one JSON document of attributes. Each array,
+the attributes, the arrays' names and the file as a whole (:mod:`rungs.hdf5`) carry their SHA-256,
+checked at every read, so that a flipped byte is named and refused instead of plotted. Files hold no
+times: the same work gives the same bytes.
 
 ==================  =============================================================================
 file                arrays
@@ -26,6 +27,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +36,23 @@ from typing import Any
 import h5py
 import numpy as np
 
+from rungs import hdf5
 from rungs.errors import StoreError
 from rungs.files import replacing
+
+#: what the arrays of a file that are read together may take
+MOST_BYTES = 2**31
+
+
+class Attributes(dict[str, Any]):
+    """The JSON of a results file; a key that it lacks is told with the file's name."""
+
+    def __init__(self, path: Path, pairs: Iterable[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.path = path
+
+    def __missing__(self, key: str) -> Any:
+        raise StoreError(_damaged(self.path, f"its attributes lack {key!r}"))
 
 
 @dataclass(frozen=True)
@@ -69,17 +86,20 @@ def write(path: Path | str, arrays: Mapping[str, Any], attributes: Mapping[str, 
         arrays: name -> array; names may contain ``/`` for groups.
         attributes: anything that JSON can hold.
     """
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        for name in sorted(arrays):
-            array = np.asarray(arrays[name])
-            large = array.nbytes > 65536
-            dataset = file.create_dataset(
-                name, data=array, compression="gzip" if large else None, shuffle=large or None
-            )
-            dataset.attrs["sha256"] = _array_hash(array)
-        text = json.dumps(attributes, sort_keys=True)
-        file.attrs["attributes"] = text
-        file.attrs["attributes_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    with replacing(path) as temporary:
+        with h5py.File(temporary, "w", userblock_size=hdf5.BLOCK) as file:
+            for name in sorted(arrays):
+                array = np.asarray(arrays[name])
+                large = array.nbytes > 65536
+                dataset = file.create_dataset(
+                    name, data=array, compression="gzip" if large else None, shuffle=large or None
+                )
+                dataset.attrs["sha256"] = _array_hash(array)
+            text = json.dumps(attributes, sort_keys=True)
+            file.attrs["attributes"] = text
+            file.attrs["attributes_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+            file.attrs["names_sha256"] = _names_hash(arrays)
+        hdf5.sign(temporary)
 
 
 def read(path: Path | str, only: Iterable[str] | None = None) -> Stored:
@@ -98,14 +118,20 @@ def read(path: Path | str, only: Iterable[str] | None = None) -> Stored:
             f"{path}: the file is missing; make it with 'snakemake --cores all {path}'."
         )
     arrays: dict[str, np.ndarray] = {}
+    left = [MOST_BYTES]
+
+    names: list[str] = []
+    _check_bytes(path)
 
     def visit(name: str, item: Any) -> None:
         if not isinstance(item, h5py.Dataset):
             return
+        names.append(name)
         if wanted is not None and not any(
             name == w or (w.endswith("/") and name.startswith(w)) for w in wanted
         ):
             return
+        left[0] -= _check_plain(path, name, item, left[0])
         array = item[()]
         if _array_hash(np.asarray(array)) != item.attrs["sha256"]:
             raise StoreError(_damaged(path, f"array {name!r} differs from its checksum"))
@@ -114,24 +140,77 @@ def read(path: Path | str, only: Iterable[str] | None = None) -> Stored:
     try:
         with h5py.File(path, "r") as file:
             file.visititems(visit)
+            # an array whose name is damaged would be taken for one that the run does not have; the
+            # file in resources/ is older than this check
+            if _names_hash(names) != file.attrs.get("names_sha256", _names_hash(names)):
+                raise StoreError(
+                    _damaged(path, "the names of its arrays differ from their checksum")
+                )
             text = str(file.attrs["attributes"])
             if hashlib.sha256(text.encode()).hexdigest() != file.attrs["attributes_sha256"]:
                 raise StoreError(_damaged(path, "its attributes differ from their checksum"))
-            attributes = json.loads(text)
+            attributes = json.loads(text, object_pairs_hook=lambda p: Attributes(path, p))
+            if not isinstance(attributes, Attributes):
+                raise StoreError(_damaged(path, "its attributes are no mapping"))
     except StoreError:
         raise
-    except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
-        raise StoreError(_damaged(path, str(error))) from error
+    except Exception as error:  # whatever the library finds in a broken file
+        raise StoreError(_damaged(path, str(error) or type(error).__name__)) from error
     return Stored(path, arrays, attributes)
 
 
+def check_arrays(path: Path) -> None:
+    """Refuse a file of someone else's whose arrays lie in other files or that no memory holds, before
+    one is read.
+
+    Raises:
+        StoreError: naming the file.
+    """
+    left = [MOST_BYTES]
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            left[0] -= _check_plain(path, name, item, left[0])
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(visit)
+    except StoreError:
+        raise
+    except Exception as error:  # whatever the library finds in a broken file
+        raise StoreError(_damaged(path, str(error) or type(error).__name__)) from error
+
+
+def _check_bytes(path: Path) -> None:
+    """The whole file, before libhdf5 sees it."""
+    try:
+        reason = hdf5.problem(path)
+    except OSError as error:
+        raise StoreError(_damaged(path, error.strerror or str(error))) from error
+    if reason is not None:
+        raise StoreError(_damaged(path, reason))
+
+
+def _check_plain(path: Path, name: str, item: h5py.Dataset, left: int) -> int:
+    """The bytes of an array that is a plain one and fits into ``left`` bytes. A chunk is unpacked
+    whole, however little of it the array covers."""
+    if item.shape is None or item.external or item.is_virtual or item.dtype.hasobject:
+        raise StoreError(_damaged(path, f"array {name!r} is not a plain one"))
+    size = math.prod(item.shape) * item.dtype.itemsize
+    chunk = math.prod(item.chunks or (0,)) * item.dtype.itemsize
+    if max(size, chunk) > left:
+        raise StoreError(_damaged(path, f"its arrays have more than {MOST_BYTES:,} bytes"))
+    return int(size)
+
+
 def fingerprint(path: Path | str) -> str:
-    """A hash of a file's content from the checksums that it carries, without reading its arrays.
+    """A hash of a file's content from the checksums of its arrays, which are not unpacked.
 
     Raises:
         StoreError: if the file is missing or damaged.
     """
     found: dict[str, str] = {}
+    _check_bytes(Path(path))
 
     def visit(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
@@ -140,14 +219,21 @@ def fingerprint(path: Path | str) -> str:
     try:
         with h5py.File(path, "r") as file:
             file.visititems(visit)
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise StoreError(_damaged(Path(path), str(error))) from error
-    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
+        text = json.dumps(found, sort_keys=True)
+    except Exception as error:  # whatever the library finds in a broken file
+        raise StoreError(_damaged(Path(path), str(error) or type(error).__name__)) from error
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _names_hash(names: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
 
 
 def _array_hash(array: np.ndarray) -> str:
-    head = f"{array.dtype.str}{array.shape}".encode()
-    return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()
+    found = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
+    if array.size:
+        found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return found.hexdigest()
 
 
 def _damaged(path: Path, reason: str) -> str:

@@ -304,22 +304,39 @@ class Trainer:
         """
         if metadata.get("key") != self.key:
             raise StoreError("the checkpoint is of other settings, code or data")
+        prefix, values = "history/", self.parameters.values.data
+        # everything is looked at before anything is taken over: copy_ would broadcast and convert
+        like = {"parameters": values, "generator": self.generator.get_state()}
+        like |= {f"adam/{name}": values for name in ("exp_avg", "exp_avg_sq")}
+        like["adam/step"] = torch.tensor(0.0)
+        like |= {f"buffer/{name}": buffer for name, buffer in self.model.named_buffers()}
+        for name, own in like.items():
+            given = tensors.get(name)
+            if given is None or given.shape != own.shape or given.dtype != own.dtype:
+                raise StoreError(
+                    f"the checkpoint is incomplete ({name!r} is missing or of another shape)"
+                )
+        history = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+        lengths = {len(t) if t.dim() else 0 for t in history.values()}
+        if len(lengths) != 1 or not 1 <= max(lengths) <= self.settings["epochs"]:
+            raise StoreError("the checkpoint is incomplete (its history is not of these epochs)")
+        for name in like:
+            found = tensors[name]
+            if found.is_floating_point() and not bool(torch.isfinite(found).all()):
+                raise StoreError(f"the checkpoint has values that are not finite ({name!r})")
         try:
-            self.parameters.values.data.copy_(tensors["parameters"])
-            self.generator.set_state(tensors["generator"])
-            self.optimiser.state[self.parameters.values] = {
-                name: tensors[f"adam/{name}"].to(self.device)
-                for name in ("step", "exp_avg", "exp_avg_sq")
-            }
-            for name, buffer in self.model.named_buffers():
-                buffer.copy_(tensors[f"buffer/{name}"])
-            prefix = "history/"
-            self.history = History.of(
-                {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-            )
             self.seconds = float(metadata["seconds"])
+            self.generator.set_state(tensors["generator"])
         except (KeyError, RuntimeError, ValueError) as error:
             raise StoreError(f"the checkpoint is incomplete ({error})") from error
+        values.copy_(tensors["parameters"])
+        self.optimiser.state[self.parameters.values] = {
+            name: tensors[f"adam/{name}"].to(self.device)
+            for name in ("step", "exp_avg", "exp_avg_sq")
+        }
+        for name, buffer in self.model.named_buffers():
+            buffer.copy_(tensors[f"buffer/{name}"])
+        self.history = History.of(history)
 
     def describe(self) -> str:
         """The progress line."""

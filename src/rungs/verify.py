@@ -84,20 +84,34 @@ def verify_run(folder: Path, data: Path, images: int = LIKELIHOOD_BLOCK) -> list
     Raises:
         StoreError: if files are missing or damaged, or the data are not those of the evaluation.
     """
+    try:
+        return _compared(folder, data, images)
+    except RungsError:
+        raise
+    except Exception as error:  # settings, arrays and weights of someone else's
+        raise StoreError(
+            f"{folder}: its settings and numbers do not fit together ({error}); get it again, or train "
+            "and evaluate the run again."
+        ) from error
 
+
+def _compared(folder: Path, data: Path, images: int) -> list[Comparison]:
     from rungs.evaluation.evaluate import Split, load_model
 
     evaluation = store.read(folder / "evaluation.h5")
     settings = evaluation.attributes["evaluation"]
+    # the configuration's, besides the key of the prior of its codes
+    configuration.check_section("evaluation", {k: v for k, v in settings.items() if k != "prior"})
     model, spec = load_model(folder)
     prepare_process(spec["threads"])
     test = Split.read(data, "test", settings["images"], model.binary)
     _check_data(test, evaluation, data)
     exact = not _is_half(folder)
-    return [
-        _compare(name, evaluation[name], found, exact)
-        for name, found in _recomputed(model, folder, evaluation, test, images).items()
-    ]
+    found = _recomputed(model, folder, evaluation, test, images)
+    for name, again in found.items():
+        if evaluation[name][: len(again)].shape != again.shape:
+            raise StoreError(f"{evaluation.path}: {name} has the shape {evaluation[name].shape}")
+    return [_compare(name, evaluation[name], again, exact) for name, again in found.items()]
 
 
 def _check_data(test: Split, evaluation: Stored, data: Path) -> None:

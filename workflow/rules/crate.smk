@@ -32,4 +32,4 @@ rule crate:
     params:
         code=provenance.code_hash("rungs.crate"),
     shell:
-        "python -m rungs crate > {log} 2>&1"
+        "python -m rungs crate > {log:q} 2>&1"

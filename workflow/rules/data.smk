@@ -16,7 +16,7 @@ rule prepare:
         source=data_source,
         code=lambda w: provenance.code_hash(DATASETS[w.dataset].module),
     shell:
-        "python -m rungs prepare {wildcards.dataset} > {log} 2>&1"
+        "python -m rungs prepare {wildcards.dataset:q} > {log:q} 2>&1"
 
 
 rule classifier:
@@ -35,4 +35,4 @@ rule classifier:
     params:
         code=provenance.code_hash("rungs.classifier"),
     shell:
-        "python -m rungs classifier {wildcards.dataset} > {log} 2>&1"
+        "python -m rungs classifier {wildcards.dataset:q} > {log:q} 2>&1"

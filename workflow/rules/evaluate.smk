@@ -25,9 +25,9 @@ rule likelihood:
         settings=settings_of,
         code=evaluation_code,
     shell:
-        "python -m rungs likelihood --shard {wildcards.shard}"
-        " {wildcards.dataset}/{wildcards.variant}/{wildcards.size}/seed{wildcards.seed}"
-        " > {log} 2>&1"
+        "python -m rungs likelihood --shard {wildcards.shard:q}"
+        " {wildcards.dataset:q}/{wildcards.variant:q}/{wildcards.size:q}/seed{wildcards.seed:q}"
+        " > {log:q} 2>&1"
 
 
 rule calibrate:
@@ -45,4 +45,4 @@ rule calibrate:
         settings=ordered(config["calibration"]),
         code=provenance.code_hash("rungs.evaluation.calibration"),
     shell:
-        "python -m rungs calibrate > {log} 2>&1"
+        "python -m rungs calibrate > {log:q} 2>&1"

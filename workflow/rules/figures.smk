@@ -26,4 +26,4 @@ rule figure:
         code=lambda w: provenance.code_hash(FIGURES[w.figure].module),
         resources=lambda w: resource_hashes(FIGURES[w.figure].resources),
     shell:
-        "python -m rungs figure {wildcards.figure} > {log} 2>&1"
+        "python -m rungs figure {wildcards.figure:q} > {log:q} 2>&1"

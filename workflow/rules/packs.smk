@@ -35,8 +35,8 @@ rule train_pack:
         specs=lambda w: [spec_of(run) for run in PACKS[w.pack]],
         code=lambda w: sorted({training_code(run) for run in PACKS[w.pack]}),
     shell:
-        "exec python -m rungs pack train {wildcards.pack}"
-        ' > >(trap "" TERM INT USR1; exec tee {log}) 2>&1'
+        "exec python -m rungs pack train {wildcards.pack:q}"
+        ' > >(trap "" TERM INT USR1; exec tee {log:q}) 2>&1'
 
 
 rule train:
@@ -59,9 +59,9 @@ rule train:
         code=training_code,
         work=work_of,
     shell:
-        "for file in {output}; do"
-        ' cp -lf "{params.work}/$(basename "$file")" "$file" 2>{log}'
-        ' || cp -f "{params.work}/$(basename "$file")" "$file" 2>{log};'
+        "for file in {output:q}; do"
+        ' cp -lf {params.work:q}/"$(basename "$file")" "$file" 2>{log:q}'
+        ' || cp -f {params.work:q}/"$(basename "$file")" "$file" 2>{log:q};'
         " done"
 
 
@@ -89,8 +89,8 @@ rule prior_pack:
             {prior_code(run) for run in PACKS[w.pack] if prior_files(run)}
         ),
     shell:
-        "exec python -m rungs pack prior {wildcards.pack}"
-        ' > >(trap "" TERM INT USR1; exec tee {log}) 2>&1'
+        "exec python -m rungs pack prior {wildcards.pack:q}"
+        ' > >(trap "" TERM INT USR1; exec tee {log:q}) 2>&1'
 
 
 rule prior:
@@ -113,9 +113,9 @@ rule prior:
         code=prior_code,
         work=work_of,
     shell:
-        "for file in {output}; do"
-        ' cp -lf "{params.work}/prior/$(basename "$file")" "$file" 2>{log}'
-        ' || cp -f "{params.work}/prior/$(basename "$file")" "$file" 2>{log};'
+        "for file in {output:q}; do"
+        ' cp -lf {params.work:q}/prior/"$(basename "$file")" "$file" 2>{log:q}'
+        ' || cp -f {params.work:q}/prior/"$(basename "$file")" "$file" 2>{log:q};'
         " done"
 
 
@@ -139,7 +139,7 @@ rule evaluate_pack:
         settings=lambda w: [settings_of(run) for run in PACKS[w.pack]],
         code=lambda w: sorted({evaluation_code(run) for run in PACKS[w.pack]}),
     shell:
-        "python -m rungs pack evaluate {wildcards.pack} > {log} 2>&1"
+        "python -m rungs pack evaluate {wildcards.pack:q} > {log:q} 2>&1"
 
 
 rule evaluate:
@@ -164,7 +164,7 @@ rule evaluate:
         code=evaluation_code,
         work=work_of,
     shell:
-        "for file in {output}; do"
-        ' cp -lf "{params.work}/$(basename "$file")" "$file" 2>{log}'
-        ' || cp -f "{params.work}/$(basename "$file")" "$file" 2>{log};'
+        "for file in {output:q}; do"
+        ' cp -lf {params.work:q}/"$(basename "$file")" "$file" 2>{log:q}'
+        ' || cp -f {params.work:q}/"$(basename "$file")" "$file" 2>{log:q};'
         " done"

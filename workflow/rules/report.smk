@@ -19,7 +19,7 @@ rule scorecard:
     params:
         code=provenance.code_hash("rungs.scorecard", *CLAIMS.values()),
     shell:
-        "python -m rungs scorecard > {log} 2>&1"
+        "python -m rungs scorecard > {log:q} 2>&1"
 
 
 # Snakemake's own report of what `results` asks for. The second Snakemake reads the configuration
@@ -46,6 +46,6 @@ rule report:
         snakefile=os.path.relpath(workflow.main_snakefile),
         style=os.path.relpath(configuration.ROOT / "workflow" / "report" / "style.css"),
     shell:
-        "python -m snakemake --snakefile {params.snakefile} --configfile $RUNGS_CONFIG"
+        'python -m snakemake --snakefile {params.snakefile:q} --configfile "$RUNGS_CONFIG"'
         " --profile none --cores 1"
-        " --report {output} --report-stylesheet {params.style} -- results > {log} 2>&1"
+        " --report {output:q} --report-stylesheet {params.style:q} -- results > {log:q} 2>&1"

@@ -26,7 +26,7 @@ rule table:
         code=lambda w: table_code(w.table),
         resources=lambda w: resource_hashes(TABLES[w.table].resources),
     shell:
-        "python -m rungs table {wildcards.table} > {log} 2>&1"
+        "python -m rungs table {wildcards.table:q} > {log:q} 2>&1"
 
 
 rule summary:
@@ -47,4 +47,4 @@ rule summary:
     params:
         code=provenance.code_hash("rungs.summary"),
     shell:
-        "python -m rungs summary > {log} 2>&1"
+        "python -m rungs summary > {log:q} 2>&1"

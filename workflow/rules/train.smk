@@ -31,8 +31,8 @@ rule train:
         code=training_code,
     shell:
         "exec python -m rungs train"
-        " {wildcards.dataset}/{wildcards.variant}/{wildcards.size}/seed{wildcards.seed}"
-        ' > >(trap "" TERM INT USR1; exec tee {log}) 2>&1'
+        " {wildcards.dataset:q}/{wildcards.variant:q}/{wildcards.size:q}/seed{wildcards.seed:q}"
+        ' > >(trap "" TERM INT USR1; exec tee {log:q}) 2>&1'
 
 
 # The prior over the codes of a run with discrete latents: see rungs/prior.py.
@@ -63,8 +63,8 @@ rule prior:
         code=prior_code,
     shell:
         "exec python -m rungs prior"
-        " {wildcards.dataset}/{wildcards.variant}/{wildcards.size}/seed{wildcards.seed}"
-        ' > >(trap "" TERM INT USR1; exec tee {log}) 2>&1'
+        " {wildcards.dataset:q}/{wildcards.variant:q}/{wildcards.size:q}/seed{wildcards.seed:q}"
+        ' > >(trap "" TERM INT USR1; exec tee {log:q}) 2>&1'
 
 
 rule evaluate:
@@ -94,5 +94,5 @@ rule evaluate:
         code=evaluation_code,
     shell:
         "python -m rungs evaluate"
-        " {wildcards.dataset}/{wildcards.variant}/{wildcards.size}/seed{wildcards.seed}"
-        " > {log} 2>&1"
+        " {wildcards.dataset:q}/{wildcards.variant:q}/{wildcards.size:q}/seed{wildcards.seed:q}"
+        " > {log:q} 2>&1"

@@ -2,38 +2,39 @@
 
 The binary version, six files of 10,000 records: one byte of label, then 3,072 of the image,
 channel by channel. From a raw-data folder (``cifar10/cifar-10-binary.tar.gz``), else downloaded;
-the archive is checked by its size and the MD5 that its site publishes.
+the archive is checked by its SHA-256.
 """
 
 from __future__ import annotations
 
-import hashlib
+import gzip
 import io
 import tarfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from rungs.data.prepared import Prepared
-from rungs.data.sources import download
-from rungs.errors import DataError
+from rungs.data.sources import download, read_checked
+from rungs.errors import DataError, RungsError
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-#: of the archive, as the data set's page gives it
-MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
+#: of the archive, whose MD5 its page gives as c32a1d4ab5d03f1284b67883e8d87530
+SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 MAX_BYTES = 200_000_000
 FOLDER = "cifar-10-batches-bin"
 TRAIN = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
 TEST = ("test_batch.bin",)
 RECORD = 1 + 3 * 32 * 32
 RECORDS = 10_000
+#: of the archive unpacked: six files, a list of names, a page, and their headers
+MOST_UNPACKED = 6 * RECORDS * RECORD + 1_000_000
 
 
 def prepare(raw: Path | None, cache: Path) -> Prepared:
     """Read the archive, from ``raw/cifar10`` if given, else by download into ``cache``."""
     if raw is None:
-        path = download(URL, cache / "cifar-10-binary.tar.gz", MAX_BYTES)
+        path = download(URL, cache / "cifar-10-binary.tar.gz", MAX_BYTES, SHA256)
     else:
         path = raw / "cifar10" / "cifar-10-binary.tar.gz"
         if not path.is_file():
@@ -41,14 +42,7 @@ def prepare(raw: Path | None, cache: Path) -> Prepared:
                 f"data set cifar10: {path} is missing. Put CIFAR-10's binary version there, or unset "
                 "raw_data and RUNGS_RAW_DATA to download it. The data set cifar10-10k needs less."
             )
-    content = path.read_bytes()
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if found != MD5:
-        raise DataError(
-            f"{path}: its MD5 is {found}, expected {MD5}: the file is truncated, altered or another "
-            "one. Replace it by a fresh copy."
-        )
-    return from_archive(content, path)
+    return from_archive(read_checked(path, SHA256, MAX_BYTES), path)
 
 
 def from_archive(content: bytes, path: Path) -> Prepared:
@@ -58,11 +52,17 @@ def from_archive(content: bytes, path: Path) -> Prepared:
         DataError: if it is not one.
     """
     try:
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
+        with gzip.open(io.BytesIO(content)) as packed:
+            unpacked = packed.read(MOST_UNPACKED + 1)
+        if len(unpacked) > MOST_UNPACKED:
+            raise ValueError(f"it unpacks to more than {MOST_UNPACKED:,} bytes")
+        with tarfile.open(fileobj=io.BytesIO(unpacked), mode="r:") as archive:
             train, test = (
                 [read_records(archive, name) for name in names] for names in (TRAIN, TEST)
             )
-    except (tarfile.TarError, KeyError, OSError, EOFError, zlib.error) as error:
+    except RungsError:
+        raise
+    except Exception as error:  # whatever the libraries find in a strange file
         raise DataError(f"{path}: is not the archive of CIFAR-10 ({error}).") from error
     images, labels = (np.concatenate(part) for part in zip(*train, strict=True))
     return Prepared(
@@ -72,7 +72,7 @@ def from_archive(content: bytes, path: Path) -> Prepared:
         {
             "source": "CIFAR-10 (Krizhevsky 2009)",
             "licence": "not stated; distributed for research",
-            "md5": MD5,
+            "sha256": SHA256,
         },
     )
 

@@ -1,7 +1,7 @@
 """MNIST, complete (LeCun, Cortes and Burges): 60,000 + 10,000 digits of 28x28.
 
 From a raw-data folder (``mnist/train-images-idx3-ubyte.gz`` and its three companions,
-packed or not), else downloaded with torchvision. The decompressed files are checked by
+packed or not), else downloaded from torchvision's mirror. The decompressed files are checked by
 SHA-256 either way.
 """
 
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rungs.data import sources
 from rungs.data.prepared import Prepared
 from rungs.errors import DataError
 from rungs.files import sha256
@@ -23,6 +24,14 @@ FILES = {
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+#: where torchvision finds the files, and the SHA-256 of those as published, packed
+MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+ARCHIVES = {
+    "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
 }
 #: the largest decompressed file: 60,000 images and a header of 16 bytes
 MAX_BYTES = 16 + 60_000 * 784
@@ -46,24 +55,18 @@ def prepare(raw: Path | None, cache: Path) -> Prepared:
 
 
 def download(cache: Path) -> Path:
-    """Download with torchvision; returns the folder of the files.
+    """Download from torchvision's mirror; returns the folder of the files, where torchvision has them.
+
+    torchvision itself tries again without TLS if TLS fails, has no limit of size, and checks by MD5.
 
     Raises:
         DataError: if the download fails.
     """
-    from rungs.compat import import_torchvision
-
-    import_torchvision()
-    from torchvision.datasets import MNIST
-
-    try:
-        MNIST(str(cache), download=True)
-    except (OSError, RuntimeError) as error:
-        raise DataError(
-            f"data set mnist: the download failed ({error}). Set raw_data in the configuration, or "
-            "RUNGS_RAW_DATA, to a folder that has mnist/train-images-idx3-ubyte.gz and its companions."
-        ) from error
-    return cache / "MNIST" / "raw"
+    folder = cache / "MNIST" / "raw"
+    for name, expected in ARCHIVES.items():
+        if not (folder / name.removesuffix(".gz")).is_file():
+            sources.download(f"{MIRROR}{name}", folder / name, MAX_BYTES, expected)
+    return folder
 
 
 def _find(folder: Path, name: str) -> Path:
@@ -109,7 +112,9 @@ def read_idx(path: Path, expected_sha256: str | None = None) -> np.ndarray:
     dimensions = content[3]
     header = 4 + 4 * dimensions
     shape = tuple(int(n) for n in np.frombuffer(content[4:header], dtype=">u4"))
-    if len(shape) != dimensions or len(content) - header != int(np.prod(shape, dtype=object)):
+    if len(shape) != dimensions or not 1 <= dimensions <= 3:
+        raise DataError(f"{path}: its header promises {dimensions} dimensions. {remedy}")
+    if min(shape) < 1 or len(content) - header != int(np.prod(shape, dtype=object)):
         raise DataError(
             f"{path}: its header promises shape {shape}, but {len(content) - header} bytes follow. {remedy}"
         )

@@ -9,13 +9,15 @@ two are not comparable.
 from __future__ import annotations
 
 import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from rungs.data.prepared import Prepared
-from rungs.data.sources import read_checked
+from rungs.data.sources import download, read_checked
 from rungs.errors import DataError
+from rungs.files import sha256
 
 #: packed originals in a raw-data folder: bool ``[characters, 20, 105, 105]``, True is paper
 FILES = {
@@ -50,6 +52,15 @@ SIDE, SMALL = 105, 28
 TRAIN = 24345
 SPLIT_SEED = 28
 MAX_BYTES = 20_000_000
+#: of a drawing's file; they have some hundred bytes
+MAX_DRAWING = 100_000
+#: where torchvision finds the archives of drawings
+URL = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"
+#: :func:`drawings_hash` of the packed originals
+DRAWINGS = {
+    "images_background": "bb1880a640002a1e5822611f67d5f1d7b7945d7295b006d5c927c42f7fb9458a",
+    "images_evaluation": "dafc93b93f4126f4e30509e556c5836386dfe010b67aee0f545c09e1d018f34f",
+}
 
 
 def prepare(raw: Path | None, cache: Path) -> Prepared:
@@ -57,7 +68,7 @@ def prepare(raw: Path | None, cache: Path) -> Prepared:
     images: list[np.ndarray] = []
     labels: list[np.ndarray] = []
     for name in FILES:
-        drawings = _from_torchvision(cache, name) if raw is None else _from_npz(raw, name)
+        drawings = _from_download(cache, name) if raw is None else _from_npz(raw, name)
         images.append(reduce(drawings.reshape(-1, SIDE, SIDE)))
         counts = list(ALPHABETS[name].values())
         first = 0 if not labels else int(labels[-1][-1]) + 1
@@ -100,36 +111,65 @@ def _from_npz(raw: Path, name: str) -> np.ndarray:
     """Ink of one set, bool ``[characters, 20, 105, 105]``, from the packed originals."""
     path = raw / "omniglot" / f"{name}.npz"
     content = read_checked(path, FILES[name], MAX_BYTES)
-    paper = np.load(io.BytesIO(content), allow_pickle=False)["images"]
+    try:
+        paper = np.load(io.BytesIO(content), allow_pickle=False)["images"]
+    except Exception as error:  # whatever the library finds in a strange file
+        raise DataError(f"{path}: has no array of images ({error}).") from error
     expected = (sum(ALPHABETS[name].values()), DRAWERS, SIDE, SIDE)
     if paper.dtype != np.bool_ or paper.shape != expected:
         raise DataError(f"{path}: expected bool {expected}, found {paper.dtype} {paper.shape}.")
     return ~paper
 
 
-def _from_torchvision(cache: Path, name: str) -> np.ndarray:
-    """The same by download: torchvision fetches and checks the archive of drawings."""
-    from rungs.compat import import_torchvision
+def _from_download(cache: Path, name: str) -> np.ndarray:
+    """The same from the originals' own archive, where torchvision has it; nothing is unpacked on disk.
 
-    import_torchvision()
-    from PIL import Image
-    from torchvision.datasets import Omniglot
-
-    try:
-        Omniglot(str(cache), background=name == "images_background", download=True)
-    except (OSError, RuntimeError) as error:
+    Raises:
+        DataError: if the download fails, or the drawings are not those of the packed originals.
+    """
+    path = download(f"{URL}/{name}.zip", cache / "omniglot-py" / f"{name}.zip", MAX_BYTES)
+    ink = from_zip(path, name)
+    if (found := drawings_hash(ink)) != DRAWINGS[name]:
         raise DataError(
-            f"data set omniglot28: the download failed ({error}). Set raw_data in the configuration, or "
-            f"RUNGS_RAW_DATA, to a folder that has omniglot/{name}.npz."
-        ) from error
-    folder = cache / Omniglot.folder / name
-    drawings = [
-        np.asarray(Image.open(path).convert("L")) < 128
-        for alphabet in ALPHABETS[name]
-        for character in sorted((folder / alphabet).iterdir())
-        for path in sorted(character.glob("*.png"))
-    ]
+            f"{path}: the SHA-256 of its drawings is {found}, expected {DRAWINGS[name]}: the file is "
+            "altered or another one. Delete it and try again."
+        )
+    return ink
+
+
+def from_zip(path: Path, name: str) -> np.ndarray:
+    """Ink of an archive of drawings, ``<name>/<alphabet>/<character>/<drawing>.png``, bool ``[n, 105,
+    105]``; alphabets in the order of the packed originals, drawings in that of their names.
+
+    Raises:
+        DataError: if it is not one.
+    """
+    from PIL import Image
+
+    drawings: list[np.ndarray] = []
     expected = sum(ALPHABETS[name].values()) * DRAWERS
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = sorted(entry.filename for entry in archive.infolist())
+            for alphabet in ALPHABETS[name]:
+                start = f"{name}/{alphabet}/"
+                for member in members:
+                    if not (member.startswith(start) and member.endswith(".png")):
+                        continue
+                    if archive.getinfo(member).file_size > MAX_DRAWING or len(drawings) == expected:
+                        raise ValueError("more or larger drawings than expected")
+                    picture = io.BytesIO(archive.read(member))
+                    with Image.open(picture, formats=("PNG",)) as image:
+                        if image.size != (SIDE, SIDE):
+                            raise ValueError(f"{member} has {image.width} x {image.height} pixels")
+                        drawings.append(np.asarray(image.convert("L")) < 128)
+    except Exception as error:  # whatever the libraries find in a strange file
+        raise DataError(f"{path}: is not the archive of OMNIGLOT's drawings ({error}).") from error
     if len(drawings) != expected:
-        raise DataError(f"{folder}: expected {expected} drawings, found {len(drawings)}.")
+        raise DataError(f"{path}: expected {expected} drawings, found {len(drawings)}.")
     return np.stack(drawings)
+
+
+def drawings_hash(ink: np.ndarray) -> str:
+    """SHA-256 of the sorted SHA-256 of every drawing ``[n, 105, 105]``, whatever their order."""
+    return sha256("".join(sorted(sha256(one.tobytes()) for one in ink)).encode())

@@ -160,7 +160,8 @@ def _converted(images: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
     if settings.get("invert", False):
         images = 255 - images
     if (threshold := settings.get("threshold")) is not None:
-        images = np.where(images >= 255 * threshold, 255, 0).astype(np.uint8)
+        images = (images >= 255 * threshold).astype(np.uint8)
+        images *= 255
     return images
 
 

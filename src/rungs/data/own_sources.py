@@ -22,8 +22,9 @@ import numpy as np
 from rungs.errors import ConfigError, DataError, RungsError
 
 LEAST_TRAIN, LEAST_TEST = 20, 10
-#: pixels of a file, a side of an image as it is used, bytes of all images
-MOST_PIXELS, MOST_SIDE, MOST_BYTES = 64_000_000, 1024, 8_000_000_000
+#: pixels of a file, a side of an image as it is used, bytes of all images: splitting them takes
+#: twice as much, and no data set may take more than 4 GB of memory
+MOST_PIXELS, MOST_SIDE, MOST_BYTES = 64_000_000, 1024, 1_000_000_000
 #: Pillow's formats that are read, and the suffixes of files that count as images
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 SUFFIXES = frozenset(
@@ -33,8 +34,8 @@ SUFFIXES = frozenset(
     }
 )
 FOLDERS = "folders"
-#: images that are converted at once
-BLOCK = 1000
+#: pixels that are converted at once
+BLOCK = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -186,19 +187,23 @@ class FolderSource:
             )
 
     def _list(self, folder: Path | str) -> Iterator[os.DirEntry[str]]:
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    if entry.is_dir(follow_symlinks=False):
-                        yield from self._list(entry.path)
-                    elif Path(entry.name).suffix.lower() in SUFFIXES and entry.is_file():
-                        yield entry
-        except OSError as error:
-            raise DataError(
-                f"{_shown(folder)}: cannot be listed ({error.strerror}); mend its permissions."
-            ) from error
+        waiting = [os.fspath(folder)]  # no recursion: folders may nest deeper than Python's stack
+        while waiting:
+            here = waiting.pop()
+            try:
+                with os.scandir(here) as entries:
+                    for entry in entries:
+                        if entry.name.startswith("."):
+                            continue
+                        if entry.is_dir(follow_symlinks=False):
+                            waiting.append(entry.path)
+                        elif Path(entry.name).suffix.lower() in SUFFIXES and entry.is_file():
+                            yield entry
+            except OSError as error:
+                raise DataError(
+                    f"{error.filename or here}: cannot be read ({error.strerror}); mend its permissions, or "
+                    "remove it."
+                ) from error
 
     def _relative(self, entry: os.DirEntry[str]) -> str:
         return os.path.relpath(entry.path, self.path)
@@ -347,6 +352,7 @@ class ArraySource:
                 f"{', '.join(sorted(map(_shown, headers)))}."
             )
         shape, dtype = headers[key]
+        _check_bytes(math.prod(shape) * dtype.itemsize, f"{self.path}: array {key!r}", self.wanted)
         if shape not in ((self.count,), (self.count, 1)) or dtype.kind not in "buiUS":
             raise DataError(
                 f"{self.path}: labels {key!r} are {dtype} of shape {shape}; expected one integer or name "
@@ -393,13 +399,15 @@ class ArraySource:
         white = self._white(array)
         _check_bytes(self.count * math.prod(shape), self.where, self.wanted)
         found = np.empty((self.count, *shape), dtype=np.uint8)
-        for start in range(0, self.count, BLOCK):
-            levels = self._levels(array[start : start + BLOCK], white, start)
+        # blocks of some megabytes: a level is eight bytes while it is rounded
+        step = max(1, BLOCK // max(1, math.prod(own)))
+        for start in range(0, self.count, step):
+            levels = self._levels(array[start : start + step], white, start)
             levels = np.moveaxis(levels, 1, -1) if first else levels
             levels = np.ascontiguousarray(levels).reshape(-1, *own)
             if shape != own:
                 levels = np.stack([self.wanted.apply(Image.fromarray(image)) for image in levels])
-            found[start : start + BLOCK] = levels
+            found[start : start + step] = levels
         return found
 
     def _white(self, array: np.ndarray) -> float:
@@ -471,10 +479,22 @@ def _read_hdf5(path: Path, key: str | None) -> dict[str, Any]:
     """The same of an HDF5 file; what it links to or keeps in other files is left alone."""
     import h5py
 
+    from rungs.hdf5 import crashes
+
+    if key is None and (reason := crashes(path)):
+        raise DataError(f"{path}: cannot be read ({reason}); it is damaged. Write it again.")
     found: dict[str, Any] = {}
 
     def visit(name: str, item: Any) -> None:
-        plain = isinstance(item, h5py.Dataset) and not item.external and not item.is_virtual
+        plain = (
+            isinstance(item, h5py.Dataset)
+            and item.shape is not None  # a null dataspace
+            and not item.external
+            and not item.is_virtual
+        )
+        # a chunk is unpacked whole, however little of it the array covers
+        if plain and math.prod(item.chunks or (0,)) * item.dtype.itemsize > MOST_BYTES:
+            raise DataError(f"{path}: array {name!r} has chunks of more than {MOST_BYTES} bytes.")
         if plain and key is None:
             found[name] = (item.shape, item.dtype)
         elif plain and name == key:
@@ -497,8 +517,8 @@ READERS: dict[str, Callable[[Path, str | None], dict[str, Any]]] = {
 def _check_bytes(count: int, where: str, wanted: Wanted) -> None:
     if count > MOST_BYTES:
         raise DataError(
-            f"{where} takes {count / 1e9:.1f} GB, more than {MOST_BYTES / 1e9:.0f}; use fewer images, or set "
-            f"datasets.{wanted.name}.size smaller (of an array: save it as uint8)."
+            f"{where} takes {count / 1e9:.1f} GB, more than {MOST_BYTES / 1e9:.0f} GB; use fewer images, or "
+            f"set datasets.{wanted.name}.size smaller (of an array: save it as uint8)."
         )
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from rungs import provenance, store
 from rungs.data.binarise import model_input
 from rungs.data.prepared import read_images, read_labels
-from rungs.errors import StoreError
+from rungs.errors import RungsError, StoreError
 from rungs.evaluation.activity import unit_statistics
 from rungs.evaluation.aggregate import aggregate_arrays
 from rungs.evaluation.likelihood import estimate
@@ -43,8 +43,14 @@ def load_model(folder: Path) -> tuple[Any, Spec]:
     """
     trained = store.read(folder / "training.h5", only=())
     spec: Spec = trained.attributes["run"]
-    pixels = trained.attributes["pixels"]
-    model = build_model(spec, pixels, "cpu")
+    try:
+        model = build_model(spec, trained.attributes["pixels"], "cpu")
+    except RungsError:
+        raise
+    except Exception as error:  # whatever a model makes of strange settings
+        raise StoreError(
+            f"{trained.path}: its settings describe no model of this version ({error}). Train the run again."
+        ) from error
     load_weights(model, folder / "weights.safetensors")
     set_decoding_arithmetic(model, arithmetic(spec))
     model.eval()

@@ -15,6 +15,12 @@ from rungs.errors import ConfigError
 if TYPE_CHECKING:
     from rungs.models.protocol import LatentVariableModel
 
+#: parameters of a model; with gradient and Adam's moments they take 16 bytes each
+MOST_PARAMETERS = 100_000_000
+#: of any number among a network's settings, and of those that count its parts
+MOST_UNITS, MOST_LAYERS = 1_000_000, 100
+LAYERED = ("layers", "residual_blocks", "reach")
+
 
 @dataclass(frozen=True)
 class Family:
@@ -138,6 +144,46 @@ def build(model: str, pixels: int, network: dict[str, Any]) -> LatentVariableMod
         pixels: size of a flattened image.
         network: the settings that the model's entry names.
     """
+    outline(model, pixels, network)
+    return _construct(model, pixels, network)
+
+
+def outline(model: str, pixels: int, network: dict[str, Any]) -> Any:
+    """The same without memory for the parameters, on PyTorch's ``meta`` device.
+
+    Raises:
+        ConfigError: if the model is too large to be trained in a few gigabytes.
+    """
+    import torch
+
+    _check_sizes(network, "network")
+    with torch.device("meta"):
+        built: Any = _construct(model, pixels, network)
+    count = sum(parameter.numel() for parameter in built.parameters())
+    if count > MOST_PARAMETERS:
+        raise ConfigError(
+            f"configuration key network: the model {model} would have {count:,} parameters, "
+            f"{MOST_PARAMETERS:,} at most are allowed; choose smaller sizes."
+        )
+    return built
+
+
+def _construct(model: str, pixels: int, network: dict[str, Any]) -> LatentVariableModel:
     module, name = entry(model).location.split(":")
     built: LatentVariableModel = getattr(import_module(module), name)(pixels=pixels, **network)
     return built
+
+
+def _check_sizes(value: Any, key: str) -> None:
+    """Settings that come with a file have passed no schema; a loop over 10**9 layers would not end."""
+    most = MOST_LAYERS if key.rpartition(".")[2] in LAYERED else MOST_UNITS
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _check_sizes(inner, f"{key}.{name}")
+    elif isinstance(value, list):
+        if len(value) > MOST_LAYERS:
+            raise ConfigError(f"configuration key {key}: has {len(value)} sizes, too many.")
+        for inner in value:
+            _check_sizes(inner, key)
+    elif isinstance(value, int) and value > most:
+        raise ConfigError(f"configuration key {key}: {value} is more than {most}.")

@@ -1,0 +1,72 @@
+"""Opening HDF5 files that may be damaged or someone else's.
+
+libhdf5 is written in C and trusts what it reads: a flipped bit in a file's own structures can end the
+process (a segmentation fault in version 2.0). So files of ours begin with a user block, 512 bytes
+that HDF5 leaves alone, with the SHA-256 of all that follows, checked before the library sees the file;
+and files of others are first opened by a process of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+#: size of the user block, and what it begins with
+BLOCK = 512
+MAGIC = b"rungs store 1 "
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+#: seconds that a first look at someone else's file may take
+SECONDS = 60
+#: opens every object, reads every attribute and the first value of every array
+_LOOK = """
+import sys, h5py
+def visit(name, item):
+    list(item.attrs.items())
+    if isinstance(item, h5py.Dataset) and not item.external and not item.is_virtual:
+        item.shape, item.dtype, item.chunks
+for path in sys.argv[1:]:
+    with h5py.File(path, "r") as file:
+        list(file.attrs.items())
+        file.visititems(visit)
+"""
+
+
+def sign(path: Path) -> None:
+    """Write the user block of a complete file that was made with room for it."""
+    with path.open("r+b") as file:
+        file.seek(BLOCK)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        file.write((MAGIC + digest.encode() + b"\n").ljust(BLOCK, b"\0"))
+
+
+def problem(path: Path) -> str | None:
+    """What is wrong with a file of ours, without libhdf5; None if nothing is, or if the file has no
+    user block, as those that rungs wrote before there was one."""
+    with path.open("rb") as file:
+        block = file.read(BLOCK)
+        if block.startswith(SIGNATURE):
+            return None
+        if not block.startswith(MAGIC):
+            return "it does not begin as a file of rungs does"
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    expected = (MAGIC + digest.encode() + b"\n").ljust(BLOCK, b"\0")
+    return None if block == expected else "its bytes differ from their checksum"
+
+
+def crashes(*paths: Path) -> str | None:
+    """Why files of someone else's cannot even be looked at: the library dies of one, or does not end.
+    What the library says in words is no reason here; it is told when the file is read."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _LOOK, *map(str, paths)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"libhdf5 has not opened it in {SECONDS} seconds"
+    return "libhdf5 dies of it" if done.returncode < 0 else None
