@@ -30,7 +30,7 @@ from rungs.data.own_sources import MOST_BYTES, READERS, Wanted, read_picture
 from rungs.data.prepared import Prepared
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (60, 8, 6), dtype=np.uint8)
-damage = st.one_of(
+damage: st.SearchStrategy[Any] = st.one_of(
     st.just(([], 1.0)),
     st.tuples(
         st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=5),
