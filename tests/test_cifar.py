@@ -51,7 +51,7 @@ def test_damaged_archives_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     folder = tmp_path / "cifar10"
     folder.mkdir()
     (folder / "cifar-10-binary.tar.gz").write_bytes(b"nonsense")
-    with pytest.raises(DataError, match="MD5"):
+    with pytest.raises(DataError, match="its checksum is"):
         prepare("cifar10", tmp_path, tmp_path)
 
 

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fuzzing import cases, flip, told
+from rungs import hdf5
 from rungs.data import cifar10, mnist, omniglot, omniglot28
 from rungs.data.own import find
 from rungs.data.own import prepare as read_own
@@ -30,7 +31,7 @@ from rungs.data.own_sources import MOST_BYTES, READERS, Wanted, read_picture
 from rungs.data.prepared import Prepared
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (60, 8, 6), dtype=np.uint8)
-damage = st.one_of(
+damage: st.SearchStrategy[Any] = st.one_of(
     st.just(([], 1.0)),
     st.tuples(
         st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=5),
@@ -317,6 +318,23 @@ def test_damaged_own_hdf5(
         HDF5[name](file)
     path.write_bytes(flip(path.read_bytes(), *changes))
     told("damaged own HDF5", [path.name], lambda: own(path))
+
+
+def test_a_byte_on_which_libhdf5_does_not_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Version 2.0 reads such a file for ever; another may see what is wrong."""
+    monkeypatch.setattr(hdf5, "SECONDS", 2)
+    path = tmp_path / "mine.h5"
+    with h5py.File(path, "w") as file:
+        for name in ("elbo", "layers/1/kl"):
+            array = file.create_dataset(name, data=np.zeros((60, 4, 4), "u1"))
+            array.attrs["sha256"] = "0" * 64
+        file.attrs["attributes"] = "{}"
+    content = bytearray(path.read_bytes())
+    content[3217] = 0
+    path.write_bytes(content)
+    told("damaged own HDF5", [path.name], lambda: own(path, array="elbo", white=255))
 
 
 PICTURES = {"PNG": "png", "JPEG": "jpg", "GIF": "gif", "TIFF": "tif", "WEBP": "webp", "BMP": "bmp"}

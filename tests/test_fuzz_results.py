@@ -32,7 +32,7 @@ from rungs.cli import main
 from rungs.config import ROOT, Config, Run
 from rungs.errors import RungsError
 from rungs.evaluation.evaluate import load_model
-from rungs.files import sha256
+from rungs.files import read_json, read_seconds, sha256
 from rungs.layout import Layout
 from rungs.packs import evaluate_run, train_runs
 from rungs.training import Trainer
@@ -130,6 +130,13 @@ def test_damaged_weights(
         assert found[0].keys() == before.keys()
         assert all(torch.equal(found[0][name], before[name]) for name in before)
     told("trained runs", [path.name], lambda: load_model(run))
+
+
+def test_weights_give_the_same_bytes() -> None:
+    """The library orders several keys of metadata at random."""
+    tensors = {"b": torch.zeros(3), "a": torch.ones(2, dtype=torch.int64)}
+    metadata = {name: name for name in "zyxwv"}
+    assert len({pack(tensors, metadata) for _ in range(10)}) == 1
 
 
 @cases(2)
@@ -541,3 +548,18 @@ def test_archives_that_are_none(
         main(["load", path])
     assert status.value.code == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@cases(3)
+@given(content=st.one_of(strange.map(json.dumps), st.binary(max_size=20), st.just("[" * 9999)))
+def test_files_of_costs(content: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("c") / "training-cost.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    told("files of costs", [path.name], lambda: read_json(path))
+    seconds = told("files of costs", [path.name], lambda: read_seconds(path))
+    assert seconds is None
+
+
+def test_a_file_of_costs_is_read(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('{"seconds": 3}')
+    assert read_seconds(tmp_path / "x.json") == 3.0

@@ -345,10 +345,10 @@ def test_other_addresses_are_refused(url: str, tmp_path: Path) -> None:
 def test_a_server_cannot_send_away_from_tls() -> None:
     handler = sources._OnlyTls()
     request = Request("https://x/y")
-    assert handler.redirect_request(request, None, 302, "", {}, "https://z/") is not None  # type: ignore[arg-type]
+    assert handler.redirect_request(request, None, 302, "", {}, "https://z/") is not None
     for elsewhere in ("http://x/y", "ftp://x/y", "file:///etc/passwd"):
         with pytest.raises(URLError, match="not over TLS"):
-            handler.redirect_request(request, None, 302, "", {}, elsewhere)  # type: ignore[arg-type]
+            handler.redirect_request(request, None, 302, "", {}, elsewhere)
 
 
 def test_the_default_context_verifies_certificates() -> None:

@@ -22,7 +22,7 @@ from rungs.config import ROOT, Config
 from rungs.data import catalogue
 from rungs.errors import StoreError
 from rungs.figures import FIGURES
-from rungs.files import replacing, sha256, write_text
+from rungs.files import read_seconds, replacing, sha256, write_text
 from rungs.layout import Layout
 from rungs.packs import all_runs
 from rungs.prior import FOLDER as PRIOR
@@ -284,7 +284,7 @@ def _times(config: Config, frozen: Path, results: list[Entity]) -> tuple[str, st
     for run in all_runs(config):
         cost = Path(layout.run(run)) / "training-cost.json"
         if cost.is_file():
-            starts.append(cost.stat().st_mtime - json.loads(cost.read_text())["seconds"])
+            starts.append(cost.stat().st_mtime - read_seconds(cost))
     ends = [(Path(layout.root) / result["@id"]).stat().st_mtime for result in results]
     return _time(min(starts)), _time(max(ends))
 

@@ -8,12 +8,14 @@ a power cut leaves the old file or none, never half of one.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from rungs.errors import RungsError
+from rungs.errors import RungsError, StoreError
 
 
 @contextmanager
@@ -63,6 +65,33 @@ def write_text(path: Path | str, text: str) -> None:
     """Write ``text`` to ``path`` whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object that was written beside a result, such as what it cost.
+
+    Raises:
+        StoreError: if the file is missing, damaged or something else.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoreError(f"{path}: cannot be read ({error}); delete it and run again.") from error
+    if not isinstance(found, dict):
+        raise StoreError(f"{path}: is no JSON object; delete it and run again.")
+    return found
+
+
+def read_seconds(path: Path) -> float:
+    """The seconds of a file of costs.
+
+    Raises:
+        StoreError: if it has none.
+    """
+    seconds = read_json(path).get("seconds")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
+        raise StoreError(f"{path}: does not say its seconds; delete it and run again.")
+    return float(seconds)
 
 
 def sha256(content: bytes) -> str:

@@ -1,7 +1,7 @@
 """Opening HDF5 files that may be damaged or someone else's.
 
 libhdf5 is written in C and trusts what it reads: a flipped bit in a file's own structures can end the
-process (a segmentation fault in version 2.0). So files of ours begin with a user block, 512 bytes
+process or keep it for ever (version 2.0). So files of ours begin with a user block, 512 bytes
 that HDF5 leaves alone, with the SHA-256 of all that follows, checked before the library sees the file;
 and files of others are first opened by a process of their own.
 """
@@ -18,7 +18,7 @@ BLOCK = 512
 MAGIC = b"rungs store 1 "
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 #: seconds that a first look at someone else's file may take
-SECONDS = 60
+SECONDS = 15
 #: opens every object, reads every attribute and the first value of every array
 _LOOK = """
 import sys, h5py

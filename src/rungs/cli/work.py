@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from rungs.cli.base import (
 )
 from rungs.config import Run
 from rungs.errors import ConfigError, DataError
+from rungs.files import read_json
 from rungs.layout import Layout
 
 
@@ -85,7 +85,7 @@ def trained_numbers(run: Run, folder: Path) -> dict[str, Any]:
 
     stored = store.read(folder / "training.h5", only=["elbo", "objective"])
     name = criterion(stored)
-    cost = json.loads((folder / "training-cost.json").read_text(encoding="utf-8"))
+    cost = read_json(folder / "training-cost.json")
     values = {"epochs": len(stored[name]), "criterion": name, "value": float(stored[name][-1])}
     return {"run": run.path, "folder": str(folder), **values, **cost}
 
@@ -95,7 +95,7 @@ def evaluated_numbers(run: Run, folder: Path) -> dict[str, Any]:
     from rungs import store
 
     stored = store.read(folder / "evaluation.h5", only=["test/lk", "test/elbo", "test/nested_k"])
-    cost = json.loads((folder / "evaluation-cost.json").read_text(encoding="utf-8"))
+    cost = read_json(folder / "evaluation-cost.json")
     found: dict[str, Any] = {"test_lk": None, "test_elbo": None, "k": None}
     if "test/lk" in stored.arrays:
         found = {

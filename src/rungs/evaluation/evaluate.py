@@ -21,7 +21,7 @@ from rungs.evaluation.activity import unit_statistics
 from rungs.evaluation.aggregate import aggregate_arrays
 from rungs.evaluation.likelihood import estimate
 from rungs.evaluation.representation import nearest_neighbours_correct
-from rungs.files import sha256
+from rungs.files import read_seconds, sha256
 from rungs.models.protocol import LatentVariableModel, draw_noise, noise_sizes
 from rungs.objectives import objective_noise, objective_terms
 from rungs.precision import arithmetic, set_decoding_arithmetic
@@ -165,7 +165,7 @@ def evaluate(
     }
     seconds = time.perf_counter() - started
     for path in shards:
-        seconds += float(json.loads(path.with_suffix(".json").read_text())["seconds"])
+        seconds += read_seconds(path.with_suffix(".json"))
     output = folder if output is None else output
     write_cost(output / COST_FILE, seconds, len(test.x), spec)
     store.write(output / "evaluation.h5", arrays, attributes)

@@ -7,7 +7,6 @@ codes) + log p(codes)``, every importance weight is the same, and L_k = L_1 for 
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ from rungs.evaluation.evaluate import (
     merged,
     unit_arrays,
 )
+from rungs.files import read_seconds
 from rungs.models.code_prior import CodePrior
 from rungs.models.convolutional_size import PICTURES
 from rungs.models.protocol import draw_noise
@@ -88,7 +88,7 @@ def evaluate(
     }
     output = folder if output is None else output
     seconds = time.perf_counter() - started
-    seconds += sum(float(json.loads(p.with_suffix(".json").read_text())["seconds"]) for p in shards)
+    seconds += sum(read_seconds(p.with_suffix(".json")) for p in shards)
     write_cost(output / COST_FILE, seconds, len(test.x), spec)
     store.write(output / "evaluation.h5", {"test/labels": test.labels, **arrays}, attributes)
 
