@@ -19,6 +19,7 @@ from rungs.cli.base import (
     with_config,
     with_json,
 )
+from rungs.errors import ConfigError
 from rungs.layout import Layout
 
 
@@ -90,12 +91,15 @@ def ais(
     from rungs.evaluation.ais import Settings, compare, simulate
     from rungs.evaluation.evaluate import Split, load_model
     from rungs.evaluation.likelihood import standard_error
+    from rungs.models import entry
 
     config = load_config(profiles)
     parsed, images = known_run(config, run), path.pop("images")
     layout, k = Layout(config["profile"]), path.pop("samples")
     k = k or configuration.evaluation_settings(config, parsed)["samples"]
     model, spec = load_model(Path(layout.run(parsed)))
+    if not entry(spec["model"]).sampled:
+        raise ConfigError(f"run {run}: the model {spec['model']} has no likelihood to be sampled.")
     torch.set_num_threads(spec["threads"])
     z = None
     if simulated:
