@@ -1,6 +1,8 @@
 # make all    set up, then the default profile: figures, tables and a summary in results/quick/
 # make test   set up, then the whole test suite
 # make test-cluster  the tests against a real Slurm on this machine, and of the other executors
+# make test-truth  numbers against other implementations, intervals, the same bytes twice, memory:
+#                  docs/trust.md; an hour of one core
 # make check  the code checks alone
 # make test-fuzz  bad input by property, some thousand cases (FUZZ_CASES= a property); make test has a few
 # make audit  look up known vulnerabilities of the pinned packages (needs the vulnerability service)
@@ -16,7 +18,7 @@ BIN := $(VENV)/bin
 PINS := envs/requirements.txt envs/dev.txt pyproject.toml
 
 # make bench  measure speed beside the machine's limits and pythae; RUNGS_RAW_DATA= for MNIST
-.PHONY: all test test-cluster test-fuzz bench audit check setup clean
+.PHONY: all test test-cluster test-fuzz test-truth bench audit check setup clean
 
 all: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) all $(if $(CONFIG),--configfile $(CONFIG))
@@ -57,6 +59,11 @@ $(BENCH)/.complete: $(VENV)/.complete envs/bench.txt
 	  > $$($(BENCH)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/rungs.pth
 	$(BENCH)/bin/python -m pip install --quiet --requirement envs/bench.txt
 	touch $@
+
+# What docs/trust.md states, measured again; pythae is one of the independent implementations.
+test-truth: $(BENCH)/.complete
+	RUNGS_TEST_TRUTH=1 $(BENCH)/bin/python -m pytest -n 0 -rs -s tests/test_reference.py tests/truth
+	$(BENCH)/bin/python tests/test_intervals.py
 
 bench: $(BENCH)/.complete
 	$(BENCH)/bin/python -m rungs bench $(BENCH_OPTIONS)

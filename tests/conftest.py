@@ -22,6 +22,8 @@ settings.register_profile("rungs", deadline=None, derandomize=True)
 settings.load_profile("rungs")
 #: these need Snakemake's executor plugins: make test-cluster
 collect_ignore = [] if os.environ.get("RUNGS_TEST_CLUSTER") else ["cluster"]
+#: minutes each: make test-truth
+collect_ignore += [] if os.environ.get("RUNGS_TEST_TRUTH") else ["truth"]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
 

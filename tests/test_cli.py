@@ -363,6 +363,28 @@ def test_samples_of_every_kind_of_model(
     assert picture.shape == (8 * 29 - 1, 8 * 29 - 1)
 
 
+def test_annealed_importance_sampling(
+    rungs: Rungs, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside L_k; an upper bound on simulated images; a mistake where there is nothing to estimate."""
+    monkeypatch.chdir(trained)
+
+    def ais(run: str, *options: str) -> Answer:
+        short = ("--images", "4", "--chains", "2", "--steps", "3", "--samples", "5")
+        return rungs("ais", run, "--config", "tiny.json", *short, *options)
+
+    found = json.loads(ais(RUNS[1], "--simulated", "--float64", "--json").out)
+    assert (found["images"], found["simulated"]) == (4, True)
+    assert found["AIS backwards"]["nats"] > found["AIS"]["nats"]
+    assert found["L_5"]["less_lk"] == 0
+    printed = ais(RUNS[5], "--start", "posterior").out.splitlines()
+    assert [line.split()[0] for line in printed[2:]] == ["AIS", "L_5"]
+    for run, reason in ((RUNS[0], "one stochastic layer"), (RUNS[2], "has no likelihood")):
+        answer = ais(run)
+        assert (answer.status, reason in answer.err) == (1, True), answer.err
+    assert "binary pixels only" in ais(RUNS[5], "--simulated").err
+
+
 def test_event_files_are_the_configurations_wish(trained: Path) -> None:
     for name in (*RUNS, f"{RUNS[3]}/prior"):
         assert list((trained / "results/smoke/runs" / name).glob("events/events.out.tfevents.*"))

@@ -347,6 +347,49 @@ def spoil_origin(root: Path) -> Path:
     return path
 
 
+def spoil_calibration(root: Path) -> Path:
+    from rungs import store
+
+    path = root / "calibration.h5"
+    found = store.read(path)
+    settings = found.attributes["calibration"] | {"samples": 5000}
+    store.write(path, found.arrays, found.attributes | {"calibration": settings})
+    return path
+
+
+def spoil_seed(root: Path) -> Path:
+    from rungs import store
+
+    path = root / "calibration.h5"
+    found = store.read(path)
+    rest = {name: value for name, value in found.attributes.items() if name != "seed"}
+    store.write(path, found.arrays, rest)
+    return path
+
+
+def swap_figure(root: Path) -> Path:
+    """A sound picture of something else: only the crate can tell."""
+    path = root / "figures/ladder_pca.png"
+    path.write_bytes((root / "figures/ladder_loglik.png").read_bytes())
+    return path
+
+
+def _replace_in_crate(root: Path, pattern: str, new: str) -> Path:
+    path = root / "ro-crate-metadata.json"
+    text, count = re.subn(pattern, new, path.read_text())
+    assert count
+    path.write_text(text)
+    return path
+
+
+def spoil_commit(root: Path) -> Path:
+    return _replace_in_crate(root, r", commit [^\"]+", ", commit 0123456789ab")
+
+
+def spoil_machine(root: Path) -> Path:
+    return _replace_in_crate(root, r"\.json, on [^\"]+", ".json, on Plan 9 mips")
+
+
 def remove_figure(root: Path) -> Path:
     (root / "figures/ladder_pca.pdf").unlink()
     return root / "figures/ladder_pca.pdf"
@@ -359,6 +402,11 @@ def remove_figure(root: Path) -> Path:
         (spoil_weights, "not those that the configuration resolves to"),
         (spoil_evaluation, "other settings"),
         (spoil_origin, "does not say its packages, machine, python"),
+        (spoil_calibration, "other settings"),
+        (spoil_seed, "does not say its seed"),
+        (spoil_commit, "which it does not say"),
+        (spoil_machine, "which it does not say"),
+        (swap_figure, ""),
         (remove_figure, "is missing"),
     ],
 )
@@ -377,8 +425,12 @@ def test_verification_of_a_profile_names_what_is_wrong(
         os.utime(path, times)
     assert done.returncode == 1, done.stdout + done.stderr
     problems = {p["path"]: p["reason"] for p in json.loads(done.stdout)["problems"]}
-    assert reason in problems.pop(str(path.relative_to(finished)))
-    # the crate's checksum is the other witness
+    # the crate's checksum is the other witness, and the only one of what is drawn
+    crate = problems.get("results/tiny/ro-crate-metadata.json", "")
+    if reason:
+        assert reason in problems.pop(str(path.relative_to(finished)))
+    else:
+        assert f"lists figures/{path.name} with another checksum" in crate
     assert set(problems) <= {"results/tiny/ro-crate-metadata.json"}
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from rungs import __version__, store
 from rungs import config as configuration
+from rungs import store
 from rungs.config import ROOT, Config
 from rungs.data import catalogue
 from rungs.errors import StoreError
@@ -158,11 +158,10 @@ def _graph(
         "programmingLanguage": {"@id": LANGUAGE},
         "license": {"@id": LICENCE},
         "creator": {"@id": DEVELOPERS},
-        "version": f"{__version__}, commit {', '.join(sorted({o['commit'] for o in made}))}",
+        "version": version_of(made),
         "hasPart": _references(parts),
         "softwareRequirements": _references(software),
     }
-    machines = "; ".join(sorted({origin["machine"] for origin in made}))
     profile = config["profile"]
     return [
         {
@@ -196,7 +195,7 @@ def _graph(
             "@id": action,
             "@type": "CreateAction",
             "name": f"Run of the profile {profile}",
-            "description": f"snakemake all with {settings['@id']}, on {machines}",
+            "description": f"snakemake all with {settings['@id']}, on {machines_of(made)}",
             "startTime": started,
             "endTime": ended,
             "actionStatus": "http://schema.org/CompletedActionStatus",
@@ -241,6 +240,17 @@ def origins(config: Config) -> list[dict[str, Any]]:
         for run in configuration.runs(config)
         for name in ("training", "evaluation")
     ]
+
+
+def version_of(made: list[dict[str, Any]]) -> str:
+    """The versions of rungs and the commits of :func:`origins`, as the crate tells them."""
+    versions, commits = (sorted({origin[key] for origin in made}) for key in ("rungs", "commit"))
+    return f"{', '.join(versions)}, commit {', '.join(commits)}"
+
+
+def machines_of(made: list[dict[str, Any]]) -> str:
+    """The machines of :func:`origins`, as the crate tells them."""
+    return "; ".join(sorted({origin["machine"] for origin in made}))
 
 
 def _software(made: list[dict[str, Any]]) -> list[Entity]:

@@ -20,6 +20,7 @@ import numpy as np
 from rungs import config as configuration
 from rungs import store
 from rungs.config import Config, Run
+from rungs.crate import machines_of, origins, version_of
 from rungs.definitions import LIKELIHOOD_BLOCK
 from rungs.errors import ConfigError, RungsError, StoreError
 from rungs.figures import FIGURES
@@ -303,9 +304,9 @@ def _checks(config: Config) -> list[tuple[str, Check]]:
         found.append((layout.table(name, ".csv"), lambda path: _check_table(path, names)))
         found.append((layout.table(name, ".md"), _check_text))
     if any("calibration" in figure.needs for figure in FIGURES.values()):
-        found.append((layout.calibration, lambda path: _check_origin(store.read(path), False)))
+        found.append((layout.calibration, lambda path: _check_calibration(config, path)))
     found.append((layout.summary, _check_text))
-    found.append((layout.crate, _check_crate))
+    found.append((layout.crate, lambda path: _check_crate(config, path)))
     return found
 
 
@@ -340,11 +341,11 @@ def _of_settings(path: Path, spec: Config) -> Stored:
     return found
 
 
-def _check_origin(found: Stored, of_run: bool = True) -> None:
-    """Commit, versions, machine; of a run also its seed."""
+def _check_origin(found: Stored) -> None:
+    """Commit, versions, machine and seed."""
     origin = found.attributes["provenance"]
     lacking = [key for key in ("commit", "packages", "machine", "python") if not origin.get(key)]
-    if of_run and not isinstance(found.attributes["run"].get("seed"), int):
+    if not isinstance(found.attributes.get("run", found.attributes).get("seed"), int):
         lacking.append("seed")
     if lacking:
         raise StoreError(f"{found.path}: does not say its {', '.join(lacking)}")
@@ -384,6 +385,13 @@ def _check_evaluation(config: Config, run: Run, path: Path) -> None:
     for name in ("test/lk", "test/elbo"):
         if name in found.arrays and not np.isfinite(found[name]).all():
             raise StoreError(f"{path}: {name} is not finite")
+
+
+def _check_calibration(config: Config, path: Path) -> None:
+    found = store.read(path)
+    _check_origin(found)
+    if found.attributes["calibration"] != config["calibration"]:
+        raise StoreError(f"{path}: was made with other settings than the configuration's")
 
 
 def _check_weights(path: Path, spec: Config) -> None:
@@ -442,12 +450,23 @@ def _runs_of(row: Mapping[str, str]) -> Iterator[str]:
         yield from (row.get(column) or "").split()
 
 
-def _check_crate(path: Path) -> None:
-    """Files that the crate lists are there and have its checksums."""
-    for item in json.loads(path.read_text(encoding="utf-8"))["@graph"]:
+def _check_crate(config: Config, path: Path) -> None:
+    """Files that the crate lists are there and have its checksums, and the commits and machines that
+    it tells, for figures and tables too, are those of the runs."""
+    graph = json.loads(path.read_text(encoding="utf-8"))["@graph"]
+    for item in graph:
         if "sha256" in item:
             file = path.parent / item["@id"]
             if not file.is_file():
                 raise StoreError(f"{path}: lists {item['@id']}, which is missing")
             if sha256(file.read_bytes()) != item["sha256"]:
                 raise StoreError(f"{path}: lists {item['@id']} with another checksum")
+    made = origins(config)
+    versions = {item.get("version") for item in graph}
+    if version_of(made) not in versions:
+        raise StoreError(f"{path}: the runs are of {version_of(made)}, which it does not say")
+    if not any(
+        item["@type"] == "CreateAction" and item["description"].endswith(f"on {machines_of(made)}")
+        for item in graph
+    ):
+        raise StoreError(f"{path}: the runs are of {machines_of(made)}, which it does not say")

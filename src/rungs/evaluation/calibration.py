@@ -37,4 +37,5 @@ def calibrate(settings: dict[str, Any], output: Path) -> None:
         arrays[f"{name}/lk"] = found.lk
         arrays[f"{name}/nested_k"] = torch.tensor(found.nested_k)
         arrays[f"{name}/nested_lk"] = found.nested_lk
-    store.write(output, arrays, {"calibration": settings, "provenance": provenance.describe()})
+    origin = {"seed": SEED, "provenance": provenance.describe()}
+    store.write(output, arrays, {"calibration": settings, **origin})

@@ -69,7 +69,7 @@ class CodePrior(nn.Module):
     def embed(self, codes: Tensor) -> Tensor:
         """Codes ``[batch, h, w]`` as vectors ``[batch, channels, h, w]``."""
         vectors: Tensor = self.embedding(
-            functional.one_hot(codes, self.code_count).float().movedim(-1, -3)
+            functional.one_hot(codes, self.code_count).to(self.embedding.weight).movedim(-1, -3)
         )
         return vectors
 
