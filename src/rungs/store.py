@@ -35,7 +35,7 @@ import h5py
 import numpy as np
 
 from rungs.errors import StoreError
-from rungs.files import replacing
+from rungs.files import delete, write_bytes
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,13 @@ class Stored:
 def write(path: Path | str, arrays: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
     """Write arrays and attributes, whole or not at all.
 
+    The file is made in memory, for HDF5 can crash the process when the disk is full.
+
     Args:
         arrays: name -> array; names may contain ``/`` for groups.
         attributes: anything that JSON can hold.
     """
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with h5py.File("memory", "w", driver="core", backing_store=False) as file:
         for name in sorted(arrays):
             array = np.asarray(arrays[name])
             large = array.nbytes > 65536
@@ -80,6 +82,9 @@ def write(path: Path | str, arrays: Mapping[str, Any], attributes: Mapping[str, 
         text = json.dumps(attributes, sort_keys=True)
         file.attrs["attributes"] = text
         file.attrs["attributes_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+        file.flush()
+        content = file.id.get_file_image()
+    write_bytes(path, content)
 
 
 def read(path: Path | str, only: Iterable[str] | None = None) -> Stored:
@@ -153,5 +158,5 @@ def _array_hash(array: np.ndarray) -> str:
 def _damaged(path: Path, reason: str) -> str:
     return (
         f"{path}: the file is damaged or not written by rungs ({reason}). "
-        "Delete it and run the same command again: it will be made anew."
+        f"{delete(path)} and run the same command again: it will be made anew."
     )
