@@ -48,4 +48,6 @@ rule report:
     shell:
         "python -m snakemake --snakefile {params.snakefile} --configfile $RUNGS_CONFIG"
         " --profile none --cores 1"
-        " --report {output} --report-stylesheet {params.style} -- results > {log} 2>&1"
+        " --report {output}.part.html --report-stylesheet {params.style} -- results > {log} 2>&1"
+        # Snakemake writes without syncing: a power cut must leave no empty page
+        " && sync {output}.part.html && mv {output}.part.html {output}"
