@@ -20,8 +20,8 @@ from rungs.data import prepare
 torch.set_num_threads(1)
 settings.register_profile("rungs", deadline=None, derandomize=True)
 settings.load_profile("rungs")
-#: these need Snakemake's executor plugins: make test-cluster
-collect_ignore = [] if os.environ.get("RUNGS_TEST_CLUSTER") else ["cluster"]
+#: make test-faults; and what needs Snakemake's executor plugins: make test-cluster
+collect_ignore = ["faults", *([] if os.environ.get("RUNGS_TEST_CLUSTER") else ["cluster"])]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
 
