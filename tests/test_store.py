@@ -143,9 +143,9 @@ def test_damaged_tensors_are_refused_or_unaltered(data: st.DataObject) -> None:
             tensors, metadata = load_tensors(path)
         except StoreError as error:
             message = str(error)
-        else:  # a space of the header became another
+        else:  # a space of the header, or the name of the checksum
             assert torch.equal(tensors["a"], torch.arange(600.0))
-            assert metadata == {"run": "{}", "key": "k", "name": "ü"}
+            assert metadata.items() >= {"run": "{}", "key": "k", "name": "ü"}.items()
             return
         assert "weights.safetensors: cannot be read" in message
 
