@@ -1,6 +1,8 @@
 # make all    set up, then the default profile: figures, tables and a summary in results/quick/
 # make test   set up, then the whole test suite
 # make test-cluster  the tests against a real Slurm on this machine, and of the other executors
+# make test-faults  kill, fill the disk, cut the power of real runs, and count what survives; FAULTS="kill
+#             full" for some kinds, again for those that are left (tests/faults)
 # make test-truth  numbers against other implementations, intervals, the same bytes twice, memory:
 #                  docs/trust.md; an hour of one core
 # make check  the code checks alone
@@ -18,7 +20,7 @@ BIN := $(VENV)/bin
 PINS := envs/requirements.txt envs/dev.txt pyproject.toml
 
 # make bench  measure speed beside the machine's limits and pythae; RUNGS_RAW_DATA= for MNIST
-.PHONY: all test test-cluster test-fuzz test-truth bench audit check setup clean
+.PHONY: all test test-cluster test-faults test-fuzz test-truth bench audit check setup clean
 
 all: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) all $(if $(CONFIG),--configfile $(CONFIG))
@@ -49,6 +51,9 @@ $(CLUSTER)/.complete: $(VENV)/.complete envs/cluster.txt envs/cluster-dev.txt
 
 test-cluster: $(CLUSTER)/.complete
 	RUNGS_TEST_CLUSTER=1 $(CLUSTER)/bin/python -m pytest -n 0 -rs tests/cluster
+
+test-faults: setup
+	$(BIN)/python tests/faults $(FAULTS)
 
 # Our speed beside the machine's limits and a peer's; the peer lives in an environment of its own.
 BENCH := $(VENV)/bench

@@ -20,9 +20,10 @@ from rungs.data import prepare
 torch.set_num_threads(1)
 settings.register_profile("rungs", deadline=None, derandomize=True)
 settings.load_profile("rungs")
-#: these need Snakemake's executor plugins: make test-cluster
-collect_ignore = [] if os.environ.get("RUNGS_TEST_CLUSTER") else ["cluster"]
-#: minutes each: make test-truth
+#: make test-faults; what needs Snakemake's executor plugins, make test-cluster; minutes each, make
+#: test-truth
+collect_ignore = ["faults"]
+collect_ignore += [] if os.environ.get("RUNGS_TEST_CLUSTER") else ["cluster"]
 collect_ignore += [] if os.environ.get("RUNGS_TEST_TRUTH") else ["truth"]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 

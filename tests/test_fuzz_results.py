@@ -356,7 +356,7 @@ def test_strange_result_files(
     with h5py.File(path, "r+") as file:
         (STRANGE | HARMLESS)[name](file)
     assert told("strange result files", [path.name], lambda: store.read(path)) is None
-    hdf5.sign(path)
+    path.write_bytes(hdf5.signed(path.read_bytes()[hdf5.BLOCK :]))
     found = told("strange result files", [path.name], lambda: store.read(path))
     assert (found is not None) == (name in HARMLESS)
     if found is not None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rungs import store
 from rungs.errors import RungsError, StoreError
 from rungs.files import replacing, write_text
+from rungs.tables import read_rows
+from rungs.weights import load_tensors, save_tensors
 
 ARRAYS = {
     "elbo": np.linspace(-100, -90, 50),
@@ -48,8 +52,6 @@ def test_the_same_content_gives_the_same_bytes(path: Path, tmp_path: Path) -> No
 @given(st.data())
 def test_damage_is_noticed_or_harmless(data: st.DataObject) -> None:
     """A flipped or missing byte anywhere: the file is refused by name, or reads unaltered."""
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "training.h5"
         small = {k: v for k, v in ARRAYS.items() if k != "big"}
@@ -97,3 +99,74 @@ def test_an_unwritable_place_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RungsError, match="cannot be written"):
         write_text(tmp_path / "file" / "table.csv", "text")
+
+
+def tensors_file(folder: Path) -> Path:
+    path = folder / "weights.safetensors"
+    tensors = {"a": torch.arange(600.0), "b": torch.zeros(3, 2, dtype=torch.int64)}
+    save_tensors(path, tensors, {"run": "{}", "key": "k", "name": "ü"})
+    return path
+
+
+def test_tensors_round_trip(tmp_path: Path) -> None:
+    tensors, metadata = load_tensors(tensors_file(tmp_path))
+    assert metadata == {"run": "{}", "key": "k", "name": "ü"}
+    assert torch.equal(tensors["a"], torch.arange(600.0))
+    assert (tensors["b"].shape, tensors["b"].dtype) == ((3, 2), torch.int64)
+
+
+def test_tensors_have_the_same_bytes_in_every_process(tmp_path: Path) -> None:
+    """The library orders metadata by a hash that is seeded anew for every map."""
+    contents = {tensors_file(tmp_path).read_bytes() for _ in range(10)}
+    assert len(contents) == 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_damaged_tensors_are_refused_or_unaltered(data: st.DataObject) -> None:
+    """A flipped, zeroed or missing part anywhere, in the numbers too."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = tensors_file(Path(folder))
+        content = bytearray(path.read_bytes())
+        start = data.draw(st.integers(0, len(content) - 1))
+        way = data.draw(st.sampled_from(["flip", "zero", "cut"]))
+        if way == "flip":
+            content[start] ^= data.draw(st.integers(1, 255))
+        elif way == "zero":
+            content[start:] = bytes(len(content) - start)
+        else:
+            del content[start:]
+        if content == path.read_bytes():
+            return
+        path.write_bytes(content)
+        try:
+            tensors, metadata = load_tensors(path)
+        except StoreError as error:
+            message = str(error)
+        else:  # a space of the header, or the name of the checksum
+            assert torch.equal(tensors["a"], torch.arange(600.0))
+            assert metadata.items() >= {"run": "{}", "key": "k", "name": "ü"}.items()
+            return
+        assert "weights.safetensors: cannot be read" in message
+
+
+@pytest.mark.parametrize("text", ["", "\0\0\0", "a,b\n1,2\n3", "a,b\n1,2\n3\n", "a,b\n1,2,3\n"])
+def test_a_damaged_table_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "loglik.csv"
+    write_text(path, text)
+    with pytest.raises(StoreError, match=r"loglik\.csv: the table is damaged\. Delete it"):
+        read_rows(path)
+    write_text(path, "a,b\n1,2\n3,\n")
+    assert read_rows(path) == [{"a": "1", "b": "2"}, {"a": "3", "b": ""}]
+
+
+def test_a_damaged_file_of_a_pack_is_to_be_deleted_under_both_names(tmp_path: Path) -> None:
+    runs, work = (tmp_path / f"results/p/{name}/run/training.h5" for name in ("runs", "work"))
+    write_text(runs, "damaged")
+    with pytest.raises(StoreError, match="Delete it and run the same command again"):
+        store.read(runs)
+    work.parent.mkdir(parents=True)
+    work.hardlink_to(runs)
+    for path, other in ((runs, work), (work, runs)):
+        with pytest.raises(StoreError, match=f"Delete it and its other name {other} and run"):
+            store.read(path)

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from rungs.data.prepared import read_images, read_labels
 from rungs.errors import DataError, StoreError
-from rungs.process import prepare_process
+from rungs.runtime import prepare_process
 from rungs.seeds import generator
 from rungs.weights import load_tensors, save_tensors
 

@@ -524,6 +524,6 @@ def freeze(config: Config, folder: Path | str) -> Path:
     """
     text = json.dumps(config, indent=1) + "\n"
     path = Path(folder) / f"{sha256(text.encode())[:12]}.json"
-    if not path.exists():
+    if not path.exists() or path.read_bytes() != text.encode():
         write_text(path, text)
     return path

@@ -33,13 +33,9 @@ for path in sys.argv[1:]:
 """
 
 
-def sign(path: Path) -> None:
-    """Write the user block of a complete file that was made with room for it."""
-    with path.open("r+b") as file:
-        file.seek(BLOCK)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        file.seek(0)
-        file.write((MAGIC + digest.encode() + b"\n").ljust(BLOCK, b"\0"))
+def signed(content: bytes) -> bytes:
+    """A file's content, made with room for a user block but without one, with its user block."""
+    return _block(hashlib.sha256(content).hexdigest()) + content
 
 
 def problem(path: Path) -> str | None:
@@ -52,8 +48,11 @@ def problem(path: Path) -> str | None:
         if not block.startswith(MAGIC):
             return "it does not begin as a file of rungs does"
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    expected = (MAGIC + digest.encode() + b"\n").ljust(BLOCK, b"\0")
-    return None if block == expected else "its bytes differ from their checksum"
+    return None if block == _block(digest) else "its bytes differ from their checksum"
+
+
+def _block(digest: str) -> bytes:
+    return (MAGIC + digest.encode() + b"\n").ljust(BLOCK, b"\0")
 
 
 def crashes(*paths: Path) -> str | None:

@@ -19,11 +19,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rungs.errors import RungsError
+from rungs.files import remove_abandoned, temporary_name, unwritable
 
 HEARTBEAT_SECONDS = 20.0
 DEAD_AFTER_SECONDS = 180.0
 #: tries, and the pause between them, while others make or remove locks
 ATTEMPTS, RETRY_SECONDS = 50, 0.05
+#: who holds this file removes a dead holder's lock
+GUARD = ".lock-removal"
 
 
 @contextmanager
@@ -31,11 +34,14 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the folder's lock for the length of the block.
 
     Raises:
-        RungsError: if a living process holds it.
+        RungsError: if a living process holds it, or if the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / ".lock"
-    token = _acquire(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        token = _acquire(path)
+    except OSError as error:
+        raise unwritable(folder, error) from error
     stop = threading.Event()
     heart = threading.Thread(target=_beat, args=(path, token, stop), daemon=True)
     heart.start()
@@ -44,13 +50,14 @@ def locked(folder: Path) -> Iterator[None]:
     finally:
         stop.set()
         heart.join()
-        if _holder(path).get("token") == token:
-            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            if _holder(path).get("token") == token:
+                path.unlink(missing_ok=True)
 
 
 def _acquire(path: Path) -> str:
     token = uuid.uuid4().hex
-    mine = path.with_name(f".lock-{token}")
+    mine = temporary_name(path)
     who = {"token": token, "host": os.uname().nodename, "process": os.getpid()}
     who["started"] = _start_time(os.getpid())
     mine.write_text(json.dumps(who), encoding="utf-8")
@@ -60,9 +67,12 @@ def _acquire(path: Path) -> str:
                 os.link(mine, path)
             except FileExistsError:
                 holder = _holder(path)
-                if holder.get("token") == token:  # made, but the file server's answer was lost
-                    return token
+                made = holder.get("token") == token  # but the file server's answer was lost
             else:
+                made = True
+            if made:
+                remove_abandoned(path)
+                _break_guard(path.with_name(GUARD), mine)
                 return token
             if holder and _alive(holder, path, mine):
                 raise RungsError(
@@ -82,20 +92,30 @@ def _remove_dead(path: Path, dead: object, mine: Path) -> None:
     A second lock guards this: of several that found the holder dead, one at a time looks again
     and removes, so that none takes away the lock that another has just made.
     """
-    guard = path.with_name(".lock-removal")
+    guard = path.with_name(GUARD)
     try:
         os.link(mine, guard)
     except FileExistsError:
-        with suppress(OSError):  # whoever removes is done in no time, or died meanwhile
-            mine.touch()
-            if mine.stat().st_mtime - guard.stat().st_mtime > DEAD_AFTER_SECONDS:
-                guard.unlink()
+        _break_guard(guard, mine)  # whoever removes is done in no time, or died meanwhile
         return
     try:
         if _holder(path).get("token") == dead:
             path.unlink(missing_ok=True)
     finally:
         guard.unlink(missing_ok=True)
+
+
+def _break_guard(guard: Path, mine: Path) -> None:
+    """Remove the guard of a process that died while it removed a lock."""
+    holder = _holder(guard)
+    if not guard.exists() or _alive(holder, guard, mine):
+        return
+    taken = mine.with_name(mine.name.replace(".part", "-guard.part"))
+    with suppress(OSError):
+        guard.rename(taken)
+        if _holder(taken).get("token") != holder.get("token"):  # another has made its own meanwhile
+            os.link(taken, guard)
+    taken.unlink(missing_ok=True)
 
 
 def _holder(path: Path) -> dict[str, object]:

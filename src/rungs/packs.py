@@ -25,7 +25,7 @@ from rungs.events import require_tensorboard
 from rungs.files import replacing
 from rungs.layout import Layout
 from rungs.prior import FOLDER, prior_spec
-from rungs.progress import working
+from rungs.progress import read_beacon, remove_beacon, working
 
 if TYPE_CHECKING:
     from rungs.training import Job
@@ -103,12 +103,13 @@ def train_runs(config: Config, folders: Mapping[Run, Path]) -> None:
     """Train runs of one data set, each into its folder unless it is there, complete, of the same
     key. Up to ``compute.ensemble`` that share an architecture are trained side by side."""
     from rungs.ensemble import ensemble_key
-    from rungs.training import train_together
+    from rungs.training import tidy, train_together
 
     waiting: dict[str, list[Job]] = {}
     for run, folder in folders.items():
         job = _training_job(config, run, folder)
         if job is None:
+            tidy(folder)
             print(f"{run.path}: is trained", file=sys.stderr)
         else:
             waiting.setdefault(ensemble_key(job.spec), []).append(job)
@@ -155,7 +156,7 @@ def prior_run(config: Config, run: Run, folder: Path) -> None:
         ConfigError: if the configuration wants none.
     """
     from rungs.prior_training import prior_key, train_prior
-    from rungs.training import is_trained
+    from rungs.training import is_trained, tidy
 
     spec, layout = prior_spec(config, run), Layout(config["profile"])
     if spec is None:
@@ -167,6 +168,7 @@ def prior_run(config: Config, run: Run, folder: Path) -> None:
     if not is_trained(folder, key) and is_trained(exported, key):
         _adopt(exported, folder, STAGES["prior"])
     if is_trained(folder, key):
+        tidy(folder)
         print(f"{spec['run']}: is trained", file=sys.stderr)
         return
     minutes = config["compute"]["checkpoint_minutes"]
@@ -192,6 +194,8 @@ def evaluate_run(config: Config, run: Run, folder: Path) -> None:
     if not is_evaluated(folder, key) and is_evaluated(trained, key):
         _adopt(trained, folder, STAGES["evaluate"])
     if is_evaluated(folder, key):
+        if read_beacon(folder) is None:  # of a process that was killed when it was done
+            remove_beacon(folder)
         print(f"{run.path}: is evaluated", file=sys.stderr)
         return
     shards = [Path(p) for p in layout.shards(config, run)]

@@ -12,7 +12,7 @@ from rungs import store
 from rungs.config import Config
 from rungs.data.prepared import read_images, read_labels
 from rungs.models.code_prior import pack_codes
-from rungs.process import prepare_process
+from rungs.runtime import prepare_process
 from rungs.training import build_model, run_key, train
 from rungs.weights import load_weights
 

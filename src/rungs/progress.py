@@ -18,10 +18,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rungs.processes import is_gone
+
 if TYPE_CHECKING:
     from rungs.training import Trainer
 
-PROGRESS_FILE = "progress.json"
+PROGRESS_FILE, PART = "progress.json", ".progress.json.part"
 #: a line in a log file at most so often
 LINE_SECONDS = 60.0
 #: progress.json is written at most so often, and less often by a process with many runs
@@ -103,12 +105,11 @@ class Beacon:
         self._stop.set()
         self._heart.join()
         for folder in self._about:
-            with suppress(OSError):
-                (folder / PROGRESS_FILE).unlink(missing_ok=True)
+            remove_beacon(folder)
 
     def _write(self, state: Mapping[Path, dict[str, Any]]) -> None:
         for folder, about in self._about.items():
-            temporary = folder / f".{PROGRESS_FILE}.part"
+            temporary = folder / PART
             with suppress(OSError):  # and no fsync: nobody misses what a power cut takes of it
                 folder.mkdir(parents=True, exist_ok=True)
                 text = json.dumps(about | state.get(folder, {}), indent=1)
@@ -133,18 +134,20 @@ def read_beacon(folder: Path) -> dict[str, Any] | None:
         here, process = content["host"] == socket.gethostname(), int(content["process"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    alive = age < DEAD_AFTER_SECONDS and not (here and _is_gone(process))
+    alive = age < DEAD_AFTER_SECONDS and not (here and is_gone(process))
     return dict(content) if alive else None
 
 
-def _is_gone(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:  # it is another user's
-        return False
-    return False
+def has_beacon(folder: Path) -> bool:
+    """Whether there is a ``progress.json`` in ``folder``, of whomever."""
+    return any((folder / name).exists() for name in (PROGRESS_FILE, PART))
+
+
+def remove_beacon(folder: Path) -> None:
+    """Take the ``progress.json`` of a process that is done, or was killed, away."""
+    for name in (PROGRESS_FILE, PART):
+        with suppress(OSError):
+            (folder / name).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -38,7 +38,7 @@ import numpy as np
 
 from rungs import hdf5
 from rungs.errors import StoreError
-from rungs.files import replacing
+from rungs.files import delete, write_bytes
 
 #: what the arrays of a file that are read together may take
 MOST_BYTES = 2**31
@@ -82,24 +82,29 @@ class Stored:
 def write(path: Path | str, arrays: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
     """Write arrays and attributes, whole or not at all.
 
+    The file is made in memory, for HDF5 can crash the process when the disk is full.
+
     Args:
         arrays: name -> array; names may contain ``/`` for groups.
         attributes: anything that JSON can hold.
     """
-    with replacing(path) as temporary:
-        with h5py.File(temporary, "w", userblock_size=hdf5.BLOCK) as file:
-            for name in sorted(arrays):
-                array = np.asarray(arrays[name])
-                large = array.nbytes > 65536
-                dataset = file.create_dataset(
-                    name, data=array, compression="gzip" if large else None, shuffle=large or None
-                )
-                dataset.attrs["sha256"] = _array_hash(array)
-            text = json.dumps(attributes, sort_keys=True)
-            file.attrs["attributes"] = text
-            file.attrs["attributes_sha256"] = hashlib.sha256(text.encode()).hexdigest()
-            file.attrs["names_sha256"] = _names_hash(arrays)
-        hdf5.sign(temporary)
+    with h5py.File(
+        "memory", "w", driver="core", backing_store=False, userblock_size=hdf5.BLOCK
+    ) as file:
+        for name in sorted(arrays):
+            array = np.asarray(arrays[name])
+            large = array.nbytes > 65536
+            dataset = file.create_dataset(
+                name, data=array, compression="gzip" if large else None, shuffle=large or None
+            )
+            dataset.attrs["sha256"] = _array_hash(array)
+        text = json.dumps(attributes, sort_keys=True)
+        file.attrs["attributes"] = text
+        file.attrs["attributes_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+        file.attrs["names_sha256"] = _names_hash(arrays)
+        file.flush()
+        content = file.id.get_file_image()
+    write_bytes(path, hdf5.signed(content))
 
 
 def read(path: Path | str, only: Iterable[str] | None = None) -> Stored:
@@ -239,5 +244,5 @@ def _array_hash(array: np.ndarray) -> str:
 def _damaged(path: Path, reason: str) -> str:
     return (
         f"{path}: the file is damaged or not written by rungs ({reason}). "
-        "Delete it and run the same command again: it will be made anew."
+        f"{delete(path)} and run the same command again: it will be made anew."
     )

@@ -28,15 +28,15 @@ from rungs import provenance, store
 from rungs.data.binarise import TrainingImages, model_input
 from rungs.data.prepared import read_images
 from rungs.definitions import ACTIVE_KL
-from rungs.errors import StoreError, TrainingError
+from rungs.errors import RungsError, StoreError, TrainingError
 from rungs.files import sha256, write_text
 from rungs.locks import locked
 from rungs.models import build, entry
 from rungs.models.networks import collect_statistics, initialise
 from rungs.objectives import epoch_statistics, kl_weight, learning_rate
 from rungs.precision import arithmetic, set_arithmetic
-from rungs.process import prepare_process
-from rungs.progress import Reporter, duration
+from rungs.progress import Reporter, duration, has_beacon, remove_beacon
+from rungs.runtime import prepare_process
 from rungs.seeds import generator
 from rungs.weights import load_tensors, load_weights, save_tensors
 
@@ -461,8 +461,23 @@ def _finish(trainer: Trainer, folder: Path) -> None:
         "provenance": provenance.describe(),
     }
     store.write(folder / "training.h5", trainer.history.arrays(sizes), attributes)
-    for stale in folder.glob("checkpoint-*.safetensors"):
+    _remove_checkpoints(folder)
+
+
+def _remove_checkpoints(folder: Path) -> None:
+    """Remove the checkpoints of a run that is complete, and those that a kill left half-written."""
+    for stale in folder.glob("*checkpoint-*.safetensors"):
         stale.unlink()
+
+
+def tidy(folder: Path) -> None:
+    """Take away what a process left that was killed when its run was complete already: checkpoints,
+    its lock, what it told of itself. A living process is left alone."""
+    if not (any(folder.glob("*checkpoint-*")) or any(folder.glob(".*")) or has_beacon(folder)):
+        return
+    with suppress(RungsError, OSError), locked(folder):
+        _remove_checkpoints(folder)
+        remove_beacon(folder)
 
 
 def _resume(trainer: Trainer, checkpoint: Path) -> None:

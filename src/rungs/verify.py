@@ -30,7 +30,7 @@ from rungs.models import entry
 from rungs.packs import STAGES, all_runs
 from rungs.prior import FOLDER as PRIOR
 from rungs.prior import prior_spec
-from rungs.process import prepare_process
+from rungs.runtime import prepare_process
 from rungs.store import Stored
 from rungs.tables import TABLES
 

@@ -19,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from rungs.errors import StoreError
-from rungs.files import replacing
+from rungs.files import delete, write_bytes
 
 #: the one key of a file's metadata
 KEY = "rungs"
@@ -34,8 +34,7 @@ def pack(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
     """Write named tensors and text metadata, whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(pack(tensors, metadata))
+    write_bytes(path, pack(tensors, metadata))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -87,7 +86,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     except RuntimeError as error:
         raise StoreError(
             f"{path}: holds another model's weights ({str(error).splitlines()[-1].strip()}). "
-            "Delete it and train the run again."
+            f"{delete(path)} and train the run again."
         ) from error
 
 
@@ -116,5 +115,5 @@ def _hash(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
 
 def _unreadable(path: Path, reason: str) -> StoreError:
     return StoreError(
-        f"{path}: cannot be read ({reason}). Delete it and run the same command again."
+        f"{path}: cannot be read ({reason}). {delete(path)} and run the same command again."
     )

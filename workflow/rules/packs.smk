@@ -5,6 +5,17 @@
 # one of its runs changed leaves the exports of the others as they are.
 
 
+# Links where the file system has them. A file that somebody deleted from the working folder is made
+# again by its pack, once that is not marked as done.
+EXPORT = (
+    'for file in {output:q}; do from={params.work:q}/"$(basename "$file")";'
+    ' cp -lf "$from" "$file" 2>{log:q} || cp -f "$from" "$file" 2>{log:q} || {{'
+    ' [ -e "$from" ] || {{ rm -f {input.done:q};'
+    ' echo "$from: is missing; run the same command again to make it" | tee -a {log:q} >&2; }};'
+    " exit 1; }}; done"
+)
+
+
 # Copies are not worth a job on a cluster.
 localrules:
     train,
@@ -59,10 +70,7 @@ rule train:
         code=training_code,
         work=work_of,
     shell:
-        "for file in {output:q}; do"
-        ' cp -lf {params.work:q}/"$(basename "$file")" "$file" 2>{log:q}'
-        ' || cp -f {params.work:q}/"$(basename "$file")" "$file" 2>{log:q};'
-        " done"
+        EXPORT
 
 
 rule prior_pack:
@@ -111,12 +119,9 @@ rule prior:
     params:
         spec=prior_spec_of,
         code=prior_code,
-        work=work_of,
+        work=lambda w: f"{work_of(w)}/prior",
     shell:
-        "for file in {output:q}; do"
-        ' cp -lf {params.work:q}/prior/"$(basename "$file")" "$file" 2>{log:q}'
-        ' || cp -f {params.work:q}/prior/"$(basename "$file")" "$file" 2>{log:q};'
-        " done"
+        EXPORT
 
 
 rule evaluate_pack:
@@ -164,7 +169,4 @@ rule evaluate:
         code=evaluation_code,
         work=work_of,
     shell:
-        "for file in {output:q}; do"
-        ' cp -lf {params.work:q}/"$(basename "$file")" "$file" 2>{log:q}'
-        ' || cp -f {params.work:q}/"$(basename "$file")" "$file" 2>{log:q};'
-        " done"
+        EXPORT

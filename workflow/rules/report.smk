@@ -48,4 +48,6 @@ rule report:
     shell:
         'python -m snakemake --snakefile {params.snakefile:q} --configfile "$RUNGS_CONFIG"'
         " --profile none --cores 1"
-        " --report {output:q} --report-stylesheet {params.style:q} -- results > {log:q} 2>&1"
+        " --report {output:q}.part.html --report-stylesheet {params.style:q} -- results > {log:q} 2>&1"
+        # Snakemake writes without syncing: a power cut must leave no empty page
+        " && sync {output:q}.part.html && mv {output:q}.part.html {output:q}"

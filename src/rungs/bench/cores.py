@@ -50,7 +50,7 @@ def _together(count: int, share: float) -> float:
 def _work(start: Barrier, results: multiprocessing.Queue[float], seed: int, share: float) -> None:
 
     from rungs.bench.data import images, spec_of
-    from rungs.process import prepare_process
+    from rungs.runtime import prepare_process
     from rungs.training import Trainer
 
     prepare_process(1)

@@ -8,7 +8,7 @@ from rungs.bench import Row, Scale
 from rungs.bench.data import images, spec_of
 from rungs.bench.timing import in_turns, spread
 from rungs.ensemble import Ensemble
-from rungs.process import prepare_process
+from rungs.runtime import prepare_process
 from rungs.training import Trainer
 
 SIZES = {

@@ -13,7 +13,7 @@ from rungs.bench.data import PIXELS, UNITS, images, spec_of
 from rungs.bench.timing import Products, in_turns, spread
 from rungs.evaluation.likelihood import estimate
 from rungs.precision import bfloat16_in_hardware, set_arithmetic, set_decoding_arithmetic
-from rungs.process import prepare_process
+from rungs.runtime import prepare_process
 from rungs.training import Trainer
 
 SAMPLES, IMAGES, CHUNK_ROWS = 5000, 4, 1000

@@ -8,7 +8,7 @@ import torch
 from rungs.bench import Row, Scale
 from rungs.bench.timing import in_turns, spread
 from rungs.precision import bfloat16_in_hardware
-from rungs.process import prepare_process
+from rungs.runtime import prepare_process
 
 SIDE = 1024
 

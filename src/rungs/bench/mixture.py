@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from rungs.bench import Row, Scale
-from rungs.process import prepare_process
+from rungs.runtime import prepare_process
 
 COMPONENTS = (1, 10, 100, 1000)
 BATCH, PIXELS, HIDDEN, LATENT = 256, 784, 512, 10

@@ -6,7 +6,7 @@ from rungs.bench import Row, Scale
 from rungs.bench.data import images, spec_of
 from rungs.evaluation.likelihood import estimate
 from rungs.precision import bfloat16_in_hardware, set_arithmetic
-from rungs.process import prepare_process
+from rungs.runtime import prepare_process
 from rungs.training import Trainer
 
 SEEDS, SAMPLES, IMAGES = 3, 100, 500

@@ -11,7 +11,7 @@ from rungs.bench import Row, Scale
 from rungs.bench.data import images, spec_of
 from rungs.bench.timing import in_turns
 from rungs.evaluation.likelihood import estimate
-from rungs.process import prepare_process
+from rungs.runtime import prepare_process
 from rungs.training import Trainer
 
 

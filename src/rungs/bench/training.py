@@ -15,7 +15,7 @@ from rungs.bench.data import HIDDEN, PIXELS, UNITS, images, spec_of
 from rungs.bench.timing import Products, in_turns, spread
 from rungs.evaluation.evaluate import elbo
 from rungs.precision import arithmetic
-from rungs.process import prepare_process
+from rungs.runtime import prepare_process
 from rungs.training import Trainer, clip_gradients
 
 EPOCHS, BATCH, RATE = 3, 256, 1e-3

@@ -11,6 +11,7 @@ import click
 from rungs.cli import archives, draw, follow, look, measure, render, report, shell, work
 from rungs.cli.base import MISTAKE, cli
 from rungs.errors import RungsError
+from rungs.files import FREE_SPACE, UNWRITABLE
 
 __all__ = ["VERBS", "cli", "main"]
 
@@ -28,4 +29,10 @@ def main(args: list[str] | None = None) -> Any:
         sys.exit(MISTAKE)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(MISTAKE)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        place = error.filename or "a file or the terminal"
+        click.echo(f"rungs: {place}: {error.strerror}. {FREE_SPACE}", err=True)
         sys.exit(MISTAKE)

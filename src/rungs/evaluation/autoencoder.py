@@ -42,7 +42,7 @@ from rungs.evaluation.tutorial import (
     fitted_arrays,
     plane_arrays,
 )
-from rungs.process import prepare_process
+from rungs.runtime import prepare_process
 from rungs.training import write_cost
 
 

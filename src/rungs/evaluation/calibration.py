@@ -10,7 +10,7 @@ import torch
 from rungs import provenance, store
 from rungs.evaluation.likelihood import estimate
 from rungs.models.linear_gaussian import LinearGaussian
-from rungs.process import prepare_process
+from rungs.runtime import prepare_process
 from rungs.seeds import generator
 
 SEED = 0

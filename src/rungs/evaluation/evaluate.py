@@ -25,7 +25,7 @@ from rungs.files import read_seconds, sha256
 from rungs.models.protocol import LatentVariableModel, draw_noise, noise_sizes
 from rungs.objectives import objective_noise, objective_terms
 from rungs.precision import arithmetic, set_decoding_arithmetic
-from rungs.process import prepare_process
+from rungs.runtime import prepare_process
 from rungs.seeds import TEST_SET_SEED, generator
 from rungs.training import Spec, build_model, write_cost
 from rungs.weights import load_weights

@@ -27,7 +27,7 @@ from rungs.evaluation.single import (
     sample_arrays,
     samples,
 )
-from rungs.process import prepare_process
+from rungs.runtime import prepare_process
 from rungs.training import write_cost
 
 

@@ -34,7 +34,7 @@ from rungs.models.code_prior import CodePrior
 from rungs.models.convolutional_size import PICTURES
 from rungs.models.protocol import draw_noise
 from rungs.prior import FOLDER
-from rungs.process import prepare_process
+from rungs.runtime import prepare_process
 from rungs.seeds import generator
 from rungs.training import write_cost
 

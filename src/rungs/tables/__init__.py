@@ -6,11 +6,13 @@ Each module has ``make(files) -> pandas.DataFrame``.
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rungs.claims import DOCUMENTS
+from rungs.errors import StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,9 +136,18 @@ TABLES = {
 
 
 def read_rows(path: Path | str) -> list[dict[str, str]]:
-    """The rows of a stored table, as text; without pandas, for what shows a few of them."""
-    with Path(path).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    """The rows of a stored table, as text; without pandas, for what shows a few of them.
+
+    Raises:
+        StoreError: if the file is truncated or no table.
+    """
+    text = Path(path).read_text(encoding="utf-8", errors="replace")
+    rows = list(csv.DictReader(io.StringIO(text, newline=""))) if text.endswith("\n") else None
+    if rows is None or "\0" in text or any(None in (*row, *row.values()) for row in rows):
+        raise StoreError(
+            f"{path}: the table is damaged. Delete it and run the same command again: it will be made anew."
+        )
+    return rows
 
 
 def save(table: pd.DataFrame, stem: Path, title: str = "") -> None:

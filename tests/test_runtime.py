@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from rungs.process import prepare_process
+from rungs.runtime import prepare_process
 
 STEPS = 20
 
@@ -31,7 +31,7 @@ def faults_per_step() -> float:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has the switch")
 def test_freed_memory_is_kept() -> None:
-    script = "from rungs.process import prepare_process; from tests.test_process import *; "
+    script = "from rungs.runtime import prepare_process; from tests.test_runtime import *; "
     counts = []
     for prepare in ("", "prepare_process(1); "):
         command = [sys.executable, "-c", f"{script}{prepare}print(faults_per_step())"]
