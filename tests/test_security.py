@@ -199,10 +199,12 @@ def test_modules_that_are_imported_by_name_are_the_registries() -> None:
 
 
 def commands(path: Path) -> Iterator[str]:
-    """The text of every ``shell:`` of a file."""
+    """The text of every ``shell:`` of a file, written there or named by a constant of the file."""
     text = path.read_text(encoding="utf-8")
+    constants = dict(re.findall(r"^([A-Z]+) = (\((?:\n .*)+\n\))", text, re.M))
     for found in re.finditer(r"^( +)shell:\s*((?:\n?\1 +.*)+)", text, re.M):
-        yield str(ast.literal_eval(f"({found[2].strip()})"))
+        written = found[2].strip()
+        yield str(ast.literal_eval(constants.get(written, f"({written})")))
 
 
 def test_rules_have_commands() -> None:
