@@ -67,7 +67,8 @@ $(BENCH)/.complete: $(VENV)/.complete envs/bench.txt
 
 # What docs/trust.md states, measured again; pythae is one of the independent implementations.
 test-truth: $(BENCH)/.complete
-	RUNGS_TEST_TRUTH=1 $(BENCH)/bin/python -m pytest -n 0 -rs -s tests/test_reference.py tests/truth
+	RUNGS_TEST_TRUTH=1 $(BENCH)/bin/python -m pytest -n 0 -rs -s \
+	  tests/test_reference.py tests/test_gradients.py tests/truth
 	$(BENCH)/bin/python tests/test_intervals.py
 
 bench: $(BENCH)/.complete

@@ -8,6 +8,7 @@ states: what is stopped is held at its value.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +33,8 @@ from rungs.prior import prior_spec
 from rungs.priors import Mixture
 
 Loss = Callable[[], Tensor]
+#: one that takes seconds
+SLOW = ["vq-pixel"] if os.environ.get("RUNGS_TEST_TRUTH") else []
 BATCH = 5
 
 
@@ -270,7 +273,7 @@ def test_objective_of_the_codes_prior(config: dict[str, Any]) -> None:
     agree(gradients_of(loss(), parameters), loss, parameters)
 
 
-@pytest.mark.parametrize("variant", ["vq", "vq-nocommit-slow", "vq-ema", "vq-pixel"])
+@pytest.mark.parametrize("variant", ["vq", "vq-nocommit-slow", "vq-ema", *SLOW])
 def test_straight_through(variant: str, config: dict[str, Any]) -> None:
     """The surrogate: with z, e and the codes held at their values z0, e0 where gradients stop, the
     decoder sees ``z + (e0 - z0)``; the commitment loss is ``|z - e0|^2``, the codebook's

@@ -1,0 +1,147 @@
+"""Memory and open files of a process that trains for 500 epochs, or evaluates 200 times.
+
+Each runs in a process of its own, which prints as it goes what malloc has given out and not got back
+(mallinfo2 of the C library), its resident memory (/proc/self/statm), and the number of its open files
+(/proc/self/fd). Until the first :data:`WARM` measurements caches fill; from then on a straight line
+through what malloc has given out must rise by less than :data:`GROWTH` in all, and no file may stay
+open. Resident memory may rise by more, :data:`RESIDENT`: a history's small tensors lie between large
+ones that come and go, and malloc keeps the gaps (malloc_trim gives them back).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rungs import config as configuration
+from rungs.config import ROOT, Run
+from rungs.training import train
+
+#: share of the measurements that are warm-up, and MiB by which memory may rise after it
+WARM, GROWTH, RESIDENT = 0.2, 4.0, 40.0
+PROBE = """
+import ctypes, json, os, sys
+from pathlib import Path
+import torch
+
+names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+
+class Information(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in names.split()]
+
+library = ctypes.CDLL("libc.so.6")
+library.mallinfo2.restype = Information
+
+def measured():
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    found = library.mallinfo2()
+    given = (found.uordblks + found.hblkhd) / 2**20
+    return given, pages * os.sysconf("SC_PAGESIZE") / 2**20, len(os.listdir("/proc/self/fd"))
+
+found = []
+spec, data, folder = json.loads(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
+"""
+TRAINING = """
+from rungs import training
+
+run_epoch = training.Trainer.run_epoch
+
+def counted(self):
+    run_epoch(self)
+    if self.epoch % 10 == 0:
+        found.append(measured())
+
+training.Trainer.run_epoch = counted
+training.train(spec, data, folder, 1e-3)  # a checkpoint every 0.06 s: every epoch or two
+print(json.dumps(found))
+"""
+EVALUATION = """
+from importlib import import_module
+from rungs.models import entry
+
+settings = json.loads(sys.argv[4])
+work = import_module(entry(spec["model"]).evaluation).evaluate
+more = {"classifier": Path(sys.argv[5])} if entry(spec["model"]).classifier else {}
+for number in range(200):
+    work(folder, data, settings, folder / "again", **more)
+    if number % 4 == 3:
+        found.append(measured())
+print(json.dumps(found))
+"""
+
+
+def run(code: str, *arguments: Any) -> np.ndarray:
+    """MiB given out, MiB resident and open files at each measurement, ``[measurements, 3]``."""
+    texts = [a if isinstance(a, str) else json.dumps(a) for a in arguments]
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE + code, *texts],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=3000,
+    )
+    assert done.returncode == 0, done.stderr
+    return np.array(json.loads(done.stdout.splitlines()[-1]))
+
+
+def check(name: str, found: np.ndarray) -> None:
+    given, resident, files = found[int(WARM * len(found)) :].T
+    growth, more = (
+        np.polyfit(np.arange(len(memory)), memory, 1)[0] * (len(memory) - 1)
+        for memory in (given, resident)
+    )
+    print(
+        f"\n{name}: given out {given[0]:.1f} to {given[-1]:.1f} MiB, line {growth:+.2f}; resident "
+        f"{resident[0]:.1f} to {resident[-1]:.1f}, line {more:+.2f}; open files {files[0]:.0f} to "
+        f"{files[-1]:.0f}"
+    )
+    assert growth < GROWTH
+    assert more < RESIDENT
+    assert files[-1] <= files[0]
+
+
+def settings_of(name: str, **training: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    config = configuration.load([ROOT / "config" / "smoke.yaml"])
+    parsed = Run.parse(f"mnist5k/{name}/seed0")
+    spec = configuration.resolve(config, parsed)
+    spec["training"] |= training
+    return spec, configuration.evaluation_settings(config, parsed)
+
+
+@pytest.mark.parametrize("name", ["lvae-bn-wu/depth3", "vq/codes16"])
+def test_500_epochs(name: str, digits: Path, tmp_path: Path) -> None:
+    """With a checkpoint nearly every epoch, on a tenth of the images."""
+    from rungs.data.prepared import Prepared
+    from rungs.store import read
+
+    whole = read(digits)
+    few = [
+        whole[f"{split}/{kind}"][:400]
+        for split in ("train", "test")
+        for kind in ("images", "labels")
+    ]
+    data = tmp_path / "few.h5"
+    Prepared(*few, {}).write(data)
+    spec, _ = settings_of(name, epochs=500, batch_size=100)
+    check(f"{name}, 500 epochs", run(TRAINING, spec, str(data), str(tmp_path / "run")))
+
+
+@pytest.mark.parametrize("name", ["lvae-bn-wu/depth3", "gauss/latent2"])
+def test_200_evaluations(name: str, digits: Path, tmp_path: Path) -> None:
+    """Of one run in one process, every array of the evaluation computed and written each time."""
+    from rungs.classifier import train as train_classifier
+
+    spec, settings = settings_of(name, epochs=1)
+    judge = tmp_path / "classifier.safetensors"
+    if name.startswith("gauss"):
+        train_classifier(digits, judge)
+    settings |= {"probe_latents": []}
+    train(spec, digits, tmp_path / "run", 5)
+    found = run(EVALUATION, spec, str(digits), str(tmp_path / "run"), settings, str(judge))
+    check(f"{name}, 200 evaluations", found)
