@@ -376,6 +376,8 @@ def _explain(error: Any) -> str:
     shown = json.dumps(error.instance, default=str)
     shown = shown if len(shown) < 80 else f"{shown[:77]}..."
     expected = error.message if len(error.message) < 200 else f"fails {error.validator!r}"
+    if error.validator == "pattern":  # there is one, that of names
+        expected = "not a valid name (letters, digits, - _)"
     return f"configuration key {key}: found {shown}: {expected}."
 
 
