@@ -9,6 +9,7 @@ whose resolved settings differ.
 from __future__ import annotations
 
 import difflib
+import functools
 import json
 import math
 import os
@@ -180,7 +181,7 @@ def validate(config: Config) -> None:
         check_plain(config)
     except NotPlainError as error:
         raise ConfigError(f"{error}.") from error
-    validator = _validator(read_file(SCHEMA))
+    validator = _validator(_schema())
     errors = sorted(
         validator.iter_errors(config),
         # a misspelt key is also a missing one: name what was written first
@@ -233,10 +234,16 @@ def check_section(section: str, content: Any) -> None:
         check_plain(content)
     except NotPlainError as error:
         raise ConfigError(f"{error}.") from error
-    schema = read_file(SCHEMA)
+    schema = _schema()
     part = {**schema["$defs"][section], "$defs": schema["$defs"]}
     for wrong in _validator(part).iter_errors(content):
         raise ConfigError(f"section {section}: {_explain(wrong)}")
+
+
+@functools.cache
+def _schema() -> Config:
+    """The configuration's JSON Schema, read once a process."""
+    return read_file(SCHEMA)
 
 
 def _validator(schema: Config) -> Any:
