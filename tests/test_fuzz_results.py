@@ -468,7 +468,7 @@ def test_damaged_archives(
         assert (target / name).read_bytes() == content
 
 
-@cases(1.5)
+@cases(1)
 @given(data=st.data(), name=st.sampled_from(ALTERED))
 def test_archives_of_other_content(
     data: st.DataObject, name: str, folder: Path, tmp_path_factory: pytest.TempPathFactory

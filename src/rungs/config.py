@@ -9,6 +9,7 @@ whose resolved settings differ.
 from __future__ import annotations
 
 import difflib
+import functools
 import json
 import math
 import os
@@ -180,7 +181,7 @@ def validate(config: Config) -> None:
         check_plain(config)
     except NotPlainError as error:
         raise ConfigError(f"{error}.") from error
-    validator = _validator(read_file(SCHEMA))
+    validator = _validator(_schema())
     errors = sorted(
         validator.iter_errors(config),
         # a misspelt key is also a missing one: name what was written first
@@ -233,10 +234,16 @@ def check_section(section: str, content: Any) -> None:
         check_plain(content)
     except NotPlainError as error:
         raise ConfigError(f"{error}.") from error
-    schema = read_file(SCHEMA)
+    schema = _schema()
     part = {**schema["$defs"][section], "$defs": schema["$defs"]}
     for wrong in _validator(part).iter_errors(content):
         raise ConfigError(f"section {section}: {_explain(wrong)}")
+
+
+@functools.cache
+def _schema() -> Config:
+    """The configuration's JSON Schema, read once a process."""
+    return read_file(SCHEMA)
 
 
 def _validator(schema: Config) -> Any:
@@ -376,6 +383,8 @@ def _explain(error: Any) -> str:
     shown = json.dumps(error.instance, default=str)
     shown = shown if len(shown) < 80 else f"{shown[:77]}..."
     expected = error.message if len(error.message) < 200 else f"fails {error.validator!r}"
+    if error.validator == "pattern":  # there is one, that of names
+        expected = "not a valid name (letters, digits, - _)"
     return f"configuration key {key}: found {shown}: {expected}."
 
 
