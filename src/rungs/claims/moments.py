@@ -25,15 +25,16 @@ def aggregate(evaluation: Stored, weights: np.ndarray) -> Moments:
     return resampled_moments(mean, variance, weights)
 
 
-def worst_variance(evaluations: Evaluations, weights: np.ndarray) -> np.ndarray:
-    """Largest ``|Var(mu) + E[sigma^2] - 1|`` of all latents of all models."""
-    found = [np.abs(aggregate(e, weights).variance - 1).max(1) for e in evaluations.values()]
-    return np.max(found, axis=0)
+def variance_off(evaluations: Evaluations, weights: np.ndarray) -> np.ndarray:
+    """``|Var(mu) + E[sigma^2] - 1|`` of each latent of each model, ``[resamples, latents]``."""
+    found = [np.abs(aggregate(e, weights).variance - 1) for e in evaluations.values()]
+    return np.concatenate(found, axis=1)
 
 
-def worst_mean(evaluations: Evaluations, weights: np.ndarray) -> np.ndarray:
-    """Largest absolute mean of all latents of all models."""
-    return np.max([np.abs(aggregate(e, weights).mean).max(1) for e in evaluations.values()], axis=0)
+def mean_off(evaluations: Evaluations, weights: np.ndarray) -> np.ndarray:
+    """Absolute mean of each latent of each model, ``[resamples, latents]``."""
+    found = [np.abs(aggregate(e, weights).mean) for e in evaluations.values()]
+    return np.concatenate(found, axis=1)
 
 
 def excess_kurtosis(evaluations: Evaluations, weights: np.ndarray) -> np.ndarray:
@@ -77,9 +78,9 @@ CLAIMS = [
         "moments.1",
         "moments",
         "Variance law: Var(mu) + E[sigma^2] = 1 for every latent, active or not: the largest deviation "
-        "among VAEs with 2, 10 and 50 latents",
+        "among VAEs with 2, 10 and 50 latents (interval corrected for their number)",
         LAW,
-        worst_variance,
+        variance_off,
         "<",
         0.1,
         evidence=("overpruning", "moments"),
@@ -88,9 +89,9 @@ CLAIMS = [
         "moments.2",
         "moments",
         "The mean of every latent of the aggregate posterior is 0: the largest absolute mean among VAEs "
-        "with 2, 10 and 50 latents",
+        "with 2, 10 and 50 latents (interval corrected for their number)",
         LAW,
-        worst_mean,
+        mean_off,
         "<",
         0.1,
         evidence=("aggregate_posterior", "moments"),
