@@ -67,6 +67,7 @@ def _again(
         return False, f"fails again and again: {_last_words(ended.output)}"
     if "Traceback" in ended.output:
         remarks.append("a traceback was printed")
+    place.bring_back(reference)
     found = differences(place.folder, reference)
     if found:
         return False, "; ".join([*remarks, *found[:6]])
@@ -130,8 +131,10 @@ class Usual:
             stage = STAGES[name]
             control = place.copy(place.folder.with_name("control"), stage.command)
             control.delete(stage.makes)
+            control.set_aside(stage.exports)
             ended = control.run(stage.command)
             assert ended.status == 0, ended.output
+            control.bring_back(place.folder)
             found = differences(control.folder, place.folder)
             assert not found, f"{name}, undisturbed: {found}"
             self._seconds[name], self._points[name] = ended.seconds, control.points()
@@ -167,6 +170,7 @@ def _struck(place: Place, name: str, number: int, seed: int, by_point: bool) -> 
         if hit:
             break
         place.delete(stage.makes)
+        place.set_aside(stage.exports)
         share *= 0.7
     return f"{signal_name} after {share:.0%} of its time", hit
 
@@ -182,6 +186,7 @@ def _kill(name: str, number: int, seed: int, by_point: bool) -> Callable[[Place,
         stage = STAGES[name]
         Place(reference).copy(place.folder, stage.command)
         place.delete(stage.makes)
+        place.set_aside(stage.exports)
         what, hit = _struck(place, name, number, seed, by_point)
         return Outcome(what, hit, *_again(place, reference, stage.command))
 
@@ -372,6 +377,7 @@ def _full(name: str, share: float) -> Callable[[Place, Path], Outcome]:
         with _small_disk(place.folder) as limit:
             Place(reference).copy(place.folder, stage.command)
             place.delete(stage.makes)
+            place.set_aside(stage.exports)
             if limit(free):
                 what = f"tmpfs with {free} bytes left"
                 first = place.run(stage.command)
@@ -438,6 +444,7 @@ def _closed(name: str) -> Callable[[Place, Path], Outcome]:
         made = [p for pattern in stage.makes for p in place.folder.glob(pattern)]
         folder = made[0].parent
         place.delete(stage.makes)
+        place.set_aside(stage.exports)
         with _read_only(folder) as how:
             first = place.run(stage.command)
         what = f"{folder.relative_to(place.folder)} read-only ({how})"
@@ -503,6 +510,7 @@ def _power(name: str, seed: int) -> Callable[[Place, Path], Outcome]:
         stage = STAGES[name]
         Place(reference).copy(place.folder, stage.command)
         place.delete(stage.makes)
+        place.set_aside(stage.exports)
         before = everything(place.folder)
         what, hit = _struck(place, name, signal.SIGKILL, seed, by_point=True)
         lost = cut_power(place, before, random.Random(seed))

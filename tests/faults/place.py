@@ -88,6 +88,7 @@ class Place:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
+        self._aside: list[str] = []
 
     @property
     def notes(self) -> Path:
@@ -124,6 +125,24 @@ class Place:
         for pattern in patterns:
             for path in sorted(self.folder.glob(pattern)):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def set_aside(self, patterns: Sequence[str]) -> None:
+        """Delete results that the command would take over instead of making its own, until
+        :meth:`bring_back`."""
+        self.delete(patterns)
+        self._aside += patterns
+
+    def bring_back(self, reference: Path) -> None:
+        """Copy what was set aside from the undisturbed folder."""
+        for pattern in self._aside:
+            for path in reference.glob(pattern):
+                target = self.folder / path.relative_to(reference)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if path.is_dir():
+                    shutil.copytree(path, target, dirs_exist_ok=True)
+                else:
+                    shutil.copy2(path, target)
+        self._aside = []
 
     def start(self, command: Sequence[str], at: int = 0, **more: Any) -> Running:
         """Start a command in a process group of its own.
