@@ -17,8 +17,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import warm
 from kinds import KINDS, TARGETS_PACKS, Case, Outcome
-from place import ROOT, Place, snakemake
+from place import HERE, ROOT, Place, snakemake
 
 #: the undisturbed workflow may take that long
 HOUR = 3600
@@ -109,16 +110,19 @@ def main() -> None:
     options = parser.parse_args()
     folder = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    os.environ["OMP_NUM_THREADS"] = "1"
     reference = undisturbed(folder)
+    warm.load(reference.folder / "src", HERE / "hook")
     table = folder / "faults.csv"
     done = read(table)
     cases = [case for kind in KINDS.values() for case in kind()]
-    if options.names:
-        chosen = [c for name in options.names if name in KINDS for c in KINDS[name]()]
-        begun = tuple(name for name in options.names if name not in KINDS)
-        chosen += [c for c in cases if begun and c.name.startswith(begun)]
-    else:
-        chosen = cases
+    wanted = [
+        case
+        for name in options.names or KINDS
+        for case in (KINDS[name]() if name in KINDS else cases)
+        if name in KINDS or case.name.startswith(name)
+    ]
+    chosen = list({case.name: case for case in wanted}.values())
     for case in chosen:
         if case.name in done and not options.again:
             continue

@@ -67,6 +67,7 @@ def _again(
         return False, f"fails again and again: {_last_words(ended.output)}"
     if "Traceback" in ended.output:
         remarks.append("a traceback was printed")
+    place.bring_back(reference)
     found = differences(place.folder, reference)
     if found:
         return False, "; ".join([*remarks, *found[:6]])
@@ -105,6 +106,10 @@ def _last_words(output: str) -> str:
     return " | ".join(lines[-3:])[-400:]
 
 
+#: who wrote a temporary file, in its name
+PART = re.compile(r"[.][0-9a-f]+-[0-9]+-[0-9a-f]+[.]part")
+
+
 # --- kill: one command at a time -----------------------------------------------------------------
 
 
@@ -124,10 +129,12 @@ class Usual:
         """
         if name not in self._seconds:
             stage = STAGES[name]
-            control = place.copy(place.folder.with_name("control"))
+            control = place.copy(place.folder.with_name("control"), stage.command)
             control.delete(stage.makes)
+            control.set_aside(stage.exports)
             ended = control.run(stage.command)
             assert ended.status == 0, ended.output
+            control.bring_back(place.folder)
             found = differences(control.folder, place.folder)
             assert not found, f"{name}, undisturbed: {found}"
             self._seconds[name], self._points[name] = ended.seconds, control.points()
@@ -136,6 +143,8 @@ class Usual:
 
 
 USUAL = Usual()
+#: the classifier takes ten times as long as the others together: it is killed once, and that is all
+QUICK = [name for name in STAGES if name != "classifier"]
 
 
 def _struck(place: Place, name: str, number: int, seed: int, by_point: bool) -> tuple[str, bool]:
@@ -161,6 +170,7 @@ def _struck(place: Place, name: str, number: int, seed: int, by_point: bool) -> 
         if hit:
             break
         place.delete(stage.makes)
+        place.set_aside(stage.exports)
         share *= 0.7
     return f"{signal_name} after {share:.0%} of its time", hit
 
@@ -168,14 +178,15 @@ def _struck(place: Place, name: str, number: int, seed: int, by_point: bool) -> 
 def _short(what: str) -> str:
     """A write without folders and process numbers."""
     action, _, path = what.partition(" ")
-    return f"{action} {re.sub(r'[.][0-9]+[.]part', '.part', Path(path).name)}"
+    return f"{action} {PART.sub('.part', Path(path).name)}"
 
 
 def _kill(name: str, number: int, seed: int, by_point: bool) -> Callable[[Place, Path], Outcome]:
     def do(place: Place, reference: Path) -> Outcome:
         stage = STAGES[name]
-        Place(reference).copy(place.folder)
+        Place(reference).copy(place.folder, stage.command)
         place.delete(stage.makes)
+        place.set_aside(stage.exports)
         what, hit = _struck(place, name, number, seed, by_point)
         return Outcome(what, hit, *_again(place, reference, stage.command))
 
@@ -185,9 +196,9 @@ def _kill(name: str, number: int, seed: int, by_point: bool) -> Callable[[Place,
 def kill_cases() -> Iterator[Case]:
     """Every stage: SIGKILL and SIGTERM at a moment, SIGKILL before a write."""
     for position, name in enumerate(STAGES):
-        few = name == "report"
         plans = [(signal.SIGKILL, False), (signal.SIGTERM, False)]
-        plans += [] if few else [(signal.SIGKILL, True)]
+        plans += [] if name == "report" else [(signal.SIGKILL, True)]
+        plans = plans[-1:] if name == "classifier" else plans
         for i, (number, by_point) in enumerate(plans):
             do = _kill(name, number, 100 * position + i, by_point)
             yield Case(f"kill-{name}-{i}", "kill a job", STAGES[name].name, do)
@@ -364,8 +375,9 @@ def _full(name: str, share: float) -> Callable[[Place, Path], Outcome]:
         stage = STAGES[name]
         free = round(share * _made(reference, stage))
         with _small_disk(place.folder) as limit:
-            Place(reference).copy(place.folder)
+            Place(reference).copy(place.folder, stage.command)
             place.delete(stage.makes)
+            place.set_aside(stage.exports)
             if limit(free):
                 what = f"tmpfs with {free} bytes left"
                 first = place.run(stage.command)
@@ -390,7 +402,7 @@ def _told(place: Place, reference: Path, stage: Stage, first: Ended) -> tuple[bo
 
 def full_cases() -> Iterator[Case]:
     """Every stage: no byte is left, or half of what its largest file takes."""
-    for name in STAGES:
+    for name in QUICK:
         for i, share in enumerate((0.0, 0.5)):
             if i and name not in ("prepare", "train", "pack-train", "prior", "merge", "figure"):
                 continue
@@ -428,10 +440,11 @@ def _read_only(folder: Path) -> Iterator[str]:
 def _closed(name: str) -> Callable[[Place, Path], Outcome]:
     def do(place: Place, reference: Path) -> Outcome:
         stage = STAGES[name]
-        Place(reference).copy(place.folder)
+        Place(reference).copy(place.folder, stage.command)
         made = [p for pattern in stage.makes for p in place.folder.glob(pattern)]
         folder = made[0].parent
         place.delete(stage.makes)
+        place.set_aside(stage.exports)
         with _read_only(folder) as how:
             first = place.run(stage.command)
         what = f"{folder.relative_to(place.folder)} read-only ({how})"
@@ -442,7 +455,7 @@ def _closed(name: str) -> Callable[[Place, Path], Outcome]:
 
 def read_only_cases() -> Iterator[Case]:
     """Every stage: the folder that it writes into is read-only."""
-    for name in STAGES:
+    for name in QUICK:
         yield Case(f"closed-{name}", "read-only folder", STAGES[name].name, _closed(name))
 
 
@@ -495,8 +508,9 @@ def cut_power(
 def _power(name: str, seed: int) -> Callable[[Place, Path], Outcome]:
     def do(place: Place, reference: Path) -> Outcome:
         stage = STAGES[name]
-        Place(reference).copy(place.folder)
+        Place(reference).copy(place.folder, stage.command)
         place.delete(stage.makes)
+        place.set_aside(stage.exports)
         before = everything(place.folder)
         what, hit = _struck(place, name, signal.SIGKILL, seed, by_point=True)
         lost = cut_power(place, before, random.Random(seed))
@@ -507,7 +521,7 @@ def _power(name: str, seed: int) -> Callable[[Place, Path], Outcome]:
 
 
 def _list(lost: list[str]) -> str:
-    named = ", ".join(re.sub(r"[.][0-9]+[.]part", ".part", name) for name in lost[:4])
+    named = ", ".join(PART.sub(".part", name) for name in lost[:4])
     return (named or "nothing unsynced") + (f" and {len(lost) - 4} more" if len(lost) > 4 else "")
 
 
@@ -529,7 +543,7 @@ def _power_workflow(workflow: str, seed: int) -> Callable[[Place, Path], Outcome
 def power_cases() -> Iterator[Case]:
     """Every stage, and whole workflows: everything ends at a random write, and what was not synced is
     lost."""
-    for position, name in enumerate(STAGES):
+    for position, name in enumerate(QUICK):
         if name != "report":
             do = _power(name, 5000 + position)
             yield Case(f"power-{name}", "power cut", STAGES[name].name, do)
@@ -626,20 +640,12 @@ def _damage(name: str, way: str) -> Callable[[Place, Path], Outcome]:
         advice = _follow(place, first.output)
         if advice is None:
             return Outcome(way, True, False, f"no advice that helps: {_last_words(first.output)}")
-        targets = [
-            t for t in files(reference) if t.startswith(f"results/{profile}/") and _is_target(t)
-        ]
+        missing = files(reference).keys() - files(place.folder).keys()
+        targets = sorted(t for t in missing if "/work/" not in t and not t.endswith(".log"))
         survived, remarks = _again(place, reference, snakemake(*targets, profile=profile))
         return Outcome(way, True, survived, "; ".join(filter(None, [advice, remarks])))
 
     return do
-
-
-def _is_target(name: str) -> bool:
-    """Whether a workflow that is asked for this file makes all that may be missing."""
-    if "faults-packs" in name:
-        return "/runs/" in name and name.endswith("evaluation.h5")
-    return name.endswith(("summary.txt", "scorecard.md", "ladder_loglik.png", "evaluation.h5"))
 
 
 def damage_cases() -> Iterator[Case]:
@@ -657,7 +663,7 @@ def _two(
     first: Sequence[str], second: Sequence[str], after: float, remade: tuple[str, ...]
 ) -> Callable[[Place, Path], Outcome]:
     def do(place: Place, reference: Path) -> Outcome:
-        Place(reference).copy(place.folder)
+        Place(reference).copy(place.folder, second)
         place.delete(remade)
         one = place.start(first)
         time.sleep(after)
@@ -708,10 +714,10 @@ def _stage_of(command: Sequence[str]) -> str:
 #: name on the command line -> its cases
 KINDS: dict[str, Callable[[], Iterator[Case]]] = {
     "kill": kill_cases,
-    "workflow": workflow_cases,
     "full": full_cases,
     "read-only": read_only_cases,
     "power": power_cases,
     "damage": damage_cases,
     "two": two_cases,
+    "workflow": workflow_cases,
 }

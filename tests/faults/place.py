@@ -16,6 +16,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO, Any
 
+import warm
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 CONFIGS = {"faults": ("faults.yaml",), "faults-packs": ("faults.yaml", "packs.yaml")}
@@ -26,6 +28,8 @@ TIMES = (
 )
 #: what may be there or not
 OPTIONAL = ("*.log",)
+#: what commands do not need that a copy of this process does (see warm.py)
+LEAN = ("src", "workflow", "envs", "config", "profiles", ".snakemake")
 LIMIT_SECONDS = 600
 
 
@@ -47,7 +51,7 @@ class Ended:
 class Running:
     """A command that was started."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | warm.Forked
     output: IO[str]
     began: float
 
@@ -65,14 +69,14 @@ class Running:
         """Wait for its end; what takes longer than ``limit`` seconds hangs, and is ended."""
         hung = ""
         try:
-            self.process.wait(timeout=limit)
+            status = self.process.wait(timeout=limit)
         except subprocess.TimeoutExpired:
             os.killpg(self.pid, signal.SIGKILL)
-            self.process.wait()
+            status = self.process.wait()
             hung = "\n(hung, and was ended)"
         self.output.seek(0)
         text = self.output.read()
-        return Ended(self.process.returncode, text + hung, time.monotonic() - self.began)
+        return Ended(status, text + hung, time.monotonic() - self.began)
 
 
 class Place:
@@ -84,6 +88,7 @@ class Place:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
+        self._aside: list[str] = []
 
     @property
     def notes(self) -> Path:
@@ -100,9 +105,14 @@ class Place:
             shutil.copy(HERE / name, self.folder)
         (self.folder / "profiles").symlink_to("workflow/profiles")
 
-    def copy(self, target: Path) -> Place:
-        """A copy of everything, with the same times."""
-        shutil.copytree(self.folder, target, symlinks=True, dirs_exist_ok=True)
+    def copy(self, target: Path, command: Sequence[str] = ()) -> Place:
+        """A copy of everything that ``command`` needs, with the same times."""
+        lean = warm.loaded() and list(command[1:3]) == ["-m", "rungs"]
+
+        def ignore(folder: str, names: list[str]) -> list[str]:
+            return [name for name in names if lean and folder == str(self.folder) and name in LEAN]
+
+        shutil.copytree(self.folder, target, symlinks=True, dirs_exist_ok=True, ignore=ignore)
         return Place(target)
 
     def remove(self) -> None:
@@ -115,6 +125,24 @@ class Place:
         for pattern in patterns:
             for path in sorted(self.folder.glob(pattern)):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def set_aside(self, patterns: Sequence[str]) -> None:
+        """Delete results that the command would take over instead of making its own, until
+        :meth:`bring_back`."""
+        self.delete(patterns)
+        self._aside += patterns
+
+    def bring_back(self, reference: Path) -> None:
+        """Copy what was set aside from the undisturbed folder."""
+        for pattern in self._aside:
+            for path in reference.glob(pattern):
+                target = self.folder / path.relative_to(reference)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if path.is_dir():
+                    shutil.copytree(path, target, dirs_exist_ok=True)
+                else:
+                    shutil.copy2(path, target)
+        self._aside = []
 
     def start(self, command: Sequence[str], at: int = 0, **more: Any) -> Running:
         """Start a command in a process group of its own.
@@ -133,6 +161,10 @@ class Place:
         }
         # a file, for a pipe would be held open by jobs that outlive their workflow
         output = tempfile.TemporaryFile("w+")  # noqa: SIM115 - read when the process has ended
+        if warm.loaded() and list(command[:3]) == [sys.executable, "-m", "rungs"]:
+            first = more.get("preexec_fn")
+            forked = warm.Forked(command[3:], self.folder, environment, output, first)
+            return Running(forked, output, time.monotonic())
         process = subprocess.Popen(
             command,
             cwd=self.folder,

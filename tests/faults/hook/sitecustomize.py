@@ -25,9 +25,7 @@ import stat
 import sys
 from typing import Any
 
-FOLDER = os.environ.get("FAULTS_FOLDER", "")
-NOTES = os.environ.get("FAULTS_NOTES", "")
-AT = int(os.environ.get("FAULTS_AT", "0"))
+FOLDER, NOTES, AT = "", "", 0
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 #: audit event -> which of its arguments are paths
 CHANGES = {"os.rename": (0, 1), "os.link": (1,), "os.remove": (0,), "os.rmdir": (0,)}
@@ -86,7 +84,16 @@ def _fsync(descriptor: Any) -> None:
             _note("sync", found.st_ino, found.st_mtime_ns)
 
 
-if FOLDER and NOTES:
-    _real_fsync = os.fsync
+_real_fsync = os.fsync
+
+
+def begin(folder: str, notes: str, at: str) -> None:
+    """Note from now on, as the variables say."""
+    global FOLDER, NOTES, AT
+    FOLDER, NOTES, AT = folder, notes, int(at)
     os.fsync = _fsync  # type: ignore[assignment]
     sys.addaudithook(_audit)
+
+
+if os.environ.get("FAULTS_NOTES"):
+    begin(*(os.environ[name] for name in ("FAULTS_FOLDER", "FAULTS_NOTES", "FAULTS_AT")))
