@@ -365,9 +365,9 @@ def test_every_source_is_pinned_and_limited() -> None:
     """SHA-256 of all that is downloaded; of chardata.mat, which is not to be had here, Git's blob id."""
     assert cifar10.URL.startswith("https://")
     assert len(cifar10.SHA256) == 64
-    assert mnist.MIRROR.startswith("https://")
+    assert mnist.mirror().startswith("https://")
     assert {len(digest) for digest in (*mnist.ARCHIVES.values(), *mnist.FILES.values())} == {64}
-    assert omniglot28.URL.startswith("https://")
+    assert omniglot28.address().startswith("https://")
     assert {len(d) for d in (*omniglot28.DRAWINGS.values(), *omniglot28.FILES.values())} == {64}
     assert omniglot.URL.startswith("https://")
     assert len(omniglot.BLOB) == 40

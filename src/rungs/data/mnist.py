@@ -25,8 +25,7 @@ FILES = {
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
-#: where torchvision finds the files, and the SHA-256 of those as published, packed
-MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+#: SHA-256 of the files as published, packed
 ARCHIVES = {
     "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
     "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
@@ -57,16 +56,28 @@ def prepare(raw: Path | None, cache: Path) -> Prepared:
 def download(cache: Path) -> Path:
     """Download from torchvision's mirror; returns the folder of the files, where torchvision has them.
 
-    torchvision itself tries again without TLS if TLS fails, has no limit of size, and checks by MD5.
+    torchvision's own download tries again without TLS if TLS fails, has no limit of size, and checks
+    by MD5.
 
     Raises:
         DataError: if the download fails.
     """
     folder = cache / "MNIST" / "raw"
-    for name, expected in ARCHIVES.items():
-        if not (folder / name.removesuffix(".gz")).is_file():
-            sources.download(f"{MIRROR}{name}", folder / name, MAX_BYTES, expected)
+    missing = {n: h for n, h in ARCHIVES.items() if not (folder / n.removesuffix(".gz")).is_file()}
+    if not missing:
+        return folder
+    address = mirror()
+    for name, expected in missing.items():
+        sources.download(f"{address}{name}", folder / name, MAX_BYTES, expected)
     return folder
+
+
+def mirror() -> str:
+    """The first of torchvision's mirrors that is reached over TLS."""
+    from rungs.compat import import_torchvision
+
+    mirrors: list[str] = import_torchvision().datasets.MNIST.mirrors
+    return next(address for address in mirrors if address.startswith("https://"))
 
 
 def _find(folder: Path, name: str) -> Path:

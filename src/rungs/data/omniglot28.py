@@ -54,8 +54,6 @@ SPLIT_SEED = 28
 MAX_BYTES = 20_000_000
 #: of a drawing's file; they have some hundred bytes
 MAX_DRAWING = 100_000
-#: where torchvision finds the archives of drawings
-URL = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"
 #: :func:`drawings_hash` of the packed originals
 DRAWINGS = {
     "images_background": "bb1880a640002a1e5822611f67d5f1d7b7945d7295b006d5c927c42f7fb9458a",
@@ -127,7 +125,7 @@ def _from_download(cache: Path, name: str) -> np.ndarray:
     Raises:
         DataError: if the download fails, or the drawings are not those of the packed originals.
     """
-    path = download(f"{URL}/{name}.zip", cache / "omniglot-py" / f"{name}.zip", MAX_BYTES)
+    path = download(f"{address()}/{name}.zip", cache / "omniglot-py" / f"{name}.zip", MAX_BYTES)
     ink = from_zip(path, name)
     if (found := drawings_hash(ink)) != DRAWINGS[name]:
         raise DataError(
@@ -135,6 +133,13 @@ def _from_download(cache: Path, name: str) -> np.ndarray:
             "altered or another one. Delete it and try again."
         )
     return ink
+
+
+def address() -> str:
+    """Where torchvision finds the archives of drawings."""
+    from rungs.compat import import_torchvision
+
+    return str(import_torchvision().datasets.Omniglot.download_url_prefix)
 
 
 def from_zip(path: Path, name: str) -> np.ndarray:
