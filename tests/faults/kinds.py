@@ -367,6 +367,7 @@ def _limit_files(size: int) -> Callable[[], None]:
 def _made(reference: Path, stage: Stage) -> int:
     """Bytes of the largest file that a stage makes."""
     paths = [p for pattern in stage.makes for p in reference.glob(pattern)]
+    paths += [inner for path in paths for inner in path.rglob("*")]
     return max(p.stat().st_size for p in paths if p.is_file())
 
 
