@@ -268,7 +268,7 @@ def _software(made: list[dict[str, Any]]) -> list[Entity]:
             "softwareVersion": version,
         }
         for name, found in sorted(versions.items())
-        for url in [URLS.get(name, f"https://pypi.org/project/{name}/")]
+        for url in [URLS[name]]
         for version in sorted(found)
     ]
 
