@@ -184,7 +184,7 @@ def test_event_files_go_on_where_the_run_goes_on(
 
 def fake_trainer(epochs: int) -> Any:
     """A run that has trained so many epochs."""
-    history = History({"elbo": [torch.tensor(-90.0 - i) for i in range(epochs)]})
+    history = History.of({"elbo": -90.0 - torch.arange(epochs)})
     speed = lambda: 1.0  # noqa: E731
     return SimpleNamespace(epoch=epochs, history=history, model=object(), images_per_second=speed)
 
