@@ -177,10 +177,7 @@ def validate(config: Config) -> None:
         ConfigError: naming the first offending key and, for an unknown one, the nearest
             valid one.
     """
-    try:
-        check_plain(config)
-    except NotPlainError as error:
-        raise ConfigError(f"{error}.") from error
+    _check_plain(config)
     validator = _validator(_schema())
     errors = sorted(
         validator.iter_errors(config),
@@ -230,14 +227,18 @@ def check_section(section: str, content: Any) -> None:
     Raises:
         ConfigError: naming the first offending key.
     """
-    try:
-        check_plain(content)
-    except NotPlainError as error:
-        raise ConfigError(f"{error}.") from error
+    _check_plain(content)
     schema = _schema()
     part = {**schema["$defs"][section], "$defs": schema["$defs"]}
     for wrong in _validator(part).iter_errors(content):
         raise ConfigError(f"section {section}: {_explain(wrong)}")
+
+
+def _check_plain(content: Any) -> None:
+    try:
+        check_plain(content)
+    except NotPlainError as error:
+        raise ConfigError(f"{error}.") from error
 
 
 @functools.cache

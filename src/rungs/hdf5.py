@@ -19,7 +19,7 @@ MAGIC = b"rungs store 1 "
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 #: seconds that a first look at someone else's file may take
 SECONDS = 15
-#: opens every object, reads every attribute and the first value of every array
+#: opens every object, reads every attribute, and what every array says of itself
 _LOOK = """
 import sys, h5py
 def visit(name, item):

@@ -28,7 +28,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,25 +143,18 @@ def read(path: Path | str, only: Iterable[str] | None = None) -> Stored:
             raise StoreError(_damaged(path, f"array {name!r} differs from its checksum"))
         arrays[name] = array
 
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems(visit)
-            # an array whose name is damaged would be taken for one that the run does not have; the
-            # file in resources/ is older than this check
-            if _names_hash(names) != file.attrs.get("names_sha256", _names_hash(names)):
-                raise StoreError(
-                    _damaged(path, "the names of its arrays differ from their checksum")
-                )
-            text = str(file.attrs["attributes"])
-            if hashlib.sha256(text.encode()).hexdigest() != file.attrs["attributes_sha256"]:
-                raise StoreError(_damaged(path, "its attributes differ from their checksum"))
-            attributes = json.loads(text, object_pairs_hook=lambda p: Attributes(path, p))
-            if not isinstance(attributes, Attributes):
-                raise StoreError(_damaged(path, "its attributes are no mapping"))
-    except StoreError:
-        raise
-    except Exception as error:  # whatever the library finds in a broken file
-        raise StoreError(_damaged(path, str(error) or type(error).__name__)) from error
+    with _opened(path) as file:
+        file.visititems(visit)
+        # an array whose name is damaged would be taken for one that the run does not have; the
+        # file in resources/ is older than this check
+        if _names_hash(names) != file.attrs.get("names_sha256", _names_hash(names)):
+            raise StoreError(_damaged(path, "the names of its arrays differ from their checksum"))
+        text = str(file.attrs["attributes"])
+        if hashlib.sha256(text.encode()).hexdigest() != file.attrs["attributes_sha256"]:
+            raise StoreError(_damaged(path, "its attributes differ from their checksum"))
+        attributes = json.loads(text, object_pairs_hook=lambda p: Attributes(path, p))
+        if not isinstance(attributes, Attributes):
+            raise StoreError(_damaged(path, "its attributes are no mapping"))
     return Stored(path, arrays, attributes)
 
 
@@ -177,12 +171,19 @@ def check_arrays(path: Path) -> None:
         if isinstance(item, h5py.Dataset):
             left[0] -= _check_plain(path, name, item, left[0])
 
+    with _opened(path) as file:
+        file.visititems(visit)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    """The file, open to read; whatever the library finds in a broken one is told in one line."""
     try:
         with h5py.File(path, "r") as file:
-            file.visititems(visit)
+            yield file
     except StoreError:
         raise
-    except Exception as error:  # whatever the library finds in a broken file
+    except Exception as error:
         raise StoreError(_damaged(path, str(error) or type(error).__name__)) from error
 
 
@@ -214,19 +215,17 @@ def fingerprint(path: Path | str) -> str:
     Raises:
         StoreError: if the file is missing or damaged.
     """
+    path = Path(path)
     found: dict[str, str] = {}
-    _check_bytes(Path(path))
+    _check_bytes(path)
 
     def visit(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
             found[name] = str(item.attrs["sha256"])
 
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems(visit)
-        text = json.dumps(found, sort_keys=True)
-    except Exception as error:  # whatever the library finds in a broken file
-        raise StoreError(_damaged(Path(path), str(error) or type(error).__name__)) from error
+    with _opened(path) as file:
+        file.visititems(visit)
+    text = json.dumps(found, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

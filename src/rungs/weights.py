@@ -79,12 +79,12 @@ def load_weights(model: nn.Module, path: Path) -> None:
             continue  # told below
         if found.is_floating_point() != own.is_floating_point() or found.is_complex():
             raise StoreError(
-                f"{path}: {name} is of type {found.dtype}, expected {own.dtype}. Delete it and train the "
-                "run again."
+                f"{path}: {name} is of type {found.dtype}, expected {own.dtype}. {delete(path)} and train "
+                "the run again."
             )
         if found.is_floating_point() and not bool(torch.isfinite(found).all()):
             raise StoreError(
-                f"{path}: {name} has values that are not finite. Delete it and train the run again."
+                f"{path}: {name} has values that are not finite. {delete(path)} and train the run again."
             )
     try:
         model.load_state_dict(tensors)

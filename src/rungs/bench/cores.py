@@ -48,7 +48,6 @@ def _together(count: int, share: float) -> float:
 
 
 def _work(start: Barrier, results: multiprocessing.Queue[float], seed: int, share: float) -> None:
-
     from rungs.bench.data import images, spec_of
     from rungs.runtime import prepare_process
     from rungs.training import Trainer

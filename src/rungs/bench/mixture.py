@@ -10,7 +10,6 @@ import time
 from typing import Any
 
 from rungs.bench import Row, Scale
-from rungs.runtime import prepare_process
 
 COMPONENTS = (1, 10, 100, 1000)
 BATCH, PIXELS, HIDDEN, LATENT = 256, 784, 512, 10
@@ -71,6 +70,7 @@ def step(components: int, divergence: str) -> dict[str, float]:
 
     from rungs.models import build
     from rungs.models.networks import initialise
+    from rungs.runtime import prepare_process
 
     prepare_process(1)
     random = torch.Generator().manual_seed(0)

@@ -85,13 +85,12 @@ def ais(
     profiles: tuple[Path, ...], as_json: bool, run: str, simulated: bool, double: bool, **path: Any
 ) -> None:
     """Check L_k of the trained RUN by annealed importance sampling."""
-    import torch
-
     from rungs import config as configuration
     from rungs.evaluation.ais import Settings, compare, simulate
     from rungs.evaluation.evaluate import Split, load_model
     from rungs.evaluation.likelihood import standard_error
     from rungs.models import entry
+    from rungs.runtime import prepare_process
 
     config = load_config(profiles)
     parsed, images = known_run(config, run), path.pop("images")
@@ -100,7 +99,7 @@ def ais(
     model, spec = load_model(Path(layout.run(parsed)))
     if not entry(spec["model"]).sampled:
         raise ConfigError(f"run {run}: the model {spec['model']} has no likelihood to be sampled.")
-    torch.set_num_threads(spec["threads"])
+    prepare_process(spec["threads"])
     z = None
     if simulated:
         x, z = simulate(model, images, spec["seed"])
