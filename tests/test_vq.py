@@ -433,9 +433,10 @@ def test_a_pixel_moves_only_what_comes_after_it(layers: int, reach: int) -> None
         change = (model(moved) - base).abs().sum((0, 1)) > 0
         later = torch.arange(height * width).reshape(height, width) > row * width + column
         assert not bool((change & ~later).any()), (row, column)
-        rows, _ = torch.nonzero(change, as_tuple=True)
+        rows, columns = torch.nonzero(change, as_tuple=True)
         if len(rows):
             assert int(rows.max()) - row <= model.rows_above
+            assert int((columns - column).abs().max()) <= model.columns_aside
         if column + 1 < width:
             assert bool(change[row, column + 1])
         for right, down in itertools.product(range(-reach, reach + 1), range(1, reach + 1)):
@@ -453,18 +454,18 @@ def test_the_condition_is_seen_everywhere() -> None:
 
 
 def test_sampling_sees_what_evaluation_sees() -> None:
-    """The parameters at which pixels are drawn, from the rows in sight alone, are those of a pass
+    """The parameters at which pixels are drawn, from what is in sight alone, are those of a pass
     over the finished image."""
     model = ready(GatedPixelCNN(1, 2, 6, 2, 2, condition=3)).double()
-    condition = torch.rand(2, 3, 12, 7, generator=random(1)).double()
-    noise = torch.rand(2, 1, 12, 7, generator=random(2)).double()
-    seen = torch.zeros(2, 2, 12, 7).double()
+    condition = torch.rand(2, 3, 12, 14, generator=random(1)).double()
+    noise = torch.rand(2, 1, 12, 14, generator=random(2)).double()
+    seen = torch.zeros(2, 2, 12, 14).double()
 
     def draw(parameters: Tensor, row: int, column: int) -> Tensor:
         seen[..., row : row + 1, column : column + 1] = parameters
         return noise[..., row : row + 1, column : column + 1] + parameters[:, :1]
 
-    x = model.sample(torch.zeros(2, 1, 12, 7).double(), draw, condition)
+    x = model.sample(torch.zeros(2, 1, 12, 14).double(), draw, condition)
     assert torch.allclose(model(x, condition), seen, atol=1e-12)
 
 

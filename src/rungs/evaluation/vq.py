@@ -209,7 +209,10 @@ class Pictures:
             drawn: from the prior.
         """
         originals = x[: len(latents)]
-        reconstructions = self.image(latents)
+        # together: pixel by pixel, twice the images take little longer than half of them
+        reconstructions, samples = self.image(torch.cat([latents, drawn])).split(
+            [len(latents), len(drawn)]
+        )
 
         def as_bytes(images: Tensor) -> Tensor:
             return (255 * images).round().to(torch.uint8)
@@ -217,6 +220,6 @@ class Pictures:
         return {
             "pictures/originals": as_bytes(originals),
             "pictures/reconstructions": as_bytes(reconstructions),
-            "pictures/samples": as_bytes(self.image(drawn)),
+            "pictures/samples": as_bytes(samples),
             "pictures/mse": (reconstructions - originals).square().mean(-1),
         }

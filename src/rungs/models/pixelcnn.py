@@ -135,9 +135,14 @@ class GatedPixelCNN(nn.Module):
         self.output = Convolution(channels, outputs, (1, 1))
 
     @property
+    def columns_aside(self) -> int:
+        """How many columns to either side of a position its parameters can depend on."""
+        return self.first_reach + self.REACH * len(self.layers)
+
+    @property
     def rows_above(self) -> int:
         """How many rows above a position its parameters can depend on."""
-        return self.first_reach + self.REACH * len(self.layers) + 1
+        return self.columns_aside + 1
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """Map ``x [batch, inputs, h, w]`` to ``[batch, outputs, h, w]``.
@@ -163,7 +168,7 @@ class GatedPixelCNN(nn.Module):
     ) -> Tensor:
         """Fill ``x [batch, inputs, h, w]`` in raster order, in place.
 
-        Only the rows that a position can see are computed.
+        Only what a position can see is computed.
 
         Args:
             draw: from parameters ``[batch, outputs, 1, 1]``, row and column to ``[batch, inputs,
@@ -171,8 +176,10 @@ class GatedPixelCNN(nn.Module):
         """
         for row in range(x.shape[-2]):
             rows = slice(max(0, row - self.rows_above), row + 1)
-            given = None if condition is None else condition[..., rows, :]
             for column in range(x.shape[-1]):
-                parameters = self(x[..., rows, :], given)[..., -1:, column : column + 1]
-                x[..., row : row + 1, column : column + 1] = draw(parameters, row, column)
+                left = max(0, column - self.columns_aside)
+                seen = (..., rows, slice(left, column + self.columns_aside + 1))
+                parameters = self(x[seen], None if condition is None else condition[seen])
+                at = parameters[..., -1:, column - left : column - left + 1]
+                x[..., row : row + 1, column : column + 1] = draw(at, row, column)
         return x
