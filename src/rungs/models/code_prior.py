@@ -68,10 +68,10 @@ class CodePrior(nn.Module):
 
     def embed(self, codes: Tensor) -> Tensor:
         """Codes ``[batch, h, w]`` as vectors ``[batch, channels, h, w]``."""
-        vectors: Tensor = self.embedding(
-            functional.one_hot(codes, self.code_count).to(self.embedding.weight).movedim(-1, -3)
-        )
-        return vectors
+        rows = functional.embedding(codes, self.embedding.weight.flatten(1).T)
+        assert self.embedding.bias is not None
+        vectors: Tensor = rows + self.embedding.bias
+        return vectors.movedim(-1, -3)
 
     def logits(self, codes: Tensor, seen: Tensor | None = None) -> Tensor:
         """Logits of every position given those before it, ``[batch, positions, codes]``.

@@ -226,8 +226,7 @@ class VQVAE(nn.Module):
         """The nearest codes of ``encoded [n, dim]``."""
         codebook = self.codebook.vectors()
         codes = nearest_codes(encoded.detach(), codebook.detach())
-        chosen = nn.functional.one_hot(codes, len(codebook)).to(codebook) @ codebook
-        return Quantised(encoded, codes, chosen)
+        return Quantised(encoded, codes, nn.functional.embedding(codes, codebook))
 
     def as_grid(self, rows: Tensor) -> Tensor:
         """Rows of :meth:`encode` as ``[batch, dim, h/4, w/4]``."""
