@@ -20,12 +20,12 @@ from rungs.models.convolutional import Convolution
 
 def shift_down(x: Tensor) -> Tensor:
     """Each row of ``[..., h, w]`` takes the place of the one below; the first becomes 0."""
-    return functional.pad(x, (0, 0, 1, 0))[..., :-1, :]
+    return functional.pad(x, (0, 0, 1, -1))
 
 
 def shift_right(x: Tensor) -> Tensor:
     """Each column takes the place of the one to its right; the first becomes 0."""
-    return functional.pad(x, (1, 0))[..., :-1]
+    return functional.pad(x, (1, -1))
 
 
 class Vertical(nn.Module):
@@ -88,7 +88,8 @@ class GatedLayer(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Both stacks ``[batch, channels, h, w]`` a layer on."""
         above = self.vertical(vertical)
-        beside = self.horizontal(horizontal) + self.across(shift_down(above))
+        # the first row is given nothing; a 1x1 convolution's result is the cheaper one to shift
+        beside = self.horizontal(horizontal) + shift_down(self.across(above))
         if self.given is not None and condition is not None:
             given = self.given(condition)
             if not self.last:
