@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import tempfile
 from pathlib import Path
 
@@ -113,6 +115,23 @@ def test_tensors_round_trip(tmp_path: Path) -> None:
     assert metadata == {"run": "{}", "key": "k", "name": "ü"}
     assert torch.equal(tensors["a"], torch.arange(600.0))
     assert (tensors["b"].shape, tensors["b"].dtype) == ((3, 2), torch.int64)
+
+
+def test_reading_tensors_leaves_nothing_behind(tmp_path: Path) -> None:
+    """The library's ``safe_open`` keeps two integers for every tensor that it reads."""
+    path = tmp_path / "weights.safetensors"
+    save_tensors(path, {str(i): torch.zeros(300, 400 + i) for i in range(10)}, {})
+
+    def kept(times: int) -> int:
+        gc.collect()
+        before = sys.getallocatedblocks()
+        for _ in range(times):
+            load_tensors(path)
+        gc.collect()
+        return sys.getallocatedblocks() - before
+
+    kept(5)
+    assert kept(50) < 100  # it was 1,000
 
 
 def test_tensors_have_the_same_bytes_in_every_process(tmp_path: Path) -> None:

@@ -1,5 +1,9 @@
 """Tensors on disk, as safetensors: no pickle is ever read.
 
+Both ways go through numpy. ``safetensors.torch`` makes a ctypes type for every length of a tensor that
+it writes, and ``safe_open`` two integers for every tensor that it reads (0.8.0), which Python keeps for
+ever: 7 kB a checkpoint, as histories grow, and 6 kB each time that a ladder's weights are read.
+
 The format has no checksum, so a flipped bit would be a slightly other model. Its metadata therefore
 hold the SHA-256 of names, types, shapes and values, checked at every read. All metadata are one
 JSON text: the library writes several keys in no fixed order, and the same tensors must give the
@@ -12,10 +16,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors.numpy import load, save
 from torch import Tensor, nn
 
 from rungs.errors import StoreError
@@ -26,11 +31,7 @@ KEY = "rungs"
 
 
 def pack(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
-    """The bytes of a file of named tensors and text metadata.
-
-    Through numpy, for ``safetensors.torch`` makes a ctypes type for every length of a tensor, which Python
-    keeps for ever: 7 kB a checkpoint, as histories grow.
-    """
+    """The bytes of a file of named tensors and text metadata."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     document = {"metadata": dict(metadata), "sha256": _hash(plain, metadata)}
     arrays = {name: tensor.numpy() for name, tensor in plain.items()}
@@ -51,18 +52,25 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not path.is_file():
         raise _unreadable(path, "there is no such file")
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            document = json.loads((file.metadata() or {})[KEY])
-        metadata = {str(name): str(text) for name, text in document["metadata"].items()}
-        expected = document["sha256"]
-    except KeyError as error:
-        raise _unreadable(path, "it has no checksum of rungs") from error
+        data = path.read_bytes()
+        tensors = {name: torch.from_numpy(array) for name, array in load(data).items()}
+        document = json.loads(_header(data).get("__metadata__", {}).get(KEY, "{}"))
+        metadata = {str(name): str(text) for name, text in document.get("metadata", {}).items()}
+        expected = document.get("sha256")
     except Exception as error:  # whatever the library finds in a broken file
         raise _unreadable(path, str(error)) from error
+    if expected is None:
+        raise _unreadable(path, "it has no checksum of rungs")
     if _hash(tensors, metadata) != expected:
         raise _unreadable(path, "its values differ from their checksum")
     return tensors, metadata
+
+
+def _header(data: bytes) -> dict[str, Any]:
+    """What the file's first bytes say: the length of a JSON text, and the text."""
+    length = int.from_bytes(data[:8], "little")
+    header: dict[str, Any] = json.loads(data[8 : 8 + length])
+    return header
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
