@@ -1,12 +1,13 @@
 """Memory and open files of a process that trains for 500 epochs, or evaluates 400 times.
 
 Each runs in a process of its own, which prints as it goes what malloc has given out and not got back
-(mallinfo2 of the C library), its resident memory (/proc/self/statm), and the number of its open files
-(/proc/self/fd). At first caches fill, and the heap's top rises in steps of half a MiB, although nothing
-more is given out: an evaluation takes and gives back large tensors, and what lies between them is not
-always in the same place. The last step was seen after 150 evaluations, none in the 250 after it. From
-then on a straight line through either must rise by less than :data:`GROWTH` in all, and no file may
+(mallinfo2 of the C library), its resident memory (/proc/self/statm) before and after all that is free
+has gone back to the system (malloc_trim), and the number of its open files (/proc/self/fd). At first
+caches fill. From then on straight lines must rise by less than :data:`GROWTH` in all, and no file may
 stay open.
+
+Before trimming, resident memory may rise by more: an evaluation takes and gives back large tensors, what
+lies between them is not always in the same place, and the heap's top rises now and then by half a MiB.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from rungs.training import train
 
 #: share of the measurements that are warm-up, of epochs and of evaluations
 WARM_EPOCHS, WARM_EVALUATIONS = 0.2, 0.5
-#: MiB by which memory may rise after it
-GROWTH = 1.0
+#: MiB by which memory may rise after it: given out, resident, resident without what is free
+GROWTH = (1.0, 4.0, 1.0)
 PROBE = """
 import ctypes, json, os, sys
 from pathlib import Path
@@ -41,11 +42,16 @@ class Information(ctypes.Structure):
 library = ctypes.CDLL("libc.so.6")
 library.mallinfo2.restype = Information
 
-def measured():
+def resident():
     pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE") / 2**20
+
+def measured():
     found = library.mallinfo2()
     given = (found.uordblks + found.hblkhd) / 2**20
-    return given, pages * os.sysconf("SC_PAGESIZE") / 2**20, len(os.listdir("/proc/self/fd"))
+    before = resident()
+    library.malloc_trim(0)
+    return given, before, resident(), len(os.listdir("/proc/self/fd"))
 
 found = []
 spec, data, folder = json.loads(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
@@ -80,7 +86,7 @@ print(json.dumps(found))
 
 
 def run(code: str, *arguments: Any) -> np.ndarray:
-    """MiB given out, MiB resident and open files at each measurement, ``[measurements, 3]``."""
+    """MiB given out, resident, resident after trimming, and open files, ``[measurements, 4]``."""
     texts = [a if isinstance(a, str) else json.dumps(a) for a in arguments]
     done = subprocess.run(
         [sys.executable, "-c", PROBE + code, *texts],
@@ -94,18 +100,14 @@ def run(code: str, *arguments: Any) -> np.ndarray:
 
 
 def check(name: str, found: np.ndarray, warm: float) -> None:
-    given, resident, files = found[int(warm * len(found)) :].T
-    growth, more = (
-        np.polyfit(np.arange(len(memory)), memory, 1)[0] * (len(memory) - 1)
-        for memory in (given, resident)
-    )
-    print(
-        f"\n{name}: given out {given[0]:.1f} to {given[-1]:.1f} MiB, line {growth:+.2f}; resident "
-        f"{resident[0]:.1f} to {resident[-1]:.1f}, line {more:+.2f}; open files {files[0]:.0f} to "
-        f"{files[-1]:.0f}"
-    )
-    assert growth < GROWTH
-    assert more < GROWTH
+    *memory, files = found[int(warm * len(found)) :].T
+    lines = [np.polyfit(np.arange(len(m)), m, 1)[0] * (len(m) - 1) for m in memory]
+    told = [
+        f"{what} {m[0]:.1f} to {m[-1]:.1f} MiB, line {line:+.2f}"
+        for what, m, line in zip(("given out", "resident", "trimmed"), memory, lines, strict=True)
+    ]
+    print(f"\n{name}: {'; '.join(told)}; open files {files[0]:.0f} to {files[-1]:.0f}")
+    assert all(line < most for line, most in zip(lines, GROWTH, strict=True))
     assert files[-1] <= files[0]
 
 
