@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rungs.logistic_mixture import categorical_sample
-from rungs.models.convolutional import Convolution
+from rungs.models.networks import Dense
 from rungs.models.pixelcnn import GatedPixelCNN
 from rungs.models.protocol import Objective
 
@@ -63,12 +63,12 @@ class CodePrior(nn.Module):
         height, width = grid
         assert pixels == BYTES * height * width, f"{pixels} bytes are no grid of {grid}"
         self.code_count, self.grid, self.dropout = codes, (height, width), dropout
-        self.embedding = Convolution(codes, channels, (1, 1))
+        self.embedding = Dense(codes, channels, batch_norm=False)
         self.network = GatedPixelCNN(channels, codes, channels, layers, FIRST_REACH)
 
     def embed(self, codes: Tensor) -> Tensor:
         """Codes ``[batch, h, w]`` as vectors ``[batch, channels, h, w]``."""
-        rows = functional.embedding(codes, self.embedding.weight.flatten(1).T)
+        rows = functional.embedding(codes, self.embedding.weight.T)
         assert self.embedding.bias is not None
         vectors: Tensor = rows + self.embedding.bias
         return vectors.movedim(-1, -3)

@@ -57,23 +57,24 @@ def multiply_adds(spec: dict[str, Any]) -> tuple[int, int]:
 
 
 def sampling_multiply_adds(spec: dict[str, Any]) -> int:
-    """Of drawing one image: from an autoregressive decoder every pixel needs a pass over the rows
-    that it sees."""
+    """Of drawing one image, and one reconstruction: from an autoregressive decoder every pixel needs
+    a pass over the window that it sees (:meth:`rungs.models.pixelcnn.GatedPixelCNN.sample`)."""
     network = spec["network"]
     shape = ImageShape.of(network["shape"])
     decoder = multiply_adds(spec)[1]
     if network["decoder"] != "pixelcnn":
         return decoder
     pixelcnn = network["pixelcnn"]
-    rows = pixelcnn["reach"] + pixelcnn["layers"] + 2
-    return 2 * decoder * shape.width * min(rows, shape.height)
+    aside = pixelcnn["reach"] + pixelcnn["layers"]
+    window = min(aside + 2, shape.height) * min(2 * aside + 1, shape.width)
+    return 2 * decoder * window
 
 
 def prior_multiply_adds(spec: dict[str, Any]) -> int:
     """Of one forward pass of the prior over a grid of codes."""
     network = spec["network"]
     channels, codes = network["channels"], network["codes"]
-    position = _pixelcnn(channels, codes, channels, network["layers"], 3, 0) + codes * channels
+    position = _pixelcnn(channels, codes, channels, network["layers"], 3, 0)
     return math.prod(network["grid"]) * position
 
 
