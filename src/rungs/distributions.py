@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from rungs.opaque import opaque
+
 LOG_TWO_PI = math.log(2 * math.pi)
 
 
@@ -139,6 +141,7 @@ LARGEST_GROUP = 112
 SMALLEST_PRODUCT = {torch.float32: 1e-36, torch.float64: 1e-300}
 
 
+@opaque("log_sigmoid_total(Tensor logits) -> (Tensor, Tensor)")
 def log_sigmoid_total(logits: Tensor) -> tuple[Tensor, Tensor]:
     """``sum log sigmoid(logit)`` over the last axis with few passes: a logarithm costs more than all
     else here, so probabilities are multiplied in groups before it is taken.
@@ -149,14 +152,14 @@ def log_sigmoid_total(logits: Tensor) -> tuple[Tensor, Tensor]:
     logarithms are free, they always are.
 
     Args:
-        logits: ``[..., n]``, overwritten.
+        logits: ``[..., n]``.
 
     Returns:
         The sum ``[...]``, nats, and the probabilities ``[..., n]``.
     """
     n = logits.shape[-1]
     if logits.device.type != "cpu":
-        return functional.logsigmoid(logits).sum(-1), logits.sigmoid_()
+        return functional.logsigmoid(logits).sum(-1), logits.sigmoid()
     group = max(size for size in range(1, min(n, LARGEST_GROUP) + 1) if n % size == 0)
     probabilities = logits.sigmoid()
     products = probabilities.unflatten(-1, (n // group, group)).prod(-1)
@@ -190,7 +193,8 @@ class _BernoulliLogLikelihood(torch.autograd.Function):
     @staticmethod
     def forward(logits: Tensor, signs: Tensor) -> tuple[Tensor, Tensor]:
         """The log-likelihood ``[...]`` and, for the gradient, the probabilities ``[..., pixels]``."""
-        return log_sigmoid_total(logits * signs)
+        total, probabilities = torch.ops.rungs.log_sigmoid_total(logits * signs)
+        return total, probabilities
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:

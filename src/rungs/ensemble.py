@@ -13,12 +13,12 @@ import copy
 import json
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rungs.models import entry
+from rungs.replay import ObjectiveCall
 from rungs.training import Spec, Trainer, clip_gradients, make_optimiser
 
 
@@ -48,7 +48,7 @@ class Ensemble:
             raise ValueError("the members of an ensemble share architecture, recipe and epoch")
         self.members = list(members)
         self.settings, self.device = first.settings, first.device
-        self._model = _Objective(copy.deepcopy(first.model), self.settings)
+        self._model = ObjectiveCall(copy.deepcopy(first.model), self.settings)
         values = torch.stack([m.parameters.values.detach() for m in members])
         self.values = nn.Parameter(values)
         self.gradients = torch.zeros_like(values)
@@ -189,20 +189,6 @@ class Ensemble:
     def describe(self) -> str:
         """The progress line."""
         return f"{len(self.members)} runs side by side, first {self.members[0].describe()}"
-
-
-class _Objective(nn.Module):
-    """A model's objective as a module's call, which is what functional_call takes."""
-
-    def __init__(self, model: Any, settings: dict[str, Any]) -> None:
-        super().__init__()
-        self.model, self.settings = model, settings
-
-    def forward(
-        self, x: Tensor, noise: list[Tensor], weight: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        objective = self.model.objective(x, noise, self.settings, weight)
-        return objective.loss, objective.statistics
 
 
 def _capture(compute: Callable[[], None], changed: list[Tensor]) -> Callable[[], object]:

@@ -36,6 +36,7 @@ from rungs.models.networks import collect_statistics, initialise
 from rungs.objectives import epoch_statistics, kl_weight, learning_rate
 from rungs.precision import arithmetic, set_arithmetic
 from rungs.progress import Reporter, duration, has_beacon, remove_beacon
+from rungs.replay import Recording, Unrecordable
 from rungs.runtime import prepare_process
 from rungs.seeds import generator
 from rungs.weights import load_tensors, load_weights, save_tensors
@@ -45,6 +46,8 @@ ADAM_BETAS = (0.9, 0.999)
 COST_FILE = "training-cost.json"
 #: the objective with which batch norm statistics are collected
 ONE_DRAW = {"monte_carlo_samples": 1, "importance_samples": 1}
+#: to record a step takes as long as a few hundred steps save
+RECORDED_FROM = 500
 #: parameters start at multiples of a cache line, so that matrix products see aligned memory
 ALIGNMENT = 16
 
@@ -78,15 +81,15 @@ class FlatParameters:
         """Let parameters and gradients live in these vectors, which have their values."""
         self.values.data, self.gradients = values, gradients
         self.values.grad = gradients
-        self._views = []
+        self.gradient_views = []
         for parameter, part in zip(self.parameters, self.parts, strict=True):
             parameter.data = values[part].view_as(parameter)
-            self._views.append(gradients[part].view_as(parameter))
+            self.gradient_views.append(gradients[part].view_as(parameter))
 
     def take_gradients(self, loss: Tensor) -> None:
         """The gradients of ``loss``, zero for a parameter that it does not depend on."""
         found = torch.autograd.grad(loss, self.parameters, allow_unused=True)
-        for view, gradient in zip(self._views, found, strict=True):
+        for view, gradient in zip(self.gradient_views, found, strict=True):
             if gradient is None:
                 view.zero_()
             else:
@@ -220,6 +223,9 @@ class Trainer:
         self.batches = len(images) // self.batch_size
         self.history = History()
         self.seconds = 0.0
+        #: whether a step may be recorded and replayed (see rungs.replay); on a GPU it is a CUDA graph
+        self.recordable = device == "cpu"
+        self._recording: Recording | None = None
 
     @property
     def epoch(self) -> int:
@@ -236,24 +242,46 @@ class Trainer:
         settings, group = self.settings, self.optimiser.param_groups[0]
         self.model.train()
         weight = self.begin_epoch()
+        kl_weight = torch.tensor(weight, device=self.device)
         sums: dict[str, Tensor] = {}
         for i in range(self.batches):
             group["lr"] = self.rate(i)
             x, noise = self.batch(i)
-            objective = self.model.objective(x, noise, settings, weight)
-            self.parameters.take_gradients(objective.loss)
+            statistics = self.differentiate(x, noise, kl_weight)
             clip_gradients(
                 self.parameters.gradients,
                 settings["max_gradient_norm"],
                 settings["max_gradient_element"],
             )
             self.optimiser.step()
-            for name, value in objective.statistics.items():
+            for name, value in statistics.items():
                 if name not in sums:
                     sums[name] = torch.zeros_like(value, dtype=torch.float64)
                 sums[name].add_(value)
         self.end_epoch(sums, weight, group["lr"])
         self.seconds += time.perf_counter() - started
+
+    def differentiate(self, x: Tensor, noise: list[Tensor], weight: Tensor) -> dict[str, Tensor]:
+        """Put the gradients of a batch's loss in their place; its statistics."""
+        if self._recording is None and self.recordable and self.steps_left >= RECORDED_FROM:
+            self._record(x, noise, weight)
+        if self._recording is not None:
+            return self._recording(x, noise, weight)
+        objective = self.model.objective(x, noise, self.settings, weight)
+        self.parameters.take_gradients(objective.loss)
+        return objective.statistics
+
+    def _record(self, x: Tensor, noise: list[Tensor], weight: Tensor) -> None:
+        try:
+            places = self.parameters.gradient_views
+            self._recording = Recording(self.model, self.settings, places, x, noise, weight)
+        except Unrecordable:
+            self.recordable = False
+
+    @property
+    def steps_left(self) -> int:
+        """Steps of the epochs that are not done."""
+        return int(self.settings["epochs"] - self.epoch) * self.batches
 
     def begin_epoch(self) -> float:
         """Binarise and shuffle anew; the epoch's KL weight."""

@@ -26,6 +26,7 @@ from rungs.models.convolutional import Encoder, to_planes
 from rungs.models.networks import Dense
 from rungs.models.pixel_decoder import PixelDecoder
 from rungs.models.protocol import Objective
+from rungs.opaque import opaque
 from rungs.shapes import ImageShape
 
 KMEANS_ITERATIONS = 10
@@ -51,7 +52,8 @@ def nearest_codes(vectors: Tensor, codebook: Tensor) -> Tensor:
 def code_sums(vectors: Tensor, codes: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """How many ``vectors [n, dim]`` each of ``count`` codes has, ``[count]``, and their sums
     ``[count, dim]``. A matrix product with one-hot rows: the same bits on every run."""
-    chosen = nn.functional.one_hot(codes, count).to(vectors)
+    # torch's one_hot looks at the codes first, which a recorder cannot (rungs.replay)
+    chosen = (codes[:, None] == torch.arange(count, device=codes.device)).to(vectors)
     return chosen.sum(0), chosen.T @ vectors
 
 
@@ -63,6 +65,16 @@ def kmeans(vectors: Tensor, start: Tensor, iterations: int = KMEANS_ITERATIONS) 
         means = sums / counts.clamp_min(1)[:, None]
         centres = torch.where(counts[:, None] > 0, means, centres)
     return centres
+
+
+@opaque(
+    "start_at_centres(Tensor vectors, Tensor noise, Tensor(a!) weight, Tensor(b!) started) -> ()"
+)
+def start_at_centres(vectors: Tensor, noise: Tensor, weight: Tensor, started: Tensor) -> None:
+    """See :meth:`Codebook.start`."""
+    if not bool(started):
+        weight.copy_(kmeans(vectors, vectors[(noise * len(vectors)).long()]))
+        started.fill_(1)
 
 
 class Codebook(Dense):
@@ -116,10 +128,7 @@ class Codebook(Dense):
         Args:
             noise: uniform, ``[codes]``: which vectors the centres begin at.
         """
-        if not bool(self.started):
-            centres = kmeans(vectors, vectors[(noise * len(vectors)).long()])
-            self.place(torch.ones_like(self.counts, dtype=torch.bool), centres)
-            self.started.fill_(1)
+        torch.ops.rungs.start_at_centres(vectors, noise, self.weight, self.started)
 
     @torch.no_grad()
     def average(self, vectors: Tensor, codes: Tensor) -> None:

@@ -1,0 +1,245 @@
+"""A recorded step against the same step as it is written: the same bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from rungs import config as configuration
+from rungs import store, training
+from rungs.config import ROOT, Run
+from rungs.errors import TrainingError
+from rungs.models import entry
+from rungs.models.code_prior import pack_codes
+from rungs.opaque import opaque
+from rungs.prior import prior_spec
+from rungs.replay import Unrecordable, record
+from rungs.training import RECORDED_FROM, Trainer
+
+SpecOf = Callable[..., dict[str, Any]]
+SMOKE = configuration.load([ROOT / "config" / "smoke.yaml"])
+SIZES = {"depth": 2, "latent": 2, "codes": 16}
+BATCH = 20
+
+
+def run_of(variant: str) -> Run:
+    axis = entry(SMOKE["variants"][variant]["model"]).axis
+    return Run("mnist5k", variant, SIZES[axis], 0, axis)
+
+
+def both(spec: dict[str, Any], images: Tensor, epochs: int = 2) -> tuple[Trainer, Trainer]:
+    """The same training as it is written, and replayed."""
+    spec["training"] |= {"batch_size": BATCH, "epochs": epochs, "warm_up": True}
+    written, replayed = (Trainer(spec, images, "cpu") for _ in range(2))
+    written.recordable = False
+    for _ in range(epochs):
+        written.run_epoch()
+        replayed.run_epoch()
+    return written, replayed
+
+
+def same(written: Trainer, replayed: Trainer) -> None:
+    """A step was recorded, and made no difference."""
+    assert written._recording is None
+    assert replayed._recording is not None
+    one, other = written.state()[0], replayed.state()[0]
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
+
+
+@pytest.fixture(autouse=True)
+def always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Record however few steps there are."""
+    monkeypatch.setattr(training, "RECORDED_FROM", 0)
+
+
+@pytest.fixture(scope="module")
+def images(digits: Path) -> Tensor:
+    return torch.from_numpy(store.read(digits)["train/images"]).flatten(1)[: 2 * BATCH]
+
+
+@pytest.mark.parametrize("variant", SMOKE["variants"])
+def test_every_variant_is_replayed_to_the_bit(variant: str, images: Tensor) -> None:
+    """Weights, Adam's moments, buffers and history of two epochs, the KL weight rising."""
+    same(*both(configuration.resolve(SMOKE, run_of(variant)), images))
+
+
+def test_the_prior_of_codes_is_replayed_to_the_bit() -> None:
+    spec = prior_spec(SMOKE, run_of("vq"))
+    assert spec is not None
+    random = torch.Generator().manual_seed(0)
+    same(*both(spec, pack_codes(torch.randint(16, (2 * BATCH, 49), generator=random))))
+
+
+def test_narrow_products_are_replayed_to_the_bit(spec_of: SpecOf, images: Tensor) -> None:
+    """bfloat16, emulated where the processor has none."""
+    spec = spec_of("lvae-bn-wu")
+    spec["training"] |= {"batch_size": BATCH, "epochs": 1}
+    written, replayed = (Trainer(spec, images, "cpu") for _ in range(2))
+    written.recordable = False
+    for trainer in (written, replayed):
+        for module in trainer.model.modules():
+            if hasattr(module, "narrow"):
+                module.narrow = True
+        trainer.run_epoch()
+    same(written, replayed)
+
+
+def test_a_short_training_is_not_recorded(
+    monkeypatch: pytest.MonkeyPatch, spec_of: SpecOf, images: Tensor
+) -> None:
+    monkeypatch.setattr(training, "RECORDED_FROM", RECORDED_FROM)
+    trainer = Trainer(spec_of(batch_size=BATCH, epochs=3), images, "cpu")
+    trainer.run_epoch()
+    assert trainer._recording is None
+    trainer = Trainer(spec_of(batch_size=BATCH, epochs=RECORDED_FROM), images, "cpu")
+    trainer.run_epoch()
+    assert trainer._recording is not None
+
+
+def test_underflow_is_looked_for_in_every_step(spec_of: SpecOf, images: Tensor) -> None:
+    """The log-likelihood takes the slow way in one batch and not in the other (log_sigmoid_total)."""
+    spec = spec_of("vae", 1)
+    spec["training"] |= {"batch_size": BATCH, "epochs": 1}
+    written, replayed = (Trainer(spec, images, "cpu") for _ in range(2))
+    written.recordable = False
+    for trainer in (written, replayed):
+        trainer.run_epoch()
+        with torch.no_grad():
+            trainer.model.pixel_logits.bias.fill_(-30.0)
+        trainer.model.train()
+        trainer.begin_epoch()
+        trainer.differentiate(*trainer.batch(0), torch.tensor(1.0))
+    assert replayed._recording is not None
+    assert torch.equal(written.parameters.gradients, replayed.parameters.gradients)
+
+
+def test_a_loss_that_is_not_finite_is_noticed(spec_of: SpecOf, images: Tensor) -> None:
+    trainer = Trainer(spec_of("vae", 1, batch_size=BATCH, epochs=3), images, "cpu")
+    trainer.run_epoch()
+    assert trainer._recording is not None
+    with torch.no_grad():
+        trainer.model.pixel_logits.bias.fill_(torch.nan)
+    with pytest.raises(TrainingError, match="not finite"):
+        trainer.run_epoch()
+
+
+def test_a_step_that_cannot_be_recorded_is_computed(
+    monkeypatch: pytest.MonkeyPatch, spec_of: SpecOf, images: Tensor
+) -> None:
+    """A model, say of a package of one's own, whose objective looks at a number."""
+    spec = spec_of("vae", 1, batch_size=BATCH, epochs=2)
+    expected = Trainer(spec, images, "cpu")
+    expected.recordable = False
+    trainer = Trainer(spec, images, "cpu")
+    kind = type(trainer.model)
+    objective = kind.objective
+
+    def looking(self: Any, x: Tensor, *more: Any) -> Any:
+        assert float(x.sum()) > 0
+        return objective(self, x, *more)
+
+    monkeypatch.setattr(kind, "objective", looking)
+    for _ in range(2):
+        trainer.run_epoch()
+        expected.run_epoch()
+    assert trainer._recording is None
+    assert not trainer.recordable
+    assert torch.equal(trainer.parameters.values, expected.parameters.values)
+
+
+def test_what_the_loss_does_not_depend_on_has_gradient_0(
+    monkeypatch: pytest.MonkeyPatch, spec_of: SpecOf, images: Tensor
+) -> None:
+    build = training.build_model
+
+    def with_idle(*arguments: Any) -> Any:
+        model = build(*arguments)
+        model.idle = torch.nn.Parameter(torch.ones(3))
+        return model
+
+    monkeypatch.setattr(training, "build_model", with_idle)
+    written, replayed = both(spec_of("vae", 1), images)
+    same(written, replayed)
+    assert torch.equal(replayed.model.idle, torch.ones(3))
+
+
+def some(count: int) -> list[Tensor]:
+    return [torch.arange(1.0, 5.0) + number for number in range(count)]
+
+
+def others(count: int) -> list[Tensor]:
+    return [4 * tensor for tensor in some(count)]
+
+
+def test_results_go_to_their_targets() -> None:
+    def function(inputs: list[Tensor]) -> list[Tensor]:
+        a, b = inputs
+        outer = torch.mm(a[:, None], b[None])
+        return [outer.t().t(), a * float("inf"), outer.sum(0), a + 1]
+
+    targets = [torch.zeros(4, 4), torch.zeros(4), torch.zeros(4)]
+    replay = record(function, some(2), others(2), targets)
+    for inputs in (some(2), [3 * tensor for tensor in some(2)]):
+        *expected, last = function(inputs)
+        (found,) = replay(inputs)
+        assert torch.equal(found, last)
+        for target, value in zip(targets, expected, strict=True):
+            assert torch.equal(target, value)
+
+
+def test_inputs_are_changed_in_their_place() -> None:
+    def function(inputs: list[Tensor]) -> list[Tensor]:
+        a, b = inputs
+        a.add_(b)
+        b[1:].mul_(2)
+        return [a.clone()]
+
+    example = some(2)
+    replay = record(function, example, others(2))
+    assert all(torch.equal(a, b) for a, b in zip(example, some(2), strict=True))
+    given, expected = some(2), some(2)
+    for _ in range(2):
+        assert torch.equal(replay(given)[0], function(expected)[0])
+    assert all(torch.equal(a, b) for a, b in zip(given, expected, strict=True))
+
+
+def test_constants_stay() -> None:
+    constant = torch.tensor([1.0, -1.0, 2.0, 0.5])
+    replay = record(lambda inputs: [inputs[0] * constant], some(1), others(1))
+    assert torch.equal(replay(some(1))[0], some(1)[0] * constant)
+
+
+@opaque("halved_until_small(Tensor x) -> Tensor")
+def halved_until_small(x: Tensor) -> Tensor:
+    while float(x.max()) > 1:
+        x = x / 2
+    return x * 1
+
+
+def test_what_looks_at_numbers_is_recorded_as_one_operation() -> None:
+    replay = record(lambda i: [torch.ops.rungs.halved_until_small(i[0]) + 1], some(1), others(1))
+    for x in (some(1)[0], 100 * some(1)[0]):
+        assert torch.equal(replay([x])[0], halved_until_small(x) + 1)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda inputs: [halved_until_small(inputs[0])],
+        lambda inputs: [inputs[0] + torch.rand(4)],
+        lambda inputs: [inputs[0] * len(inputs[0][inputs[0] > 2])],
+        lambda inputs: [torch.tensor(inputs[0].tolist())],
+    ],
+)
+def test_what_cannot_be_recorded_is_told(function: Callable[[list[Tensor]], list[Tensor]]) -> None:
+    """The number of halvings, a draw of its own, a length and a copy depend on more than the inputs'
+    shapes."""
+    with pytest.raises(Unrecordable):
+        record(function, some(1), others(1))
