@@ -51,10 +51,12 @@ class Convolution(Dense):
         self.padding, self.stride, self.transposed = padding, stride, transposed
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``[batch, inputs, h, w]`` to ``[batch, outputs, h', w']``."""
+        """Map ``[batch, inputs, h, w]`` to ``[batch, outputs, h', w']``, both channels last in memory."""
         apply = functional.conv_transpose2d if self.transposed else functional.conv2d
         x = x.contiguous(memory_format=torch.channels_last)
-        return apply(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
+        found = apply(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
+        # where there is one input channel, the result is not
+        return found.contiguous(memory_format=torch.channels_last)
 
 
 class ResidualBlock(nn.Module):

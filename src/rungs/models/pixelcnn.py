@@ -36,9 +36,10 @@ class Vertical(nn.Module):
         self.reach = reach
         self.convolution = Convolution(inputs, outputs, (reach + 1, 2 * reach + 1), (0, reach))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``[batch, inputs, h, w]`` to ``[batch, outputs, h, w]``."""
-        mapped: Tensor = self.convolution(functional.pad(x, (0, 0, self.reach, 0)))
+    def forward(self, x: Tensor, above: int = 0) -> Tensor:
+        """Map ``[batch, inputs, h, w]`` to ``[batch, outputs, h, w]``, every row's result that of the
+        row ``above`` it by so many."""
+        mapped: Tensor = self.convolution(functional.pad(x, (0, 0, self.reach + above, -above)))
         return mapped
 
 
@@ -61,7 +62,8 @@ def gate(x: Tensor) -> Tensor:
 
     ``tanh(a) = 2 sigmoid(2a) - 1``, which is three times as fast on a CPU.
     """
-    a, b = x.chunk(2, -3)
+    # halves of channels lie in pieces of a few numbers; whole they take half the time
+    a, b = (half.contiguous(memory_format=torch.channels_last) for half in x.chunk(2, -3))
     return (2 * torch.sigmoid(2 * a) - 1) * torch.sigmoid(b)
 
 
@@ -87,17 +89,22 @@ class GatedLayer(nn.Module):
         self, vertical: Tensor, horizontal: Tensor, condition: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Both stacks ``[batch, channels, h, w]`` a layer on."""
-        above = self.vertical(vertical)
-        # the first row is given nothing; a 1x1 convolution's result is the cheaper one to shift
-        beside = self.horizontal(horizontal) + shift_down(self.across(above))
-        if self.given is not None and condition is not None:
-            given = self.given(condition)
-            if not self.last:
+        beside = self.horizontal(horizontal)
+        given = None if self.given is None or condition is None else self.given(condition)
+        if self.last:
+            # no one needs the row itself: the window of the row above, shifted by its padding
+            beside = beside.add_(self.across(self.vertical(vertical, above=1)))
+        else:
+            above = self.vertical(vertical)
+            # a 1x1 convolution's result is the cheaper one to shift
+            beside = beside.add_(shift_down(self.across(above)))
+            if given is not None:
                 for_vertical, given = given.chunk(2, -3)
                 above = above + for_vertical
-            beside = beside + given
-        horizontal = horizontal + self.residual(gate(beside))
-        return vertical if self.last else gate(above), horizontal
+            vertical = gate(above)
+        if given is not None:
+            beside = beside.add_(given)
+        return vertical, horizontal + self.residual(gate(beside))
 
 
 class GatedPixelCNN(nn.Module):
