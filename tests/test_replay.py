@@ -185,7 +185,7 @@ def test_results_go_to_their_targets() -> None:
         return [outer.t().t(), a * float("inf"), outer.sum(0), a + 1]
 
     targets = [torch.zeros(4, 4), torch.zeros(4), torch.zeros(4)]
-    replay = record(function, some(2), others(2), targets)
+    replay = record(function, some(2), others(2), lambda: targets)
     for inputs in (some(2), [3 * tensor for tensor in some(2)]):
         *expected, last = function(inputs)
         (found,) = replay(inputs)

@@ -92,7 +92,7 @@ def test_flat_parameters_are_views() -> None:
         assert torch.equal(parameter, old)
     flat.take_gradients(module(torch.ones(2, 3)).sum())
     assert float(flat.gradients.sum()) == pytest.approx(2 * 3 * 5 + 2 * 5)
-    flat.values.data.zero_()
+    flat.values.zero_()
     assert float(module.weight.detach().abs().sum()) == 0
 
 

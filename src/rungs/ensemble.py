@@ -15,11 +15,11 @@ import time
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rungs.models import entry
 from rungs.replay import ObjectiveCall
-from rungs.training import Spec, Trainer, clip_gradients, make_optimiser
+from rungs.training import Adam, Spec, Trainer, clip_gradients
 
 
 def ensemble_key(spec: Spec) -> str:
@@ -49,11 +49,9 @@ class Ensemble:
         self.members = list(members)
         self.settings, self.device = first.settings, first.device
         self._model = ObjectiveCall(copy.deepcopy(first.model), self.settings)
-        values = torch.stack([m.parameters.values.detach() for m in members])
-        self.values = nn.Parameter(values)
-        self.gradients = torch.zeros_like(values)
-        self.values.grad = self.gradients
-        self.optimiser = make_optimiser(self.values, self.settings, captured=self._on_gpu)
+        self.values = torch.stack([m.parameters.values for m in members])
+        self.gradients = torch.zeros_like(self.values)
+        self.optimiser = Adam(self.values, self.settings, captured=self._on_gpu)
         self._adopt_moments()
         self._parameters, self._gradient_views = self._stacked_views()
         self.weight = torch.ones(len(members), device=self.device)
@@ -68,20 +66,15 @@ class Ensemble:
 
     def _adopt_moments(self) -> None:
         """One optimiser state from the members', whose own become views of it."""
-        states = [m.optimiser.state.get(m.parameters.values) or {} for m in self.members]
-        zeros = torch.zeros_like(self.values[0].detach())
-        moments = {
-            name: torch.stack([state.get(name, zeros) for state in states])
-            for name in ("exp_avg", "exp_avg_sq")
-        }
-        step = states[0].get("step", torch.zeros(())).to(self.device if self._on_gpu else "cpu")
-        self.optimiser.state[self.values] = {"step": step, **moments}
+        state = self.optimiser.state
+        state["step"].copy_(self.members[0].optimiser.state["step"])
         for row, member in enumerate(self.members):
-            member.parameters.move(self.values.detach()[row], self.gradients[row])
-            member.optimiser.state[member.parameters.values] = {
-                "step": step,
-                **{name: moment[row] for name, moment in moments.items()},
-            }
+            member.parameters.move(self.values[row], self.gradients[row])
+            for name in ("exp_avg", "exp_avg_sq"):
+                state[name][row] = member.optimiser.state[name]
+            moments = {name: state[name][row] for name in ("exp_avg", "exp_avg_sq")}
+            member.optimiser.values = self.values[row]
+            member.optimiser.state = {"step": state["step"], **moments}
 
     def _stacked_views(self) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Every parameter of all members ``[members, ...]``, and the same of the gradients."""
@@ -89,7 +82,7 @@ class Ensemble:
         names = [name for name, _ in self.members[0].model.named_parameters()]
         parameters, gradients = {}, []
         for name, part, shape in zip(names, flat.parts, flat.shapes, strict=True):
-            view = self.values.detach()[:, part].view(-1, *shape)
+            view = self.values[:, part].view(-1, *shape)
             parameters[f"model.{name}"] = view.requires_grad_()
             gradients.append(self.gradients[:, part].view(-1, *shape))
         return parameters, gradients
@@ -126,11 +119,10 @@ class Ensemble:
 
     def _load(self, batches: list[tuple[Tensor, list[Tensor]]], rate: float) -> None:
         """Put a step's inputs where the step, which may be a captured graph, reads them."""
-        group = self.optimiser.param_groups[0]
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)
+        if isinstance(self.optimiser.rate, Tensor):
+            self.optimiser.rate.fill_(rate)
         else:
-            group["lr"] = rate
+            self.optimiser.rate = rate
         if not self.noise and not len(self.x):
             self.x = torch.stack([x for x, _ in batches])
             self.noise = [torch.stack(n) for n in zip(*(n for _, n in batches), strict=True)]
@@ -145,15 +137,13 @@ class Ensemble:
         if not self._on_gpu:
             self._compute()
         elif self._replay is None:
-            self._replay = _capture(self._compute, [self.values, self.gradients, *self._state()])
+            state = self.optimiser.state.values()
+            self._replay = _capture(self._compute, [self.values, self.gradients, *state])
             for total in self.sums.values():
                 total.zero_()  # the warm-up of the capture has added to them
             self._replay()
         else:
             self._replay()
-
-    def _state(self) -> list[Tensor]:
-        return list(self.optimiser.state[self.values].values())
 
     def _compute(self) -> None:
         """Objective, gradients, clipping and update of all members, from the loaded inputs."""
@@ -180,7 +170,7 @@ class Ensemble:
         clip_gradients(
             self.gradients, settings["max_gradient_norm"], settings["max_gradient_element"]
         )
-        self.optimiser.step()
+        self.optimiser.step(self.gradients)
         for name, value in statistics.items():
             if name not in self.sums:
                 self.sums[name] = torch.zeros_like(value, dtype=torch.float64)

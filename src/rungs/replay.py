@@ -11,15 +11,16 @@ as it is written.
 from __future__ import annotations
 
 import math
-import operator
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
-from torch.fx.experimental.proxy_tensor import make_fx
-from torch.jit import optimized_execution  # type: ignore[attr-defined]
+from torch import Tensor, nn
+from torch.jit import CompilationUnit, optimized_execution  # type: ignore[attr-defined]
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakIdKeyDictionary
 
 #: from a step's inputs to its results
 Function = Callable[[list[Tensor]], list[Tensor]]
@@ -91,9 +92,6 @@ class Recording:
             return [f for f in found if f is not None] + list(statistics.values())
 
         example = [*self._state, x, weight, *noise]
-        step(_copies(example))  # says which gradients there are
-        for gradient in gradients:
-            gradient.zero_()
         # other images and noise, of which some rows are alike: a number of the example's that has got
         # into the recording shows
         shuffled = [
@@ -101,7 +99,9 @@ class Recording:
             0.5 * weight,
             *(values.flip(0) for values in noise),
         ]
-        self._step = record(step, example, [*self._state, *shuffled], used)
+        for gradient in gradients:
+            gradient.zero_()
+        self._step = record(step, example, [*self._state, *shuffled], lambda: used)
 
     def __call__(self, x: Tensor, noise: list[Tensor], weight: Tensor) -> dict[str, Tensor]:
         """Put the gradients of a batch in their place; its statistics."""
@@ -113,7 +113,7 @@ def record(
     function: Function,
     inputs: Sequence[Tensor],
     others: Sequence[Tensor],
-    targets: Sequence[Tensor] = (),
+    targets: Callable[[], Sequence[Tensor]] = lambda: (),
 ) -> Function:
     """``function`` as a replay of the operations that it makes on ``inputs``, on a CPU.
 
@@ -122,29 +122,36 @@ def record(
             their place.
         inputs: an example, left as it is.
         others: inputs with other numbers, also left as they are: with both the replay has to agree.
-        targets: where the first of the results are put, each in a contiguous tensor of its shape; the
-            replay returns the others.
+        targets: asked once the example has been computed: where the first of the results are put, each
+            in a contiguous tensor of its shape. The replay returns the others.
 
     Raises:
         Unrecordable: if that cannot be done, or the bits are not those that ``function`` gives.
     """
+    given = _copies(inputs)
+    recorder = _Recorder(given)
     try:
+        with recorder:
+            results = function(given)
+        places = list(targets())
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore"
             )  # TorchScript is no longer developed; it has all it needs
-            script, constants = _compile(make_fx(function)(_copies(inputs)), len(targets))
-    except Exception as error:
+            script = CompilationUnit(recorder.source(results, len(places))).step
+    except (RuntimeError, NotImplementedError, KeyError) as error:
         raise Unrecordable(str(error)) from error
+    constants = recorder.constants
+    del results, given
 
-    def replay(inputs: Sequence[Tensor], targets: Sequence[Tensor] = targets) -> list[Tensor]:
+    def replay(inputs: Sequence[Tensor], places: Sequence[Tensor] = places) -> list[Tensor]:
         # not optimised: rewriting products changes bits, and there is nothing to be gained
         with torch.inference_mode(), optimized_execution(False):
-            found: list[Tensor] = script([*inputs, *constants, *targets])
+            found: list[Tensor] = script([*inputs, *constants, *places])
         return found
 
     for example in (inputs, others):
-        given, again, put = _copies(example), _copies(example), _copies(targets)
+        given, again, put = _copies(example), _copies(example), _copies(places)
         expected, found = function(given), [*put, *replay(again, put)]
         for one, other in zip([*expected, *given], [*found, *again], strict=True):
             if one.dtype != other.dtype or not torch.equal(one, other):
@@ -157,69 +164,126 @@ def _copies(inputs: Sequence[Tensor]) -> list[Tensor]:
     return [tensor.detach().clone() for tensor in inputs]
 
 
-def _compile(module: fx.GraphModule, targets: int) -> tuple[Any, list[Tensor]]:
-    """The recorded operations as a script of inputs, constants and targets, and the constants."""
-    for node in module.graph.nodes:
-        if node.target in _ALIASES:
-            node.replace_all_uses_with(node.args[0])
-        elif node.target is _ATEN.t.default and node.args[0].target is _ATEN.t.default:
-            node.replace_all_uses_with(node.args[0].args[0])
-    module.graph.eliminate_dead_code(_has_effect)
-    source, constants = _source(module, targets)
-    return torch.jit.CompilationUnit(source).step, constants
+@dataclass
+class _Operation:
+    """A recorded operation.
+
+    Attributes:
+        name: of its result, in the script.
+        operands: names of the results and inputs that it takes.
+    """
+
+    name: str
+    target: torch._ops.OpOverload
+    arguments: list[str]
+    operands: set[str]
+
+    def line(self, place: str | None) -> str:
+        """It as TorchScript, its result put in ``place`` if there is one."""
+        called = f"torch.ops.{self.target.namespace}.{self.target._overloadpacket.__name__}"
+        arguments = self.arguments + ([f"out={place}"] if place else [])
+        return f"{self.name} = {called}({', '.join(arguments)})"
 
 
-def _has_effect(node: fx.Node) -> bool:
-    """Whether a node matters though nothing uses its result."""
-    if isinstance(node.target, torch._ops.OpOverload):
-        return node.target._schema.is_mutable
-    return node.op in ("placeholder", "output")
+class _Recorder(TorchDispatchMode):
+    """Writes down the operations that are made while it is entered.
 
+    Args:
+        inputs: tensors that the script is given; others that it did not see come to be are constants.
+    """
 
-def _source(module: fx.GraphModule, targets: int) -> tuple[str, list[Tensor]]:
-    """Source of a function ``step`` from a list of tensors to one, and the constants among them."""
-    nodes = list(module.graph.nodes)
-    inputs = [node.name for node in nodes if node.op == "placeholder"]
-    constants = [node for node in nodes if node.op == "get_attr"]
-    inputs += [node.name for node in constants]
-    results = list(nodes[-1].args[0])
-    places = {}
-    lines = []
-    for number, node in enumerate(results[:targets]):
-        inputs.append(f"target_{number}")
-        if node.target is _ATEN.mm.default and len(node.users) == 1 and results.count(node) == 1:
-            places[node] = f"target_{number}"
-        else:
-            lines.append(f"torch.ops.aten.copy_(target_{number}, {node.name})")
-    lines.append(f"return {_literal(results[targets:])}")
-    made = [_assignment(node, places.get(node)) for node in nodes if node.op == "call_function"]
-    unpacked = [f"{name} = inputs[{number}]" for number, name in enumerate(inputs)]
-    head = "def step(inputs: List[Tensor]) -> List[Tensor]:"
-    source = "\n    ".join([head, *unpacked, *made, *lines]) + "\n"
-    return source, [getattr(module, node.target) for node in constants]
+    def __init__(self, inputs: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.constants: list[Tensor] = []
+        self._count = len(inputs)
+        self._operations: list[_Operation] = []
+        #: how the script calls a tensor; weak, so that recording takes no more memory than computing
+        self._names = WeakIdKeyDictionary()
+        #: name of a transposed matrix -> that of the matrix
+        self._transposed: dict[str, str] = {}
+        for number, tensor in enumerate(inputs):
+            self._names[tensor] = f"input_{number}"
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """To be skipped by torch's compiler imports it, two seconds of a process that has no use for it."""
+        return False
 
-def _assignment(node: fx.Node, place: str | None) -> str:
-    """A recorded operation as a line of TorchScript, its result put in ``place`` if there is one."""
-    if node.target is operator.getitem:
-        return f"{node.name} = {_literal(node.args[0])}[{node.args[1]}]"
-    given = [_literal(value) for value in node.args]
-    given += [f"{name}={_literal(value)}" for name, value in node.kwargs.items()]
-    if place is not None:
-        given.append(f"out={place}")
-    target: Any = node.target
-    operation = f"{target.namespace}.{target._overloadpacket.__name__}"
-    return f"{node.name} = torch.ops.{operation}({', '.join(given)})"
+    def __torch_dispatch__(
+        self, target: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if target is _ATEN._local_scalar_dense.default:
+            raise Unrecordable("a number is looked at")
+        result = target(*args, **(kwargs or {}))
+        if target in _ALIASES:
+            self._names[result] = self._name(args[0])
+            return result
+        operands: set[str] = set()
+        arguments = [self._literal(value, operands) for value in args]
+        arguments += [f"{k}={self._literal(v, operands)}" for k, v in (kwargs or {}).items()]
+        if target is _ATEN.t.default and arguments[0] in self._transposed:
+            self._names[result] = self._transposed[arguments[0]]
+            return result
+        operation = _Operation(f"made_{len(self._operations)}", target, arguments, operands)
+        self._operations.append(operation)
+        if isinstance(result, Tensor):
+            self._names[result] = operation.name
+        elif isinstance(result, (tuple, list)):
+            for number, part in enumerate(result):
+                if isinstance(part, Tensor):
+                    self._names[part] = f"{operation.name}[{number}]"
+        if target is _ATEN.t.default:
+            self._transposed[operation.name] = arguments[0]
+        return result
 
+    def _name(self, tensor: Tensor) -> str:
+        if tensor not in self._names:
+            self._names[tensor] = f"constant_{len(self.constants)}"
+            self.constants.append(tensor)
+        name: str = self._names[tensor]
+        return name
 
-def _literal(value: Any) -> str:
-    """An argument as TorchScript writes it."""
-    if isinstance(value, fx.Node):
-        return value.name
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(_literal(v) for v in value)}]"
-    if isinstance(value, float) and not math.isfinite(value):
-        return f'float("{value}")'
-    if isinstance(value, torch.device):
-        return f'torch.device("{value}")'
-    return str(value) if isinstance(value, (torch.dtype, torch.layout)) else repr(value)
+    def _literal(self, value: Any, operands: set[str]) -> str:
+        """An argument as TorchScript writes it; the tensors in it are added to ``operands``."""
+        if isinstance(value, Tensor):
+            name = self._name(value)
+            operands.add(name.partition("[")[0])
+            return name
+        if isinstance(value, (list, tuple)):
+            return f"[{', '.join(self._literal(v, operands) for v in value)}]"
+        if isinstance(value, float) and not math.isfinite(value):
+            return f'float("{value}")'
+        if isinstance(value, torch.device):
+            return f'torch.device("{value}")'
+        return str(value) if isinstance(value, (torch.dtype, torch.layout)) else repr(value)
+
+    def source(self, results: Sequence[Tensor], targets: int) -> str:
+        """A function ``step`` from inputs, constants and targets to the results that have no target."""
+        found = [self._name(result) for result in results]
+        given = [f"input_{number}" for number in range(self._count)]
+        given += [f"constant_{number}" for number in range(len(self.constants))]
+        given += [f"target_{number}" for number in range(targets)]
+        operations = self._needed({name.partition("[")[0] for name in found})
+        products = {o.name for o in operations if o.target is _ATEN.mm.default}
+        taken = {name for operation in operations for name in operation.operands}
+        places = {
+            name: f"target_{number}"
+            for number, name in enumerate(found[:targets])
+            if name in products and name not in taken and found.count(name) == 1
+        }
+        body = [f"{name} = inputs[{number}]" for number, name in enumerate(given)]
+        body += [operation.line(places.get(operation.name)) for operation in operations]
+        for number, name in enumerate(found[:targets]):
+            if name not in places:
+                body.append(f"torch.ops.aten.copy_(target_{number}, {name})")
+        body.append(f"return [{', '.join(found[targets:])}]")
+        return "\n    ".join(["def step(inputs: List[Tensor]) -> List[Tensor]:", *body]) + "\n"
+
+    def _needed(self, wanted: set[str]) -> list[_Operation]:
+        """The operations that something comes of."""
+        needed = []
+        for operation in reversed(self._operations):
+            if operation.name in wanted or operation.target._schema.is_mutable:
+                wanted |= operation.operands
+                needed.append(operation)
+        return needed[::-1]

@@ -20,7 +20,8 @@ def prepare_process(threads: int) -> None:
     torch.set_num_threads(threads)
     # what cuBLAS needs to be deterministic; without effect on a CPU
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
+    # what use_deterministic_algorithms(True) sets, without importing the compiler, two seconds of a process
+    torch.set_deterministic_debug_mode("error")
     # Nothing here reads memory that it has not written; filling it would cost a pass each time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     keep_freed_memory()

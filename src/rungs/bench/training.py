@@ -96,7 +96,7 @@ def step_of(trainer: Trainer) -> Any:
         objective = trainer.model.objective(x, noise, trainer.settings, 1.0)
         trainer.parameters.take_gradients(objective.loss)
         clip_gradients(trainer.parameters.gradients, 4.0, 0.9)
-        trainer.optimiser.step()
+        trainer.optimiser.step(trainer.parameters.gradients)
 
     return step
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from typing import Any
@@ -22,6 +24,8 @@ VERBS = (look, follow, work, draw, render, report, archives, measure, shell)
 def main(args: list[str] | None = None) -> Any:
     """Run the command line; a user's mistake ends in one line; see
     :data:`rungs.cli.base.EXIT_STATUS`."""
+    # at its end Python would look through every module for garbage: half a second, after torch
+    atexit.register(gc.freeze)
     try:
         return cli(args=args, prog_name="rungs")
     except RungsError as error:
