@@ -36,7 +36,7 @@ from rungs.models.code_prior import CodePrior, pack_codes, unpack_codes
 from rungs.models.conv_vae import ConvolutionalVAE
 from rungs.models.convolutional import Convolution, from_planes, to_planes
 from rungs.models.networks import initialise
-from rungs.models.pixelcnn import GatedPixelCNN
+from rungs.models.pixelcnn import GatedPixelCNN, Vertical
 from rungs.models.vq import VQVAE, Codebook, code_sums, kmeans, nearest_codes
 from rungs.packs import prior_run, train_runs
 from rungs.prior import prior_spec
@@ -665,8 +665,37 @@ def test_counted_multiply_adds_of_the_prior() -> None:
     spec = prior_spec(config, Run("mnist5k", "vq", 64, 0, "codes"))
     assert spec is not None
     prior: Any = build("code-prior", 98, spec["network"])
-    weights = sum(m.weight.numel() for m in prior.modules() if isinstance(m, Convolution))
+    last = f"layers.{spec['network']['layers'] - 1}.across"  # a part of the convolution before it
+    weights = sum(
+        module.weight.numel()
+        for name, module in prior.named_modules()
+        if isinstance(module, Convolution) and not name.endswith(last)
+    )
     assert size.prior_multiply_adds(spec) == 49 * weights
+
+
+def test_two_linear_maps_in_a_row_are_computed_as_one() -> None:
+    """Value and gradients of the last layer's window and the 1x1 convolution across, row above."""
+    window = ready(Vertical(3, 8, 1))
+    across = ready(Convolution(8, 8, (1, 1)))
+    x = torch.randn(2, 3, 12, 11, generator=random())
+    parameters = [*window.parameters(), *across.parameters()]
+    one = window.above(x, across)
+    two = across(window(torch.nn.functional.pad(x, (0, 0, 1, -1))))
+    torch.testing.assert_close(one, two)
+    weights = torch.randn(one.shape, generator=random())
+    found, expected = (torch.autograd.grad((y * weights).sum(), parameters) for y in (one, two))
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_1x1_convolution_is_the_same_on_small_and_large_grids() -> None:
+    convolution = ready(Convolution(5, 7, (1, 1)))
+    x = torch.randn(3, 5, 30, 30, generator=random())
+    large = convolution(x)
+    assert large.is_contiguous(memory_format=torch.channels_last)
+    small = convolution(x[..., :7, :7])
+    assert small.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(small, large[..., :7, :7])
 
 
 def test_the_benchmark_compares_the_same_codes() -> None:

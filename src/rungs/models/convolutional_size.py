@@ -21,7 +21,9 @@ def _pixelcnn(inputs: int, outputs: int, channels: int, layers: int, reach: int,
     first = inputs * channels * ((reach + 1) * (2 * reach + 1) + reach)
     layer = channels * 2 * channels * (2 * 3 + 2) + 4 * channels**2 + channels**2
     conditioning = (4 * layers - 2) * channels * given
-    return first + layers * layer + conditioning + channels**2 + channels * outputs
+    # the last layer's 1x1 across is a part of its vertical convolution
+    layered = layers * layer - 4 * channels**2
+    return first + layered + conditioning + channels**2 + channels * outputs
 
 
 def multiply_adds(spec: dict[str, Any]) -> tuple[int, int]:

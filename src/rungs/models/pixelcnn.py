@@ -36,10 +36,15 @@ class Vertical(nn.Module):
         self.reach = reach
         self.convolution = Convolution(inputs, outputs, (reach + 1, 2 * reach + 1), (0, reach))
 
-    def forward(self, x: Tensor, above: int = 0) -> Tensor:
-        """Map ``[batch, inputs, h, w]`` to ``[batch, outputs, h, w]``, every row's result that of the
-        row ``above`` it by so many."""
-        mapped: Tensor = self.convolution(functional.pad(x, (0, 0, self.reach + above, -above)))
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[batch, inputs, h, w]`` to ``[batch, outputs, h, w]``."""
+        mapped: Tensor = self.convolution(functional.pad(x, (0, 0, self.reach, 0)))
+        return mapped
+
+    def above(self, x: Tensor, then: Convolution) -> Tensor:
+        """What ``then``, a 1x1 convolution, makes of the row above's result, in one convolution."""
+        shifted = functional.pad(x, (0, 0, self.reach + 1, -1))
+        mapped: Tensor = self.convolution(shifted, then)
         return mapped
 
 
@@ -92,8 +97,7 @@ class GatedLayer(nn.Module):
         beside = self.horizontal(horizontal)
         given = None if self.given is None or condition is None else self.given(condition)
         if self.last:
-            # no one needs the row itself: the window of the row above, shifted by its padding
-            beside = beside.add_(self.across(self.vertical(vertical, above=1)))
+            beside = beside.add_(self.vertical.above(vertical, self.across))
         else:
             above = self.vertical(vertical)
             # a 1x1 convolution's result is the cheaper one to shift
