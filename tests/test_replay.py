@@ -170,6 +170,103 @@ def test_what_the_loss_does_not_depend_on_has_gradient_0(
     assert torch.equal(replayed.model.idle, torch.ones(3))
 
 
+def refused(
+    monkeypatch: pytest.MonkeyPatch, spec_of: SpecOf, images: Tensor, change: Callable[[Any], None]
+) -> None:
+    """A changed model trains as it is written, as if there were no recording."""
+    build = training.build_model
+
+    def changed(*arguments: Any) -> Any:
+        model = build(*arguments)
+        change(model)
+        return model
+
+    monkeypatch.setattr(training, "build_model", changed)
+    spec = spec_of("vae", 1)
+    written, replayed = both(spec, images)
+    assert replayed._recording is None
+    one, other = written.state()[0], replayed.state()[0]
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+def with_objective(change: Callable[[Any, Tensor], None]) -> Callable[[Any], None]:
+    """A model that does something more in its objective."""
+
+    def apply(model: Any) -> None:
+        objective = model.objective
+
+        def changed(x: Tensor, *more: Any) -> Any:
+            change(model, x)
+            return objective(x, *more)
+
+        model.objective = changed
+        model.register_buffer("average", torch.zeros(()))
+
+    return apply
+
+
+def reassign(model: Any, x: Tensor) -> None:
+    model.average = 0.9 * model.average + x.mean()
+
+
+def test_a_buffer_that_is_replaced_is_not_recorded(
+    monkeypatch: pytest.MonkeyPatch, spec_of: SpecOf, images: Tensor
+) -> None:
+    refused(monkeypatch, spec_of, images, with_objective(reassign))
+
+
+def branch(model: Any, x: Tensor) -> None:
+    if not torch.equal(x, x + 1):
+        model.average.add_(1)
+
+
+def test_a_comparison_is_not_recorded(
+    monkeypatch: pytest.MonkeyPatch, spec_of: SpecOf, images: Tensor
+) -> None:
+    refused(monkeypatch, spec_of, images, with_objective(branch))
+
+
+def masked(model: Any, x: Tensor) -> None:
+    model.average.add_(x[x > 0.5].mean())
+
+
+def test_a_mask_is_not_recorded(
+    monkeypatch: pytest.MonkeyPatch, spec_of: SpecOf, images: Tensor
+) -> None:
+    refused(monkeypatch, spec_of, images, with_objective(masked))
+
+
+def in_place(model: Any, x: Tensor) -> None:
+    model.average.mul_(0.9).add_(x.mean())
+
+
+def test_a_buffer_that_is_changed_is_recorded(
+    monkeypatch: pytest.MonkeyPatch, spec_of: SpecOf, images: Tensor
+) -> None:
+    """Once a step: what recording itself does to the state is undone."""
+    build = training.build_model
+
+    def changed(*arguments: Any) -> Any:
+        model = build(*arguments)
+        with_objective(in_place)(model)
+        return model
+
+    monkeypatch.setattr(training, "build_model", changed)
+    same(*both(spec_of("vae", 1), images))
+
+
+def test_strides_are_those_of_the_example() -> None:
+    """Noise of one of several layers is a part of wider rows: flattened it is copied, not viewed."""
+
+    def function(inputs: list[Tensor]) -> list[Tensor]:
+        return [inputs[0].flatten() * 2]
+
+    wide = torch.arange(20.0).reshape(4, 5)
+    part, other = wide[:, :3], (wide + 1)[:, :3].clone()
+    replay = record(function, [part], [other])
+    assert torch.equal(replay([part])[0], part.flatten() * 2)
+
+
 def some(count: int) -> list[Tensor]:
     return [torch.arange(1.0, 5.0) + number for number in range(count)]
 

@@ -358,8 +358,12 @@ def test_kmeans_start_and_revival(update: str) -> None:
     x = images(8, 96)
     (noise,) = model.training_noise(8, SETTINGS, random())
     rows = model.encode(x).detach()
+    if model.codebook.moved is not None:  # of another run, which this one continues
+        model.codebook.moved.data.fill_(7.0)
     model.objective(x, [noise], SETTINGS, 1.0)
     assert bool(model.codebook.started)
+    if model.codebook.moved is not None:
+        assert torch.equal(model.codebook.vectors(), model.codebook.weight)
     # a second batch does not start again
     before = model.codebook.weight.clone()
     model.codebook.start(rows + 100, noise)

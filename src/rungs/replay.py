@@ -65,13 +65,14 @@ class Recording:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Any,
         settings: dict[str, Any],
         gradients: Sequence[Tensor],
         x: Tensor,
         noise: list[Tensor],
         weight: Tensor,
     ) -> None:
+        self._model, self._settings, self._gradients = model, settings, gradients
         call = ObjectiveCall(model, settings)
         learnt = [name for name, _ in call.named_parameters()]
         names = learnt + [name for name, _ in call.named_buffers()]
@@ -91,22 +92,47 @@ class Recording:
             self._statistics = list(statistics)
             return [f for f in found if f is not None] + list(statistics.values())
 
-        example = [*self._state, x, weight, *noise]
-        # other images and noise, of which some rows are alike: a number of the example's that has got
-        # into the recording shows
-        shuffled = [
-            x[torch.arange(len(x)) // 2],
-            0.5 * weight,
-            *(values.flip(0) for values in noise),
-        ]
+        # other parameters, images (of which some rows are alike), weight and noise: a number of the
+        # example's that has got into the recording shows
+        others = [0.01 + 1.1 * parameter.detach() for parameter in call.parameters()]
+        others += [*call.buffers(), x[torch.arange(len(x)) // 2], 0.5 * weight + 0.25]
+        others += [values.flip(0) for values in noise]
         for gradient in gradients:
             gradient.zero_()
-        self._step = record(step, example, [*self._state, *shuffled], lambda: used)
+        self._step = record(step, [*self._state, x, weight, *noise], others, lambda: used)
+        if not self._agrees(x, noise, weight):
+            raise Unrecordable("the step as it is written gives other numbers")
 
     def __call__(self, x: Tensor, noise: list[Tensor], weight: Tensor) -> dict[str, Tensor]:
         """Put the gradients of a batch in their place; its statistics."""
         found = self._step([*self._state, x, weight, *noise])
         return dict(zip(self._statistics, found, strict=True))
+
+    def _agrees(self, x: Tensor, noise: list[Tensor], weight: Tensor) -> bool:
+        """Whether the replay gives the bits of the step as it is written, which may treat its state as
+        no recorder can follow: put another tensor in a buffer's place, say. The state stays as it was."""
+        kept = [dict(module._buffers) for module in self._model.modules()]
+        before = _copies(self._state)
+
+        def back() -> list[Tensor]:
+            """What the state has become; then it is as before."""
+            now = _copies([*self._model.parameters(), *self._model.buffers()])
+            for module, buffers in zip(self._model.modules(), kept, strict=True):
+                module._buffers.update(buffers)
+            with torch.no_grad():
+                for tensor, old in zip(self._state, before, strict=True):
+                    tensor.copy_(old)
+            return now
+
+        objective = self._model.objective(x, noise, self._settings, weight)
+        parameters = list(self._model.parameters())
+        found = torch.autograd.grad(objective.loss, parameters, allow_unused=True)
+        expected = [
+            torch.zeros_like(p) if f is None else f for p, f in zip(parameters, found, strict=True)
+        ]
+        expected += [*objective.statistics.values(), *back()]
+        statistics = self(x, noise, weight)
+        return _equal(expected, [*self._gradients, *statistics.values(), *back()])
 
 
 def record(
@@ -128,19 +154,28 @@ def record(
     Raises:
         Unrecordable: if that cannot be done, or the bits are not those that ``function`` gives.
     """
+    try:
+        return _record(function, inputs, others, targets)
+    except Unrecordable:
+        raise
+    except Exception as error:  # whatever it is: computed as it is written, it may not even occur
+        raise Unrecordable(str(error)) from error
+
+
+def _record(
+    function: Function,
+    inputs: Sequence[Tensor],
+    others: Sequence[Tensor],
+    targets: Callable[[], Sequence[Tensor]],
+) -> Function:
     given = _copies(inputs)
     recorder = _Recorder(given)
-    try:
-        with recorder:
-            results = function(given)
-        places = list(targets())
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # TorchScript is no longer developed; it has all it needs
-            script = CompilationUnit(recorder.source(results, len(places))).step
-    except (RuntimeError, NotImplementedError, KeyError) as error:
-        raise Unrecordable(str(error)) from error
+    with recorder:
+        results = function(given)
+    places = list(targets())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is no longer developed; it has all it needs
+        script = CompilationUnit(recorder.source(results, len(places))).step
     constants = recorder.constants
     del results, given
 
@@ -151,17 +186,42 @@ def record(
         return found
 
     for example in (inputs, others):
-        given, again, put = _copies(example), _copies(example), _copies(places)
+        given, again = (_copies(example, inputs) for _ in range(2))
+        put = _copies(places)
         expected, found = function(given), [*put, *replay(again, put)]
-        for one, other in zip([*expected, *given], [*found, *again], strict=True):
-            if one.dtype != other.dtype or not torch.equal(one, other):
-                raise Unrecordable("the replay gives other numbers")
+        if not _equal([*expected, *given], [*found, *again]):
+            raise Unrecordable("the replay gives other numbers")
     return replay
 
 
-def _copies(inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Tensors of the same numbers and strides, without history."""
-    return [tensor.detach().clone() for tensor in inputs]
+def _copies(tensors: Sequence[Tensor], like: Sequence[Tensor] | None = None) -> list[Tensor]:
+    """The same numbers without history, in memory as the tensors, or those of ``like``, lie."""
+    return [
+        torch.empty_strided(other.shape, other.stride(), dtype=other.dtype).copy_(tensor.detach())
+        for tensor, other in zip(tensors, tensors if like is None else like, strict=True)
+    ]
+
+
+def _equal(expected: Sequence[Tensor], found: Sequence[Tensor]) -> bool:
+    """Whether types, shapes and numbers are the same; what is no number is equal to its like."""
+    return all(
+        one.dtype == other.dtype
+        and one.shape == other.shape
+        and torch.allclose(one, other, rtol=0.0, atol=0.0, equal_nan=True)
+        for one, other in zip(expected, found, strict=True)
+    )
+
+
+def _looks_at_numbers(target: Any, args: tuple[Any, ...]) -> bool:
+    """Whether what comes out for Python to see, a number or a shape, depends on a tensor's numbers."""
+    if torch.Tag.data_dependent_output in target.tags:
+        return True
+    if torch.Tag.dynamic_output_shape not in target.tags:
+        return False
+    if target is not _ATEN.index.Tensor:
+        return True
+    masks = (torch.bool, torch.uint8)  # any other index has a shape of its own
+    return any(index is not None and index.dtype in masks for index in args[1])
 
 
 @dataclass
@@ -212,8 +272,8 @@ class _Recorder(TorchDispatchMode):
     def __torch_dispatch__(
         self, target: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        if target is _ATEN._local_scalar_dense.default:
-            raise Unrecordable("a number is looked at")
+        if _looks_at_numbers(target, args):
+            raise Unrecordable(f"{target} looks at numbers")
         result = target(*args, **(kwargs or {}))
         if target in _ALIASES:
             self._names[result] = self._name(args[0])

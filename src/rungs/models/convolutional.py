@@ -69,7 +69,8 @@ class Convolution(Dense):
             weight = (across @ weight.flatten(1)).view(-1, *weight.shape[1:])
             bias = torch.addmv(then.bias, across, bias)
         x = x.contiguous(memory_format=torch.channels_last)
-        if weight.shape[2:] == (1, 1) and x.shape[2] * x.shape[3] <= SMALL_GRID:
+        plain = self.stride == 1 and self.padding == (0, 0) and not self.transposed
+        if plain and weight.shape[2:] == (1, 1) and x.shape[2] * x.shape[3] <= SMALL_GRID:
             return functional.linear(x.movedim(1, -1), weight.flatten(1), bias).movedim(-1, 1)
         apply = functional.conv_transpose2d if self.transposed else functional.conv2d
         found = apply(x, weight, bias, stride=self.stride, padding=self.padding)

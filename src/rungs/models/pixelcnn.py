@@ -42,7 +42,8 @@ class Vertical(nn.Module):
         return mapped
 
     def above(self, x: Tensor, then: Convolution) -> Tensor:
-        """What ``then``, a 1x1 convolution, makes of the row above's result, in one convolution."""
+        """What ``then``, a 1x1 convolution, makes of the row above's result, in one convolution. The
+        first row is given what it makes of the bias alone."""
         shifted = functional.pad(x, (0, 0, self.reach + 1, -1))
         mapped: Tensor = self.convolution(shifted, then)
         return mapped

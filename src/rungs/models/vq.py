@@ -68,12 +68,17 @@ def kmeans(vectors: Tensor, start: Tensor, iterations: int = KMEANS_ITERATIONS) 
 
 
 @opaque(
-    "start_at_centres(Tensor vectors, Tensor noise, Tensor(a!) weight, Tensor(b!) started) -> ()"
+    "start_at_centres(Tensor vectors, Tensor noise, Tensor(a!) weight, Tensor(b!)? moved, "
+    "Tensor(c!) started) -> ()"
 )
-def start_at_centres(vectors: Tensor, noise: Tensor, weight: Tensor, started: Tensor) -> None:
+def start_at_centres(
+    vectors: Tensor, noise: Tensor, weight: Tensor, moved: Tensor | None, started: Tensor
+) -> None:
     """See :meth:`Codebook.start`."""
     if not bool(started):
         weight.copy_(kmeans(vectors, vectors[(noise * len(vectors)).long()]))
+        if moved is not None:
+            moved.zero_()
         started.fill_(1)
 
 
@@ -128,7 +133,7 @@ class Codebook(Dense):
         Args:
             noise: uniform, ``[codes]``: which vectors the centres begin at.
         """
-        torch.ops.rungs.start_at_centres(vectors, noise, self.weight, self.started)
+        torch.ops.rungs.start_at_centres(vectors, noise, self.weight, self.moved, self.started)
 
     @torch.no_grad()
     def average(self, vectors: Tensor, codes: Tensor) -> None:
@@ -291,7 +296,8 @@ class VQVAE(nn.Module):
         """Terms of the objective, the share of every code ``[codes]``, and root mean squared norms
         of the encoder's output and of the codebook."""
         positions = math.prod(self.grid)
-        use = torch.bincount(quantised.codes, minlength=self.code_count) / len(quantised.codes)
+        every = torch.arange(self.code_count, device=quantised.codes.device)
+        use = (quantised.codes[:, None] == every).sum(0) / len(quantised.codes)
         return {
             "elbo": likelihood - positions * math.log(self.code_count),
             "reconstruction": likelihood,
