@@ -28,7 +28,7 @@ RATE = 33e9
 #: seconds a training step costs beside its multiply-adds: at least so much, and more a layer
 STEP_SECONDS, LAYER_SECONDS = 1.5e-3, 1.1e-3
 #: multiply-adds a second of one core in convolutions of few channels, everything included
-CONVOLUTION_RATE = 4e9
+CONVOLUTION_RATE = 6.5e9
 #: seconds to start a process and import torch
 START_SECONDS = 4.0
 #: seconds of a linear probe with one number of labels
@@ -95,7 +95,7 @@ def estimate(config: Config, run: Any) -> Cost:
     train = 3 * images * (once + draws * each) / RATE
     train += steps * (STEP_SECONDS + spec["depth"] * LAYER_SECONDS)
     if spec["model"] == "vaegan":  # six passes of the discriminator, by trial
-        train += 5e6 * images / RATE
+        train += 3e7 * images / RATE
     if spec["network"].get("prior") == "vamp":  # pseudo-inputs are encoded at every step
         train += 3 * steps * spec["network"]["prior_components"] * once / RATE
     test = min(evaluation["images"], entry.test)
