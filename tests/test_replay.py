@@ -154,17 +154,25 @@ def test_a_step_that_cannot_be_recorded_is_computed(
     assert torch.equal(trainer.parameters.values, expected.parameters.values)
 
 
+def build_changed(monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None]) -> None:
+    """From now on models are built and changed."""
+    build = training.build_model
+
+    def changed(*arguments: Any) -> Any:
+        model = build(*arguments)
+        change(model)
+        return model
+
+    monkeypatch.setattr(training, "build_model", changed)
+
+
 def test_what_the_loss_does_not_depend_on_has_gradient_0(
     monkeypatch: pytest.MonkeyPatch, spec_of: SpecOf, images: Tensor
 ) -> None:
-    build = training.build_model
-
-    def with_idle(*arguments: Any) -> Any:
-        model = build(*arguments)
+    def with_idle(model: Any) -> None:
         model.idle = torch.nn.Parameter(torch.ones(3))
-        return model
 
-    monkeypatch.setattr(training, "build_model", with_idle)
+    build_changed(monkeypatch, with_idle)
     written, replayed = both(spec_of("vae", 1), images)
     same(written, replayed)
     assert torch.equal(replayed.model.idle, torch.ones(3))
@@ -174,16 +182,8 @@ def refused(
     monkeypatch: pytest.MonkeyPatch, spec_of: SpecOf, images: Tensor, change: Callable[[Any], None]
 ) -> None:
     """A changed model trains as it is written, as if there were no recording."""
-    build = training.build_model
-
-    def changed(*arguments: Any) -> Any:
-        model = build(*arguments)
-        change(model)
-        return model
-
-    monkeypatch.setattr(training, "build_model", changed)
-    spec = spec_of("vae", 1)
-    written, replayed = both(spec, images)
+    build_changed(monkeypatch, change)
+    written, replayed = both(spec_of("vae", 1), images)
     assert replayed._recording is None
     one, other = written.state()[0], replayed.state()[0]
     assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
@@ -244,14 +244,7 @@ def test_a_buffer_that_is_changed_is_recorded(
     monkeypatch: pytest.MonkeyPatch, spec_of: SpecOf, images: Tensor
 ) -> None:
     """Once a step: what recording itself does to the state is undone."""
-    build = training.build_model
-
-    def changed(*arguments: Any) -> Any:
-        model = build(*arguments)
-        with_objective(in_place)(model)
-        return model
-
-    monkeypatch.setattr(training, "build_model", changed)
+    build_changed(monkeypatch, with_objective(in_place))
     same(*both(spec_of("vae", 1), images))
 
 
@@ -282,7 +275,7 @@ def test_results_go_to_their_targets() -> None:
         return [outer.t().t(), a * float("inf"), outer.sum(0), a + 1]
 
     targets = [torch.zeros(4, 4), torch.zeros(4), torch.zeros(4)]
-    replay = record(function, some(2), others(2), lambda: targets)
+    replay = record(function, some(2), others(2), targets)
     for inputs in (some(2), [3 * tensor for tensor in some(2)]):
         *expected, last = function(inputs)
         (found,) = replay(inputs)

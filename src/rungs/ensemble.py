@@ -19,7 +19,7 @@ from torch import Tensor
 
 from rungs.models import entry
 from rungs.replay import ObjectiveCall
-from rungs.training import Adam, Spec, Trainer, clip_gradients
+from rungs.training import MOMENTS, Adam, Spec, Trainer, clip_gradients
 
 
 def ensemble_key(spec: Spec) -> str:
@@ -70,11 +70,10 @@ class Ensemble:
         state["step"].copy_(self.members[0].optimiser.state["step"])
         for row, member in enumerate(self.members):
             member.parameters.move(self.values[row], self.gradients[row])
-            for name in ("exp_avg", "exp_avg_sq"):
-                state[name][row] = member.optimiser.state[name]
-            moments = {name: state[name][row] for name in ("exp_avg", "exp_avg_sq")}
-            member.optimiser.values = self.values[row]
-            member.optimiser.state = {"step": state["step"], **moments}
+            own = {"step": state["step"]} | {name: state[name][row] for name in MOMENTS}
+            for name in MOMENTS:
+                own[name].copy_(member.optimiser.state[name])
+            member.optimiser.values, member.optimiser.state = self.values[row], own
 
     def _stacked_views(self) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Every parameter of all members ``[members, ...]``, and the same of the gradients."""

@@ -72,13 +72,18 @@ class Recording:
         noise: list[Tensor],
         weight: Tensor,
     ) -> None:
-        self._model, self._settings, self._gradients = model, settings, gradients
+        kept = _State(model)
+        objective = model.objective(x, noise, settings, weight)
+        written = torch.autograd.grad(objective.loss, [*model.parameters()], allow_unused=True)
+        targets = [place for place, g in zip(gradients, written, strict=True) if g is not None]
+        expected = [g for g in written if g is not None] + list(objective.statistics.values())
+        expected += kept.restore()
         call = ObjectiveCall(model, settings)
         learnt = [name for name, _ in call.named_parameters()]
         names = learnt + [name for name, _ in call.named_buffers()]
-        self._state = [*call.parameters(), *call.buffers()]
-        self._statistics: list[str] = []
-        used: list[Tensor] = []
+        self._state = kept.tensors
+        self._statistics = list(objective.statistics)
+        del objective
 
         def step(inputs: list[Tensor]) -> list[Tensor]:
             """Gradients of what the loss depends on, then the statistics."""
@@ -88,19 +93,20 @@ class Recording:
             x, weight, *noise = inputs[len(names) :]
             loss, statistics = torch.func.functional_call(call, state, (x, noise, weight))
             found = torch.autograd.grad(loss, parameters, allow_unused=True)
-            used[:] = [g for g, f in zip(gradients, found, strict=True) if f is not None]
-            self._statistics = list(statistics)
-            return [f for f in found if f is not None] + list(statistics.values())
+            return [g for g in found if g is not None] + list(statistics.values())
 
         # other parameters, images (of which some rows are alike), weight and noise: a number of the
         # example's that has got into the recording shows
-        others = [0.01 + 1.1 * parameter.detach() for parameter in call.parameters()]
-        others += [*call.buffers(), x[torch.arange(len(x)) // 2], 0.5 * weight + 0.25]
+        others = [0.01 + 1.1 * parameter.detach() for parameter in model.parameters()]
+        others += [*model.buffers(), x[torch.arange(len(x)) // 2], 0.5 * weight + 0.25]
         others += [values.flip(0) for values in noise]
         for gradient in gradients:
             gradient.zero_()
-        self._step = record(step, [*self._state, x, weight, *noise], others, lambda: used)
-        if not self._agrees(x, noise, weight):
+        self._step = record(step, [*self._state, x, weight, *noise], others, targets)
+        # the step as it is written may treat its state as no recorder can follow: put another tensor in
+        # a buffer's place, say
+        found = self(x, noise, weight)
+        if not _equal(expected, [*targets, *found.values(), *kept.restore()]):
             raise Unrecordable("the step as it is written gives other numbers")
 
     def __call__(self, x: Tensor, noise: list[Tensor], weight: Tensor) -> dict[str, Tensor]:
@@ -108,38 +114,36 @@ class Recording:
         found = self._step([*self._state, x, weight, *noise])
         return dict(zip(self._statistics, found, strict=True))
 
-    def _agrees(self, x: Tensor, noise: list[Tensor], weight: Tensor) -> bool:
-        """Whether the replay gives the bits of the step as it is written, which may treat its state as
-        no recorder can follow: put another tensor in a buffer's place, say. The state stays as it was."""
-        kept = [dict(module._buffers) for module in self._model.modules()]
-        before = _copies(self._state)
 
-        def back() -> list[Tensor]:
-            """What the state has become; then it is as before."""
-            now = _copies([*self._model.parameters(), *self._model.buffers()])
-            for module, buffers in zip(self._model.modules(), kept, strict=True):
-                module._buffers.update(buffers)
-            with torch.no_grad():
-                for tensor, old in zip(self._state, before, strict=True):
-                    tensor.copy_(old)
-            return now
+class _State:
+    """Parameters and buffers of a model, to be put back as they were.
 
-        objective = self._model.objective(x, noise, self._settings, weight)
-        parameters = list(self._model.parameters())
-        found = torch.autograd.grad(objective.loss, parameters, allow_unused=True)
-        expected = [
-            torch.zeros_like(p) if f is None else f for p, f in zip(parameters, found, strict=True)
-        ]
-        expected += [*objective.statistics.values(), *back()]
-        statistics = self(x, noise, weight)
-        return _equal(expected, [*self._gradients, *statistics.values(), *back()])
+    Attributes:
+        tensors: they themselves, parameters first.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.tensors = [*model.parameters(), *model.buffers()]
+        self._model = model
+        self._numbers = _copies(self.tensors)
+        self._buffers = [dict(module._buffers) for module in model.modules()]
+
+    def restore(self) -> list[Tensor]:
+        """What they have become, copied; then they are as before."""
+        now = _copies([*self._model.parameters(), *self._model.buffers()])
+        for module, buffers in zip(self._model.modules(), self._buffers, strict=True):
+            module._buffers.update(buffers)
+        with torch.no_grad():
+            for tensor, number in zip(self.tensors, self._numbers, strict=True):
+                tensor.copy_(number)
+        return now
 
 
 def record(
     function: Function,
     inputs: Sequence[Tensor],
     others: Sequence[Tensor],
-    targets: Callable[[], Sequence[Tensor]] = lambda: (),
+    targets: Sequence[Tensor] = (),
 ) -> Function:
     """``function`` as a replay of the operations that it makes on ``inputs``, on a CPU.
 
@@ -148,8 +152,8 @@ def record(
             their place.
         inputs: an example, left as it is.
         others: inputs with other numbers, also left as they are: with both the replay has to agree.
-        targets: asked once the example has been computed: where the first of the results are put, each
-            in a contiguous tensor of its shape. The replay returns the others.
+        targets: where the first of the results are put, each in a contiguous tensor of its shape. The
+            replay returns the others.
 
     Raises:
         Unrecordable: if that cannot be done, or the bits are not those that ``function`` gives.
@@ -166,20 +170,19 @@ def _record(
     function: Function,
     inputs: Sequence[Tensor],
     others: Sequence[Tensor],
-    targets: Callable[[], Sequence[Tensor]],
+    targets: Sequence[Tensor],
 ) -> Function:
     given = _copies(inputs)
     recorder = _Recorder(given)
     with recorder:
         results = function(given)
-    places = list(targets())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is no longer developed; it has all it needs
-        script = CompilationUnit(recorder.source(results, len(places))).step
+        script = CompilationUnit(recorder.source(results, len(targets))).step
     constants = recorder.constants
     del results, given
 
-    def replay(inputs: Sequence[Tensor], places: Sequence[Tensor] = places) -> list[Tensor]:
+    def replay(inputs: Sequence[Tensor], places: Sequence[Tensor] = targets) -> list[Tensor]:
         # not optimised: rewriting products changes bits, and there is nothing to be gained
         with torch.inference_mode(), optimized_execution(False):
             found: list[Tensor] = script([*inputs, *constants, *places])
@@ -187,7 +190,7 @@ def _record(
 
     for example in (inputs, others):
         given, again = (_copies(example, inputs) for _ in range(2))
-        put = _copies(places)
+        put = _copies(targets)
         expected, found = function(given), [*put, *replay(again, put)]
         if not _equal([*expected, *given], [*found, *again]):
             raise Unrecordable("the replay gives other numbers")

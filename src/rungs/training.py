@@ -44,6 +44,8 @@ from rungs.weights import load_tensors, load_weights, save_tensors
 
 Spec = dict[str, Any]
 ADAM_BETAS = (0.9, 0.999)
+#: what Adam keeps of every parameter, as torch calls it
+MOMENTS = ("exp_avg", "exp_avg_sq")
 COST_FILE = "training-cost.json"
 #: the objective with which batch norm statistics are collected
 ONE_DRAW = {"monte_carlo_samples": 1, "importance_samples": 1}
@@ -118,7 +120,7 @@ class Adam:
 
     Attributes:
         rate: the learning rate of the next step.
-        state: ``step``, the number of steps, and the moments ``exp_avg`` and ``exp_avg_sq``.
+        state: ``step``, the number of steps, and the :data:`MOMENTS`.
     """
 
     def __init__(self, values: Tensor, settings: dict[str, Any], captured: bool = False) -> None:
@@ -127,7 +129,7 @@ class Adam:
         rate = settings["learning_rate"]
         self.rate: float | Tensor = torch.tensor(rate, device=values.device) if captured else rate
         step = torch.zeros((), dtype=torch.float32, device=values.device)
-        moments = {name: torch.zeros_like(values) for name in ("exp_avg", "exp_avg_sq")}
+        moments = {name: torch.zeros_like(values) for name in MOMENTS}
         self.state = {"step": step, **moments}
 
     @torch.no_grad()
@@ -384,15 +386,15 @@ class Trainer:
         """
         if metadata.get("key") != self.key:
             raise StoreError("the checkpoint is of other settings, code or data")
-        prefix, values = "history/", self.parameters.values
+        prefix = "history/"
         # everything is looked at before anything is taken over: copy_ would broadcast and convert
-        like = {"parameters": values, "generator": self.generator.get_state()}
-        like |= {f"adam/{name}": values for name in ("exp_avg", "exp_avg_sq")}
-        like["adam/step"] = torch.tensor(0.0)
-        like |= {f"buffer/{name}": buffer for name, buffer in self.model.named_buffers()}
-        for name, own in like.items():
+        own = {"parameters": self.parameters.values}
+        own |= {f"adam/{name}": tensor for name, tensor in self.optimiser.state.items()}
+        own |= {f"buffer/{name}": buffer for name, buffer in self.model.named_buffers()}
+        like = own | {"generator": self.generator.get_state()}
+        for name, expected in like.items():
             given = tensors.get(name)
-            if given is None or given.shape != own.shape or given.dtype != own.dtype:
+            if given is None or given.shape != expected.shape or given.dtype != expected.dtype:
                 raise StoreError(
                     f"the checkpoint is incomplete ({name!r} is missing or of another shape)"
                 )
@@ -409,11 +411,8 @@ class Trainer:
             self.generator.set_state(tensors["generator"])
         except (KeyError, RuntimeError, ValueError) as error:
             raise StoreError(f"the checkpoint is incomplete ({error})") from error
-        values.copy_(tensors["parameters"])
-        for name, tensor in self.optimiser.state.items():
-            tensor.copy_(tensors[f"adam/{name}"])
-        for name, buffer in self.model.named_buffers():
-            buffer.copy_(tensors[f"buffer/{name}"])
+        for name, tensor in own.items():
+            tensor.copy_(tensors[name])
         self.history = History.of(history)
 
     def describe(self) -> str:

@@ -49,11 +49,16 @@ def nearest_codes(vectors: Tensor, codebook: Tensor) -> Tensor:
     return torch.addmm(half_squares, vectors, codebook.T, alpha=-1).argmin(-1)
 
 
+def one_hot(codes: Tensor, count: int) -> Tensor:
+    """Which of ``count`` codes each of ``codes [n]`` is, bool ``[n, count]``. torch's own looks at the
+    codes first, which a recorder cannot (:mod:`rungs.replay`)."""
+    return codes[:, None] == torch.arange(count, device=codes.device)
+
+
 def code_sums(vectors: Tensor, codes: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """How many ``vectors [n, dim]`` each of ``count`` codes has, ``[count]``, and their sums
     ``[count, dim]``. A matrix product with one-hot rows: the same bits on every run."""
-    # torch's one_hot looks at the codes first, which a recorder cannot (rungs.replay)
-    chosen = (codes[:, None] == torch.arange(count, device=codes.device)).to(vectors)
+    chosen = one_hot(codes, count).to(vectors)
     return chosen.sum(0), chosen.T @ vectors
 
 
@@ -296,8 +301,7 @@ class VQVAE(nn.Module):
         """Terms of the objective, the share of every code ``[codes]``, and root mean squared norms
         of the encoder's output and of the codebook."""
         positions = math.prod(self.grid)
-        every = torch.arange(self.code_count, device=quantised.codes.device)
-        use = (quantised.codes[:, None] == every).sum(0) / len(quantised.codes)
+        use = one_hot(quantised.codes, self.code_count).sum(0) / len(quantised.codes)
         return {
             "elbo": likelihood - positions * math.log(self.code_count),
             "reconstruction": likelihood,
