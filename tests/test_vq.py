@@ -34,10 +34,10 @@ from rungs.models import build
 from rungs.models import convolutional_size as size
 from rungs.models.code_prior import CodePrior, pack_codes, unpack_codes
 from rungs.models.conv_vae import ConvolutionalVAE
-from rungs.models.convolutional import Convolution, from_planes, to_planes
+from rungs.models.convolutional import Convolution, channels_last, from_planes, to_planes
 from rungs.models.networks import initialise
 from rungs.models.pixelcnn import GatedPixelCNN, Vertical
-from rungs.models.vq import VQVAE, Codebook, code_sums, kmeans, nearest_codes
+from rungs.models.vq import VQVAE, Codebook, code_counts, code_sums, kmeans, nearest_codes
 from rungs.packs import prior_run, train_runs
 from rungs.prior import prior_spec
 from rungs.shapes import ImageShape
@@ -189,6 +189,7 @@ def test_one_hot_sums_are_sums() -> None:
     vectors = torch.randn(50, 3, generator=random())
     codes = torch.randint(0, 4, (50,), generator=random())
     counts, sums = code_sums(vectors, codes, 6)
+    assert torch.equal(code_counts(codes, 6), counts)
     for code in range(6):
         assert int(counts[code]) == int((codes == code).sum())
         assert torch.allclose(sums[code], vectors[codes == code].sum(0), atol=1e-5)
@@ -700,6 +701,19 @@ def test_a_1x1_convolution_is_the_same_on_small_and_large_grids() -> None:
     small = convolution(x[..., :7, :7])
     assert small.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(small, large[..., :7, :7])
+
+
+def test_one_channel_lies_channels_last_for_a_convolution() -> None:
+    """By its strides, so that torch takes its kernels for that layout; the numbers are the same."""
+    convolution = ready(Convolution(1, 4, (3, 3), (1, 1)))
+    x = torch.randn(2, 1, 6, 5, generator=random())
+    planes = channels_last(x)
+    assert torch.equal(planes, x)
+    assert planes.stride() == (30, 1, 5, 1)
+    found = convolution(x)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    expected = torch.nn.functional.conv2d(x, convolution.weight, convolution.bias, padding=1)
+    torch.testing.assert_close(found, expected)
 
 
 def test_the_benchmark_compares_the_same_codes() -> None:

@@ -19,14 +19,26 @@ from rungs.shapes import ImageShape
 SMALL_GRID = 64
 
 
+def channels_last(x: Tensor) -> Tensor:
+    """``x [batch, channels, h, w]`` with channels last in memory: on a CPU convolutions are up to three
+    times as fast so.
+
+    One channel lies the same either way. Its strides then are made to say last, which is what torch
+    goes by: the gradient of a kernel takes a third of the time.
+    """
+    x = x.contiguous(memory_format=torch.channels_last)
+    if x.shape[1] > 1:
+        return x
+    return x.view(len(x), *x.shape[2:], 1).movedim(-1, 1)
+
+
 def to_planes(x: Tensor, shape: ImageShape) -> Tensor:
-    """``[batch, pixels]`` as ``[batch, channels, height, width]``, channels last in memory: on a CPU
-    convolutions are up to three times as fast so."""
+    """``[batch, pixels]`` as ``[batch, channels, height, width]``, channels last in memory."""
     if shape.channels_last:
         planes = x.unflatten(-1, (shape.height, shape.width, shape.channels)).movedim(-1, -3)
     else:
         planes = x.unflatten(-1, (shape.channels, shape.height, shape.width))
-    return planes.contiguous(memory_format=torch.channels_last)
+    return channels_last(planes)
 
 
 def from_planes(planes: Tensor, shape: ImageShape) -> Tensor:
@@ -68,14 +80,12 @@ class Convolution(Dense):
             across = then.weight.flatten(1)
             weight = (across @ weight.flatten(1)).view(-1, *weight.shape[1:])
             bias = torch.addmv(then.bias, across, bias)
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = channels_last(x)
         plain = self.stride == 1 and self.padding == (0, 0) and not self.transposed
         if plain and weight.shape[2:] == (1, 1) and x.shape[2] * x.shape[3] <= SMALL_GRID:
             return functional.linear(x.movedim(1, -1), weight.flatten(1), bias).movedim(-1, 1)
         apply = functional.conv_transpose2d if self.transposed else functional.conv2d
-        found = apply(x, weight, bias, stride=self.stride, padding=self.padding)
-        # where there is one input channel, the result is not
-        return found.contiguous(memory_format=torch.channels_last)
+        return apply(x, weight, bias, stride=self.stride, padding=self.padding)
 
 
 class ResidualBlock(nn.Module):

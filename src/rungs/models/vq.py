@@ -55,6 +55,13 @@ def one_hot(codes: Tensor, count: int) -> Tensor:
     return codes[:, None] == torch.arange(count, device=codes.device)
 
 
+def code_counts(codes: Tensor, count: int) -> Tensor:
+    """How many of ``codes [n]`` each of ``count`` codes is, ``[count]``: whole numbers, so that the order
+    of adding does not matter."""
+    ones = torch.ones(codes.shape, device=codes.device)
+    return torch.zeros(count, device=codes.device).index_add_(0, codes, ones)
+
+
 def code_sums(vectors: Tensor, codes: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """How many ``vectors [n, dim]`` each of ``count`` codes has, ``[count]``, and their sums
     ``[count, dim]``. A matrix product with one-hot rows: the same bits on every run."""
@@ -301,7 +308,7 @@ class VQVAE(nn.Module):
         """Terms of the objective, the share of every code ``[codes]``, and root mean squared norms
         of the encoder's output and of the codebook."""
         positions = math.prod(self.grid)
-        use = one_hot(quantised.codes, self.code_count).sum(0) / len(quantised.codes)
+        use = code_counts(quantised.codes, self.code_count) / len(quantised.codes)
         return {
             "elbo": likelihood - positions * math.log(self.code_count),
             "reconstruction": likelihood,
