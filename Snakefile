@@ -6,7 +6,7 @@
 
 from snakemake.utils import min_version
 
-min_version("9.0")
+min_version("9.17")  # functions for priorities
 
 
 configfile: "config/common.yaml"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,25 @@ def with_pack(config: dict[str, Any], size: int) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def paper() -> dict[str, Any]:
     return configuration.load([ROOT / "config" / "paper.yaml"])
+
+
+def test_the_longest_chain_of_jobs_is_started_first(tmp_path: Path) -> None:
+    """By the plan of the default profile."""
+    planned = run_snakemake(copy_workflow(tmp_path), "all", "--dry-run")
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+    found = r"rule (\w+)_pack:(?:\n    .*)*?\n    wildcards: pack=(.*)\n    priority: (\d+)"
+    urgency = {(stage, pack): int(n) for stage, pack, n in re.findall(found, planned.stdout)}
+    config = configuration.load([ROOT / "config" / "quick.yaml"])
+    for pack, runs in packs(config).items():
+        total = cost.together([cost.estimate(config, run) for run in runs])
+        assert urgency["train", pack] >= round(total.seconds_from("train"))
+        assert urgency["train", pack] > urgency["evaluate", pack] >= 1
+        if total.prior_seconds:
+            assert urgency["train", pack] > urgency["prior", pack] > urgency["evaluate", pack]
+        for run in runs:
+            parent = configuration.parent_of(config, run)
+            before = [name for name, members in packs(config).items() if parent in members]
+            assert all(urgency["train", name] > urgency["train", pack] for name in before)
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])

@@ -13,6 +13,7 @@ the time, which :data:`MARGIN` allows for.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +50,26 @@ class Cost:
     memory_mb: float
     disk_mb: float
     prior_seconds: float = 0.0
+
+    def seconds_from(self, stage: str) -> float:
+        """Seconds from the start of a stage, ``train``, ``prior`` or ``evaluate``, to the end."""
+        stages = {
+            "train": self.training_seconds,
+            "prior": self.prior_seconds,
+            "evaluate": self.evaluation_seconds,
+        }
+        return sum(list(stages.values())[list(stages).index(stage) :])
+
+
+def together(costs: Sequence[Cost]) -> Cost:
+    """Several runs in one job: the sum of their times and files, the largest memory."""
+    return Cost(
+        sum(c.training_seconds for c in costs),
+        sum(c.evaluation_seconds for c in costs),
+        max(c.memory_mb for c in costs),
+        sum(c.disk_mb for c in costs),
+        sum(c.prior_seconds for c in costs),
+    )
 
 
 def multiply_adds(spec: Config, pixels: int) -> tuple[int, int]:

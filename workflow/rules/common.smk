@@ -61,6 +61,12 @@ GPU = (
 )
 PACKS = packing.packs(config) if config["compute"]["pack"] > 1 else {}
 PACK_OF = {run: name for name, runs in PACKS.items() for run in runs}
+# run -> those that continue it
+HEIRS = {}
+for heir in packing.all_runs(config):
+    HEIRS.setdefault(configuration.parent_of(config, heir), []).append(heir)
+# A copy takes a moment, and others wait for it.
+AT_ONCE = 1_000_000
 
 
 wildcard_constraints:
@@ -163,15 +169,40 @@ def cost_of(wildcards):
 
 
 def pack_cost(wildcards):
-    """The estimated cost of a pack: the sum of its runs' times, the largest memory."""
-    costs = [cost_of(run) for run in PACKS[wildcards.pack]]
-    return cost.Cost(
-        sum(c.training_seconds for c in costs),
-        sum(c.evaluation_seconds for c in costs),
-        max(c.memory_mb for c in costs),
-        sum(c.disk_mb for c in costs),
-        sum(c.prior_seconds for c in costs),
-    )
+    """The estimated cost of a pack."""
+    return cost.together([cost_of(run) for run in PACKS[wildcards.pack]])
+
+
+def companions(run):
+    """The runs that a run shares its jobs with, itself among them."""
+    return tuple(PACKS[pack_of(run)]) if PACKS else (run,)
+
+
+@functools.cache
+def seconds_left(stage, members):
+    """Estimated seconds of one core from the start of a stage of some runs to the end of the longest
+    chain of jobs that waits for it."""
+    left = cost.together([estimated(run) for run in members]).seconds_from(stage)
+    heirs = {companions(heir) for run in members for heir in HEIRS.get(run, ())}
+    if stage != "train" or not heirs:
+        return left
+    training = left - seconds_left("prior", members)
+    return max(left, training + max(seconds_left("train", heir) for heir in heirs))
+
+
+def urgency(stage):
+    """A priority: of the jobs that can start, that with the longest chain behind it does, so that no
+    core is idle in the end. Figures and tables, with 0, come last."""
+
+    def priority(wildcards):
+        run = (
+            PACKS[wildcards.pack][0]
+            if "pack" in wildcards.keys()
+            else run_of(wildcards)
+        )
+        return 1 + round(seconds_left(stage, companions(run)))
+
+    return priority
 
 
 def resource_hashes(names):

@@ -26,6 +26,8 @@ rule classifier:
         weights="results/data/{dataset}-classifier.safetensors",
     log:
         "results/data/{dataset}-classifier.log",
+    # its seconds and those of an evaluation that waits for it
+    priority: 75
     conda:
         "../../envs/rungs.yaml"
     resources:

@@ -12,6 +12,7 @@ rule likelihood:
         cost=f"{RUN}/likelihood-{{shard}}of{{shards}}.json",
     log:
         f"{RUN}/likelihood-{{shard}}of{{shards}}.log",
+    priority: urgency("evaluate")
     conda:
         "../../envs/rungs.yaml"
     threads: THREADS

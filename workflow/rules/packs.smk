@@ -30,8 +30,7 @@ rule train_pack:
         touch(LAYOUT.pack("train", "{pack}")),
     log:
         f"{LAYOUT.root}/logs/packs/train-{{pack}}.log",
-    # before figures and evaluations, so that no core is idle in the end while a pack trains alone
-    priority: 1
+    priority: urgency("train")
     conda:
         "../../envs/rungs.yaml"
     threads: THREADS
@@ -60,6 +59,7 @@ rule train:
         cost=f"{RUN}/training-cost.json",
     log:
         f"{RUN}/training.log",
+    priority: AT_ONCE
     conda:
         "../../envs/rungs.yaml"
     resources:
@@ -80,7 +80,7 @@ rule prior_pack:
         touch(LAYOUT.pack("prior", "{pack}")),
     log:
         f"{LAYOUT.root}/logs/packs/prior-{{pack}}.log",
-    priority: 2
+    priority: urgency("prior")
     conda:
         "../../envs/rungs.yaml"
     threads: THREADS
@@ -111,6 +111,7 @@ rule prior:
         cost=f"{RUN}/prior/training-cost.json",
     log:
         f"{RUN}/prior/training.log",
+    priority: AT_ONCE
     conda:
         "../../envs/rungs.yaml"
     resources:
@@ -131,6 +132,7 @@ rule evaluate_pack:
         touch(LAYOUT.pack("evaluate", "{pack}")),
     log:
         f"{LAYOUT.root}/logs/packs/evaluate-{{pack}}.log",
+    priority: urgency("evaluate")
     conda:
         "../../envs/rungs.yaml"
     threads: THREADS
@@ -159,6 +161,7 @@ rule evaluate:
         cost=f"{RUN}/evaluation-cost.json",
     log:
         f"{RUN}/evaluation.log",
+    priority: AT_ONCE
     conda:
         "../../envs/rungs.yaml"
     resources:

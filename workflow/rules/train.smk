@@ -14,8 +14,7 @@ rule train:
         cost=f"{RUN}/training-cost.json",
     log:
         f"{RUN}/training.log",
-    # before figures and evaluations, so that no core is idle in the end while a run trains alone
-    priority: 1
+    priority: urgency("train")
     conda:
         "../../envs/rungs.yaml"
     threads: THREADS
@@ -47,7 +46,7 @@ rule prior:
         cost=f"{RUN}/prior/training-cost.json",
     log:
         f"{RUN}/prior/training.log",
-    priority: 2
+    priority: urgency("prior")
     conda:
         "../../envs/rungs.yaml"
     threads: THREADS
@@ -80,6 +79,7 @@ rule evaluate:
         cost=f"{RUN}/evaluation-cost.json",
     log:
         f"{RUN}/evaluation.log",
+    priority: urgency("evaluate")
     conda:
         "../../envs/rungs.yaml"
     threads: THREADS
