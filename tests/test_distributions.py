@@ -31,6 +31,14 @@ def test_log_density_is_scipys(mean: float, variance: float, z: float) -> None:
     assert float(found) == pytest.approx(stats.norm.logpdf(z, mean, np.sqrt(variance)), rel=1e-12)
 
 
+@given(means, variances, means, variances, st.floats(-10, 10))
+def test_log_ratio_is_the_densities(m1: float, v1: float, m2: float, v2: float, z: float) -> None:
+    p, q = gaussian(m1, v1), gaussian(m2, v2)
+    at = torch.tensor([z], dtype=torch.float64)
+    expected = p.log_density(at) - q.log_density(at)
+    torch.testing.assert_close(p.log_ratio(q, at), expected, rtol=1e-9, atol=1e-9)
+
+
 @given(means, variances, means, variances)
 def test_divergence_is_torchs(m1: float, v1: float, m2: float, v2: float) -> None:
     p, q = gaussian(m1, v1), gaussian(m2, v2)
@@ -109,10 +117,10 @@ def test_standard_gaussian_like() -> None:
 
 
 @pytest.mark.parametrize("pixels", [7, 784, 1024])
-@pytest.mark.parametrize("scale", [1.0, 30.0, 300.0])
+@pytest.mark.parametrize("scale", [1.0, 3.0, 30.0, 300.0])
 def test_bernoulli_log_likelihood_is_exact(pixels: int, scale: float) -> None:
     """Value and gradient in float32 against the plain formula in float64, for logits that are
-    right, and for ones so wrong that products of probabilities underflow."""
+    right, and for ones so wrong that products of many probabilities, or of a few, underflow."""
     random = torch.Generator().manual_seed(pixels)
     logits = scale * torch.randn(3, 5, pixels, generator=random)
     x = (torch.rand(5, pixels, generator=random) < 0.3).float()

@@ -72,6 +72,13 @@ class DiagonalGaussian:
         """``log N(z; mean, variance)`` of every unit, ``[..., units]``."""
         return -0.5 * (LOG_TWO_PI + self.variance.log() + (z - self.mean).square() / self.variance)
 
+    def log_ratio(self, other: DiagonalGaussian, z: Tensor) -> Tensor:
+        """``log self(z) - log other(z)`` of every unit, ``[..., units]``, in half the passes that the
+        two densities take."""
+        own, others = (z - self.mean).square(), (z - other.mean).square()
+        ratio = torch.addcdiv((other.variance / self.variance).log(), others, other.variance)
+        return 0.5 * torch.addcdiv(ratio, own, self.variance, value=-1)
+
     def divergence(self, other: DiagonalGaussian) -> Tensor:
         """``KL(self || other)`` of every unit, ``[..., units]``, in closed form:
 
@@ -104,8 +111,10 @@ class DiagonalGaussian:
 
 
 def standard_gaussian_like(tensor: Tensor) -> DiagonalGaussian:
-    """N(0, 1) for every unit of ``tensor``, on its device."""
-    return DiagonalGaussian(torch.zeros_like(tensor), torch.ones_like(tensor))
+    """N(0, 1) for every unit of ``tensor [..., units]``, on its device."""
+    units = tensor.shape[-1]
+    # no larger than must be: the logarithm of the variance is taken of a row of ones
+    return DiagonalGaussian(tensor.new_zeros(units).expand_as(tensor), tensor.new_ones(units))
 
 
 def bernoulli_log_likelihood(x: Tensor, logits: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -135,8 +144,9 @@ def bernoulli_log_likelihood(x: Tensor, logits: Tensor, bias: Tensor | None = No
     return log_sigmoid_total(owned)[0]
 
 
-#: the most factors in [0, 1] that are multiplied before a logarithm is taken
-LARGEST_GROUP = 112
+#: the most factors in [0, 1] that are multiplied before a logarithm is taken; the fewer if one of
+#: their products underflows, as it does in the first epochs
+LARGEST_GROUPS = (112, 16)
 #: products below this have lost precision, or are zero
 SMALLEST_PRODUCT = {torch.float32: 1e-36, torch.float64: 1e-300}
 
@@ -148,8 +158,8 @@ def log_sigmoid_total(logits: Tensor) -> tuple[Tensor, Tensor]:
 
     A product of n rounded factors is wrong by about n rounding errors, relative, so its logarithm is
     as exact as the sum of n logarithms; unless it underflows, which takes an image that is wrong in
-    most of a group's pixels. Then logarithms are summed. On a GPU, where looking would stall it and
-    logarithms are free, they always are.
+    most of a group's pixels. Then groups are smaller or, in the end, logarithms are summed. On a GPU,
+    where looking would stall it and logarithms are free, they always are.
 
     Args:
         logits: ``[..., n]``.
@@ -160,19 +170,20 @@ def log_sigmoid_total(logits: Tensor) -> tuple[Tensor, Tensor]:
     n = logits.shape[-1]
     if logits.device.type != "cpu":
         return functional.logsigmoid(logits).sum(-1), logits.sigmoid()
-    group = max(size for size in range(1, min(n, LARGEST_GROUP) + 1) if n % size == 0)
     probabilities = logits.sigmoid()
-    products = probabilities.unflatten(-1, (n // group, group)).prod(-1)
-    if products.numel() and float(products.min()) < SMALLEST_PRODUCT[products.dtype]:
-        return functional.logsigmoid(logits).sum(-1), probabilities
-    return products.log_().sum(-1), probabilities
+    for largest in LARGEST_GROUPS:
+        group = max(size for size in range(1, min(n, largest) + 1) if n % size == 0)
+        products = probabilities.unflatten(-1, (n // group, group)).prod(-1)
+        if not products.numel() or float(products.min()) >= SMALLEST_PRODUCT[products.dtype]:
+            return products.log_().sum(-1), probabilities
+    return functional.logsigmoid(logits).sum(-1), probabilities
 
 
 class _BernoulliLogLikelihood(torch.autograd.Function):
     """``sum log sigmoid(s * logit)``, ``s = 2 x - 1``, with few passes over the logits.
 
     A logarithm costs more than all else here, so probabilities are multiplied in groups before
-    it is taken (:func:`log_of_product`); the gradient ``s (1 - sigmoid)`` takes no further
+    it is taken (:func:`log_sigmoid_total`); the gradient ``s (1 - sigmoid)`` takes no further
     exponential.
     """
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from rungs.distributions import Distribution
+from rungs.distributions import DiagonalGaussian, Distribution
 
 #: whatever a model computes from x alone, once, before latents are drawn
 Context = Any
@@ -46,6 +46,10 @@ class Layer:
 
         One term a unit where both factorise, else one term for all units together.
         """
+        if isinstance(self.prior, DiagonalGaussian) and isinstance(
+            self.posterior, DiagonalGaussian
+        ):
+            return self.prior.log_ratio(self.posterior, self.sample)
         prior = self.prior.log_density(self.sample)
         posterior = self.posterior.log_density(self.sample)
         if prior.shape[-1] != posterior.shape[-1]:
