@@ -117,7 +117,7 @@ def test_standard_gaussian_like() -> None:
 
 
 @pytest.mark.parametrize("pixels", [7, 784, 1024])
-@pytest.mark.parametrize("scale", [1.0, 3.0, 30.0, 300.0])
+@pytest.mark.parametrize("scale", [0.1, 1.0, 3.0, 30.0, 300.0])
 def test_bernoulli_log_likelihood_is_exact(pixels: int, scale: float) -> None:
     """Value and gradient in float32 against the plain formula in float64, for logits that are
     right, and for ones so wrong that products of many probabilities, or of a few, underflow."""

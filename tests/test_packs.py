@@ -47,19 +47,31 @@ def test_the_longest_chain_of_jobs_is_started_first(tmp_path: Path) -> None:
     """By the plan of the default profile."""
     planned = run_snakemake(copy_workflow(tmp_path), "all", "--dry-run")
     assert planned.returncode == 0, planned.stdout + planned.stderr
-    found = r"rule (\w+)_pack:(?:\n    .*)*?\n    wildcards: pack=(.*)\n    priority: (\d+)"
-    urgency = {(stage, pack): int(n) for stage, pack, n in re.findall(found, planned.stdout)}
+    job = r"rule (\w+)_pack:(?:\n    .*)*?\n    wildcards: pack=(.*)\n    priority: (\d+)"
+    urgency = {(stage, pack): int(n) for stage, pack, n in re.findall(job, planned.stdout)}
     config = configuration.load([ROOT / "config" / "quick.yaml"])
-    for pack, runs in packs(config).items():
-        total = cost.together([cost.estimate(config, run) for run in runs])
-        assert urgency["train", pack] >= round(total.seconds_from("train"))
-        assert urgency["train", pack] > urgency["evaluate", pack] >= 1
-        if total.prior_seconds:
-            assert urgency["train", pack] > urgency["prior", pack] > urgency["evaluate", pack]
-        for run in runs:
-            parent = configuration.parent_of(config, run)
-            before = [name for name, members in packs(config).items() if parent in members]
-            assert all(urgency["train", name] > urgency["train", pack] for name in before)
+    found = packs(config)
+    pack_of = {run: pack for pack, runs in found.items() for run in runs}
+    heirs: dict[str, set[str]] = {}
+    for run, pack in pack_of.items():
+        parent = configuration.parent_of(config, run)
+        if parent is not None:
+            heirs.setdefault(pack_of[parent], set()).add(pack)
+    assert heirs
+    total = {
+        pack: cost.together([cost.estimate(config, run) for run in runs])
+        for pack, runs in found.items()
+    }
+    assert {pack for _, pack in urgency} == set(found)
+    for (stage, pack), n in urgency.items():
+        chains = [total[pack].seconds_from(stage)]
+        if stage == "train":
+            waiting = [total[heir].seconds_from("train") for heir in heirs.get(pack, ())]
+            chains += [total[pack].training_seconds + seconds for seconds in waiting]
+        assert n == 1 + round(max(chains)), (stage, pack)
+    copies = re.findall(r"rule evaluate:(?:\n    .*)*?\n    priority: (\d+)", planned.stdout)
+    assert len(copies) > 50
+    assert min(map(int, copies)) > max(urgency.values())
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])

@@ -53,12 +53,8 @@ class Cost:
 
     def seconds_from(self, stage: str) -> float:
         """Seconds from the start of a stage, ``train``, ``prior`` or ``evaluate``, to the end."""
-        stages = {
-            "train": self.training_seconds,
-            "prior": self.prior_seconds,
-            "evaluate": self.evaluation_seconds,
-        }
-        return sum(list(stages.values())[list(stages).index(stage) :])
+        seconds = (self.training_seconds, self.prior_seconds, self.evaluation_seconds)
+        return sum(seconds[("train", "prior", "evaluate").index(stage) :])
 
 
 def together(costs: Sequence[Cost]) -> Cost:

@@ -144,8 +144,8 @@ def bernoulli_log_likelihood(x: Tensor, logits: Tensor, bias: Tensor | None = No
     return log_sigmoid_total(owned)[0]
 
 
-#: the most factors in [0, 1] that are multiplied before a logarithm is taken; the fewer if one of
-#: their products underflows, as it does in the first epochs
+#: the most factors in [0, 1] that are multiplied before a logarithm is taken, tried in turn: in the
+#: first epochs most batches have a product of 112 that underflows
 LARGEST_GROUPS = (112, 16)
 #: products below this have lost precision, or are zero
 SMALLEST_PRODUCT = {torch.float32: 1e-36, torch.float64: 1e-300}

@@ -65,8 +65,8 @@ PACK_OF = {run: name for name, runs in PACKS.items() for run in runs}
 HEIRS = {}
 for heir in packing.all_runs(config):
     HEIRS.setdefault(configuration.parent_of(config, heir), []).append(heir)
-# A copy takes a moment, and others wait for it.
-AT_ONCE = 1_000_000
+# The priority of what takes a moment, and what others wait for.
+AT_ONCE = 1_000_000_000
 
 
 wildcard_constraints:
@@ -182,12 +182,12 @@ def companions(run):
 def seconds_left(stage, members):
     """Estimated seconds of one core from the start of a stage of some runs to the end of the longest
     chain of jobs that waits for it."""
-    left = cost.together([estimated(run) for run in members]).seconds_from(stage)
-    heirs = {companions(heir) for run in members for heir in HEIRS.get(run, ())}
-    if stage != "train" or not heirs:
-        return left
-    training = left - seconds_left("prior", members)
-    return max(left, training + max(seconds_left("train", heir) for heir in heirs))
+    total = cost.together([estimated(run) for run in members])
+    chains = [total.seconds_from(stage)]
+    if stage == "train":
+        heirs = {companions(heir) for run in members for heir in HEIRS.get(run, ())}
+        chains += [total.training_seconds + seconds_left("train", h) for h in heirs]
+    return max(chains)
 
 
 def urgency(stage):
@@ -195,14 +195,18 @@ def urgency(stage):
     core is idle in the end. Figures and tables, with 0, come last."""
 
     def priority(wildcards):
-        run = (
-            PACKS[wildcards.pack][0]
-            if "pack" in wildcards.keys()
-            else run_of(wildcards)
-        )
-        return 1 + round(seconds_left(stage, companions(run)))
+        if "pack" in wildcards.keys():
+            return 1 + round(seconds_left(stage, tuple(PACKS[wildcards.pack])))
+        return 1 + round(seconds_left(stage, companions(run_of(wildcards))))
 
     return priority
+
+
+def classifier_urgency(wildcards):
+    """The priority of a classifier: that of the longest training, which evaluations wait for as well."""
+    trained = [run for run in packing.all_runs(config) if classifier_of(run)]
+    of_set = [companions(run) for run in trained if run.dataset == wildcards.dataset]
+    return 1 + round(max((seconds_left("train", runs) for runs in of_set), default=0))
 
 
 def resource_hashes(names):

@@ -6,6 +6,7 @@ rule prepare:
         "results/data/{dataset}.h5",
     log:
         "results/data/{dataset}.log",
+    priority: AT_ONCE
     conda:
         "../../envs/rungs.yaml"
     resources:
@@ -26,8 +27,7 @@ rule classifier:
         weights="results/data/{dataset}-classifier.safetensors",
     log:
         "results/data/{dataset}-classifier.log",
-    # its seconds and those of an evaluation that waits for it
-    priority: 75
+    priority: classifier_urgency
     conda:
         "../../envs/rungs.yaml"
     resources:
