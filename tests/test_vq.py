@@ -716,6 +716,21 @@ def test_one_channel_lies_channels_last_for_a_convolution() -> None:
     torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize("outputs", [1, 3, 8])
+def test_doubling_is_the_transposed_convolution(outputs: int) -> None:
+    """Value and gradients, also of a grid that is not square."""
+    convolution = ready(Convolution(5, outputs, (4, 4), (1, 1), stride=2, transposed=True))
+    x = torch.randn(2, 5, 3, 4, generator=random(), requires_grad=True)
+    settings = (convolution.weight, convolution.bias, 2, 1)
+    found, expected = convolution(x), torch.nn.functional.conv_transpose2d(x, *settings)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(found, expected)
+    weights = torch.randn(found.shape, generator=random())
+    of = [x, *convolution.parameters()]
+    gradients = [torch.autograd.grad((y * weights).sum(), of) for y in (found, expected)]
+    torch.testing.assert_close(*gradients)
+
+
 def test_the_benchmark_compares_the_same_codes() -> None:
     rows = [row for row in measure(Scale(repetitions=2)) if row.subject == "ours"]
     assert len(rows) == 3
