@@ -192,7 +192,7 @@ def seconds_left(stage, members):
 
 def urgency(stage):
     """A priority: of the jobs that can start, that with the longest chain behind it does, so that no
-    core is idle in the end. Figures and tables, with 0, come last."""
+    core is idle in the end. Tables come after all of them, and figures last."""
 
     def priority(wildcards):
         if "pack" in wildcards.keys():

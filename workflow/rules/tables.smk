@@ -16,6 +16,8 @@ rule table:
         ),
     log:
         f"{LAYOUT.root}/logs/tables/{{table}}.log",
+    # before the figures: the summary and the report wait for the claims
+    priority: 1
     conda:
         "../../envs/rungs.yaml"
     resources:
