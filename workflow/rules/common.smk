@@ -196,17 +196,22 @@ def urgency(stage):
 
     def priority(wildcards):
         if "pack" in wildcards.keys():
-            return 1 + round(seconds_left(stage, tuple(PACKS[wildcards.pack])))
-        return 1 + round(seconds_left(stage, companions(run_of(wildcards))))
+            members = tuple(PACKS[wildcards.pack])
+        else:
+            members = companions(run_of(wildcards))
+        return 1 + round(seconds_left(stage, members))
 
     return priority
 
 
 def classifier_urgency(wildcards):
     """The priority of a classifier: that of the longest training, which evaluations wait for as well."""
-    trained = [run for run in packing.all_runs(config) if classifier_of(run)]
-    of_set = [companions(run) for run in trained if run.dataset == wildcards.dataset]
-    return 1 + round(max((seconds_left("train", runs) for runs in of_set), default=0))
+    seconds = [
+        seconds_left("train", companions(run))
+        for run in packing.all_runs(config)
+        if run.dataset == wildcards.dataset and classifier_of(run)
+    ]
+    return 1 + round(max(seconds, default=0))
 
 
 def resource_hashes(names):

@@ -49,12 +49,6 @@ def nearest_codes(vectors: Tensor, codebook: Tensor) -> Tensor:
     return torch.addmm(half_squares, vectors, codebook.T, alpha=-1).argmin(-1)
 
 
-def one_hot(codes: Tensor, count: int) -> Tensor:
-    """Which of ``count`` codes each of ``codes [n]`` is, bool ``[n, count]``. torch's own looks at the
-    codes first, which a recorder cannot (:mod:`rungs.replay`)."""
-    return codes[:, None] == torch.arange(count, device=codes.device)
-
-
 def code_counts(codes: Tensor, count: int) -> Tensor:
     """How many of ``codes [n]`` each of ``count`` codes is, ``[count]``: whole numbers, so that the order
     of adding does not matter."""
@@ -65,8 +59,9 @@ def code_counts(codes: Tensor, count: int) -> Tensor:
 def code_sums(vectors: Tensor, codes: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """How many ``vectors [n, dim]`` each of ``count`` codes has, ``[count]``, and their sums
     ``[count, dim]``. A matrix product with one-hot rows: the same bits on every run."""
-    chosen = one_hot(codes, count).to(vectors)
-    return chosen.sum(0), chosen.T @ vectors
+    # torch's one_hot looks at the codes first, which a recorder cannot (rungs.replay)
+    chosen = (codes[:, None] == torch.arange(count, device=codes.device)).to(vectors)
+    return code_counts(codes, count), chosen.T @ vectors
 
 
 def kmeans(vectors: Tensor, start: Tensor, iterations: int = KMEANS_ITERATIONS) -> Tensor:
