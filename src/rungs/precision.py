@@ -2,7 +2,8 @@
 
 With ``compute.precision: bfloat16`` the dense layers' products round their factors to bfloat16 and
 add up in float32, where the processor does so in hardware; parameters, activations, statistics and
-everything else stay float32. Elsewhere float32 is used: emulated bfloat16 is many times slower.
+everything else stay float32. Elsewhere float32 is used: to emulate bfloat16 gains nothing, but tells
+what it does to the numbers.
 
 Training rounds all products of dense layers; convolutions stay in float32. The estimate of a trained
 model's likelihood rounds those of p(x | z_1) alone, nearly all of its work: rounding the posterior
@@ -37,6 +38,7 @@ def set_arithmetic(model: nn.Module, name: str) -> None:
     for module in model.modules():
         if isinstance(module, Dense):
             module.narrow = name == "bfloat16"
+            module.emulated = not bfloat16_in_hardware(str(module.weight.device))
 
 
 #: the modules of p(x | z_1), as the models name them
