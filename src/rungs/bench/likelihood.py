@@ -8,15 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rungs import config as configuration
 from rungs.bench import Row, Scale, peers
 from rungs.bench.data import PIXELS, UNITS, images, spec_of
 from rungs.bench.timing import Products, in_turns, spread
+from rungs.config import ROOT
 from rungs.evaluation.likelihood import estimate
 from rungs.precision import bfloat16_in_hardware, set_arithmetic, set_decoding_arithmetic
 from rungs.runtime import prepare_process
 from rungs.training import Trainer
 
-SAMPLES, IMAGES, CHUNK_ROWS = 5000, 4, 1000
+SAMPLES, IMAGES = 5000, 4
 
 
 def trained(train: Tensor, share: float) -> Any:
@@ -37,20 +39,21 @@ def measure(scale: Scale) -> list[Row]:
     model = trained(train, min(scale.share, 1.0))
     samples = max(100, int(SAMPLES * scale.share) // 100 * 100)
     x = test[:: max(1, len(test) // IMAGES)][:IMAGES]
+    rows_at_once = configuration.load([ROOT / "config" / "paper.yaml"])["evaluation"]["chunk_rows"]
     values: dict[str, list[float]] = {}
 
     def ours(kind: str) -> Any:
         def work() -> None:
             set_decoding_arithmetic(model, kind)
             number = len(values.setdefault(kind, []))
-            found = estimate(model, x, samples, number, CHUNK_ROWS)
+            found = estimate(model, x, samples, number, rows_at_once)
             values[kind].append(float(found.lk.mean()))
             set_arithmetic(model, "float32")
 
         return work
 
     functions = {"ours, float32": ours("float32")}
-    limit = Products(lambda: estimate(model, x, samples, 0, CHUNK_ROWS))
+    limit = Products(lambda: estimate(model, x, samples, 0, rows_at_once))
 
     functions["limit, float32"] = limit
     if bfloat16_in_hardware("cpu"):
