@@ -31,9 +31,13 @@ def images() -> tuple[str, Tensor, Tensor]:
     return name, torch.from_numpy(found.train_images).flatten(1), fixed
 
 
+def profile(name: str) -> dict[str, Any]:
+    """The configuration of a profile."""
+    return configuration.load([ROOT / "config" / f"{name}.yaml"])
+
+
 def spec_of(variant: str, depth: int, seed: int = 0, **changes: Any) -> dict[str, Any]:
     """The paper's recipe of a variant at a depth, with other training settings."""
-    config = configuration.load([ROOT / "config" / "paper.yaml"])
-    spec = configuration.resolve(config, Run("mnist", variant, depth, seed))
+    spec = configuration.resolve(profile("paper"), Run("mnist", variant, depth, seed))
     spec["training"] |= {"warm_up_epochs": 1, **changes}
     return spec

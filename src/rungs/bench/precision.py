@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from rungs import config as configuration
 from rungs.bench import Row, Scale
-from rungs.bench.data import images
-from rungs.config import ROOT, Run
+from rungs.bench.data import images, profile
+from rungs.config import Run, resolve
 from rungs.evaluation.likelihood import estimate
 from rungs.precision import bfloat16_in_hardware, set_arithmetic
 from rungs.runtime import prepare_process
@@ -22,11 +21,11 @@ def measure(scale: Scale) -> list[Row]:
     """
     prepare_process(scale.threads)
     name, train, test = images()
-    config = configuration.load([ROOT / "config" / "quick.yaml"])
-    train = train[:4000]
+    config = profile("quick")
+    train = train[:4000]  # as many as the embedded digits have
     found: dict[str, list[float]] = {}
     for seed in range(SEEDS):
-        spec = configuration.resolve(config, Run("mnist5k", "lvae-bn-wu", 5, seed))
+        spec = resolve(config, Run("mnist5k", "lvae-bn-wu", 5, seed))
         epochs = max(1, round(spec["training"]["epochs"] * scale.share))
         spec["training"]["epochs"] = epochs
         for kind in ("float32", "bfloat16"):
