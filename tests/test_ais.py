@@ -19,7 +19,7 @@ from rungs.evaluation.likelihood import estimate, standard_error
 from rungs.models import build
 from rungs.models.linear_gaussian import LinearGaussian
 from rungs.models.networks import initialise
-from rungs.training import Trainer
+from rungs.training.trainer import Trainer
 
 SpecOf = Callable[..., dict[str, Any]]
 

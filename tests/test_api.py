@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 
 import rungs
-from rungs import config as configuration
-from rungs import packs
-from rungs.config import ROOT, Run
 from rungs.data import prepare
 from rungs.errors import ConfigError, DataError, StoreError
-from rungs.layout import Layout
+from rungs.jobs import packs
+from rungs.paths import ROOT
+from rungs.study import profile as configuration
+from rungs.study.layout import Layout
+from rungs.study.profile import Run
 
 RUN = "mnist5k/gauss/latent2/seed0"
 
@@ -49,7 +50,7 @@ def train(config: dict[str, Any], name: str) -> Path:
 
 @pytest.fixture(scope="module")
 def evaluated(place: Path, smoke_config: dict[str, Any]) -> Path:
-    from rungs.evaluation import single
+    from rungs.evaluation import single_layer as single
 
     config = tiny(smoke_config)
     folder = train(config, RUN)
@@ -68,7 +69,7 @@ def test_the_examples_of_the_page_hold() -> None:
 
 def test_the_bound_is_that_of_the_evaluation(evaluated: Path) -> None:
     """Bits are what the evaluation saw: the estimate is the same, image for image."""
-    from rungs.evaluation.evaluate import Split
+    from rungs.evaluation.standard import Split
 
     run = rungs.load(evaluated)
     assert run.evaluation is not None

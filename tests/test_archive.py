@@ -19,17 +19,20 @@ import pytest
 import torch
 
 import rungs
-from rungs import archive, classifier, store
-from rungs import config as configuration
-from rungs.archive import MANIFEST, REQUIRED, export_run, open_archive
 from rungs.cli import main
-from rungs.config import ROOT, Config, Run
 from rungs.errors import ArchiveError, ConfigError, StoreError
-from rungs.files import sha256
-from rungs.layout import Layout
-from rungs.packs import evaluate_run, prior_run, train_runs
-from rungs.prior import FOLDER
-from rungs.verify import verify_run
+from rungs.evaluation import classifier
+from rungs.exchange import archive
+from rungs.exchange.archive import MANIFEST, REQUIRED, export_run, open_archive
+from rungs.exchange.verification import verify_run
+from rungs.jobs.packs import evaluate_run, prior_run, train_runs
+from rungs.paths import ROOT
+from rungs.storage import result_file
+from rungs.storage.atomic import sha256
+from rungs.study import profile as configuration
+from rungs.study.code_prior_settings import FOLDER
+from rungs.study.layout import Layout
+from rungs.study.profile import Config, Run
 
 LADDER = Run.parse("mnist5k/lvae-bn-wu/depth2/seed0")
 RUNS = [
@@ -92,7 +95,10 @@ def test_an_archive_brings_back_the_run_and_its_numbers(run: Run, tmp_path: Path
     assert (target / "weights.safetensors").read_bytes() == (
         source / "weights.safetensors"
     ).read_bytes()
-    kept, whole = store.read(target / "evaluation.h5"), store.read(source / "evaluation.h5")
+    kept, whole = (
+        result_file.read(target / "evaluation.h5"),
+        result_file.read(source / "evaluation.h5"),
+    )
     for name, array in kept.arrays.items():
         np.testing.assert_array_equal(array, whole[name])
     missing = set(whole.arrays) - set(kept.arrays)
@@ -264,7 +270,7 @@ def test_a_truncated_or_foreign_file_is_refused(ladder: Path, tmp_path: Path) ->
 def test_verification_notices_other_weights_and_other_numbers(
     ladder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from rungs.weights import load_tensors, save_tensors
+    from rungs.storage.tensors import load_tensors, save_tensors
 
     data, target = Path(Layout.data("mnist5k")), open_archive(ladder, tmp_path / "run")
     tensors, metadata = load_tensors(target / WEIGHTS)
@@ -273,9 +279,9 @@ def test_verification_notices_other_weights_and_other_numbers(
     assert not all(row.agrees for row in verify_run(target, data))
     save_tensors(target / WEIGHTS, tensors, metadata)
     assert all(row.agrees for row in verify_run(target, data))
-    found = store.read(target / "evaluation.h5")
+    found = result_file.read(target / "evaluation.h5")
     lk = found["test/lk"] + np.eye(len(found["test/lk"]))[7] * 0.02
-    store.write(target / "evaluation.h5", {**found.arrays, "test/lk": lk}, found.attributes)
+    result_file.write(target / "evaluation.h5", {**found.arrays, "test/lk": lk}, found.attributes)
     assert [row.quantity for row in verify_run(target, data) if not row.agrees] == ["test/lk"]
     (target / MANIFEST).unlink()
     with pytest.raises(SystemExit) as status:
@@ -286,9 +292,9 @@ def test_verification_notices_other_weights_and_other_numbers(
 
 def test_other_data_are_noticed(ladder: Path, tmp_path: Path) -> None:
     target = open_archive(ladder, tmp_path / "run")
-    found = store.read(Layout.data("mnist5k"))
+    found = result_file.read(Layout.data("mnist5k"))
     turned = {**found.arrays, "test/images": found["test/images"][::-1]}
-    store.write(tmp_path / "other.h5", turned, found.attributes)
+    result_file.write(tmp_path / "other.h5", turned, found.attributes)
     with pytest.raises(StoreError, match=r"other\.h5: its test images are not those"):
         verify_run(target, tmp_path / "other.h5")
 

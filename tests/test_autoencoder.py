@@ -11,16 +11,18 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from rungs import config as configuration
-from rungs import cost, store
-from rungs.config import ROOT, Run
-from rungs.convergence import converged
 from rungs.evaluation.autoencoder import error_arrays, pca_error
-from rungs.layout import Layout
+from rungs.jobs import cost
 from rungs.models.autoencoder import Autoencoder
 from rungs.models.networks import initialise
-from rungs.store import Stored
-from rungs.training import train
+from rungs.paths import ROOT
+from rungs.storage import result_file
+from rungs.storage.result_file import Stored
+from rungs.study import profile as configuration
+from rungs.study.convergence import converged
+from rungs.study.layout import Layout
+from rungs.study.profile import Run
+from rungs.training.trainer import train
 
 
 def images(n: int = 300, side: int = 6, seed: int = 0) -> torch.Tensor:
@@ -92,7 +94,7 @@ def test_it_trains_on_intensities_and_converges_by_its_objective(
     spec = configuration.resolve(smoke_config, Run("mnist5k", "ae", 4, 0, "latent"))
     assert set(spec["network"]) == {"latent_sizes", "hidden_sizes", "linear"}
     train(spec | {"training": spec["training"] | {"epochs": 4}}, digits, tmp_path, 5)
-    training = store.read(tmp_path / "training.h5")
+    training = result_file.read(tmp_path / "training.h5")
     assert "elbo" not in training.arrays
     objective = training["objective"]
     assert objective[-1] > objective[0] + 3

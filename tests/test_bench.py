@@ -19,8 +19,8 @@ from rungs.bench.likelihood import reduced_precision
 from rungs.bench.timing import Products, in_turns
 from rungs.bench.training import step_of
 from rungs.models.networks import Dense
-from rungs.precision import arithmetic, set_arithmetic
-from rungs.training import Trainer
+from rungs.models.precision import arithmetic, set_arithmetic
+from rungs.training.trainer import Trainer
 
 TINY = Scale(repetitions=2, share=0.01)
 
@@ -106,7 +106,9 @@ def test_emulated_products_are_those_of_bfloat16() -> None:
 def test_bfloat16_is_used_only_where_it_is_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
     spec: dict[str, Any] = spec_of("vae", 1) | {"precision": "bfloat16"}
     for there, expected in ((True, "bfloat16"), (False, "float32")):
-        monkeypatch.setattr("rungs.precision.bfloat16_in_hardware", lambda device, t=there: t)
+        monkeypatch.setattr(
+            "rungs.models.precision.bfloat16_in_hardware", lambda device, t=there: t
+        )
         assert arithmetic(spec) == expected
         assert arithmetic(spec | {"precision": "float32"}) == "float32"
 

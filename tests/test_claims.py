@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rungs import store
 from rungs.claims import claims
 from rungs.claims.core import (
     Decision,
@@ -23,10 +22,11 @@ from rungs.claims.core import (
     measure,
     t_interval,
 )
-from rungs.evaluation.evaluate import evaluate
-from rungs.store import Stored
+from rungs.evaluation.standard import evaluate
+from rungs.storage import result_file
+from rungs.storage.result_file import Stored
 from rungs.tables import claims as claims_table
-from rungs.training import train
+from rungs.training.trainer import train
 
 LADDER = {claim.name: claim for claim in claims(["ladder"])}
 IMAGES = 400
@@ -209,8 +209,8 @@ def real(
     smoke_config: dict[str, Any], digits: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str, str], Trained]:
     """Evaluations of small real models by name: ``trained`` for a few epochs or ``untrained``."""
-    from rungs import config as configuration
-    from rungs.config import Run
+    from rungs.study import profile as configuration
+    from rungs.study.profile import Run
 
     cache: dict[tuple[str, str], Stored] = {}
 
@@ -226,7 +226,7 @@ def real(
             spec["training"] |= training
             train(spec, digits, folder, 5)
             evaluate(folder, digits, SETTINGS)
-            cache[key] = store.read(folder / "evaluation.h5")
+            cache[key] = result_file.read(folder / "evaluation.h5")
         return cache[key]
 
     def run(variant: str, state: str) -> Trained:
@@ -372,7 +372,7 @@ def test_the_table(tmp_path: Path) -> None:
     for number, run in enumerate(CASES["ladder.2"][0]):
         for kind, stored in (("training", run.training), ("evaluation", run.evaluation)):
             path = tmp_path / f"{kind}{number}.h5"
-            store.write(path, stored.arrays, stored.attributes)
+            result_file.write(path, stored.arrays, stored.attributes)
             files[kind].append(path)
     table = claims_table.make(files)
     assert list(table.columns[:2]) == ["claim", "document"]

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rungs import classifier, store
-from rungs import config as configuration
 from rungs.claims import claims
 from rungs.claims.core import Decision, Trained, decide
-from rungs.config import Run
-from rungs.evaluation.single import evaluate
-from rungs.store import Stored
-from rungs.training import train
+from rungs.evaluation import classifier
+from rungs.evaluation.single_layer import evaluate
+from rungs.storage import result_file
+from rungs.storage.result_file import Stored
+from rungs.study import profile as configuration
+from rungs.study.profile import Run
+from rungs.training.trainer import train
 
 MIXTURE = {claim.name: claim for claim in claims(["mixture"])}
 IMAGES = 400
@@ -212,7 +213,7 @@ def real(
             spec["training"] |= training
             train(spec, digits, folder, 5)
             evaluate(folder, digits, SETTINGS, classifier=judge)
-            cache[key] = store.read(folder / "evaluation.h5")
+            cache[key] = result_file.read(folder / "evaluation.h5")
         return cache[key]
 
     def run(
@@ -267,7 +268,7 @@ def test_a_mixture_posterior_whose_components_are_one_is_seen(real: Callable[...
 
 def test_the_classifier_knows_the_digits(judge: Path, digits: Path) -> None:
     from rungs.data.prepared import read_images
-    from rungs.weights import load_tensors
+    from rungs.storage.tensors import load_tensors
 
     assert float(load_tensors(judge)[1]["accuracy"]) > 0.9
     found = classifier.Classifier.read(judge)

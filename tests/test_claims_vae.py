@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rungs import classifier, store
-from rungs import config as configuration
 from rungs.claims import claims
 from rungs.claims.core import Decision, Trained, decide, images_of, measure
-from rungs.config import Run
-from rungs.evaluation import autoencoder, single
+from rungs.evaluation import autoencoder, classifier
+from rungs.evaluation import single_layer as single
+from rungs.evaluation.latent_space import FACTORS
 from rungs.evaluation.probe import KINDS
-from rungs.evaluation.tutorial import FACTORS
-from rungs.store import Stored
-from rungs.training import train
+from rungs.storage import result_file
+from rungs.storage.result_file import Stored
+from rungs.study import profile as configuration
+from rungs.study.profile import Run
+from rungs.training.trainer import train
 
 CLAIMS = {claim.name: claim for claim in claims(["vae", "moments"])}
 IMAGES = 400
@@ -306,7 +307,7 @@ def real(
             train(spec, digits, folder, 5)
             module = autoencoder if variant == "ae" else single
             module.evaluate(folder, digits, SETTINGS, classifier=judge)
-            cache[key] = store.read(folder / "evaluation.h5")
+            cache[key] = result_file.read(folder / "evaluation.h5")
         return cache[key]
 
     def run(variant: str, state: str, size: int = 10, to: str = "", at: int = 0) -> Trained:
@@ -400,7 +401,7 @@ def test_the_plain_autoencoders_evaluation(real: Callable[..., Trained], tmp_pat
     for number, run in enumerate(runs):
         path = tmp_path / f"{number}.h5"
         stored = {**run.training.arrays}
-        store.write(path, stored, {"parameters": 1, "pixels": 784})
+        result_file.write(path, stored, {"parameters": 1, "pixels": 784})
         files["training"].append(path)
         files["evaluation"].append(run.evaluation.path)
     assert "test/lk" not in runs[0].evaluation.arrays

@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rungs import config as configuration
-from rungs import store
 from rungs.claims import claims
 from rungs.claims.core import Decision, Trained, decide
 from rungs.claims.vq import CODES, LATENTS, dependence, share_used
-from rungs.config import ROOT, Run
 from rungs.evaluation.vq import evaluate
 from rungs.figures import vq_codebook, vq_reconstructions, vq_samples
-from rungs.store import Stored
+from rungs.paths import ROOT
+from rungs.storage import result_file
+from rungs.storage.result_file import Stored
+from rungs.study import profile as configuration
+from rungs.study.profile import Run
 from rungs.tables import vq as table
-from rungs.training import train
+from rungs.training.trainer import train
 
 CLAIMS = {claim.name: claim for claim in claims(["vq"])}
 IMAGES, POSITIONS = 300, 49
@@ -183,7 +184,7 @@ def real(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[st
             spec["training"] |= training | rate
             train(spec, digits, folder, 5)
             evaluate(folder, digits, SETTINGS)
-            cache[key] = store.read(folder / "evaluation.h5")
+            cache[key] = result_file.read(folder / "evaluation.h5")
         found = cache[key]
         return Trained(Stored(found.path, {"elbo": SETTLED}, {}), found)
 
@@ -259,7 +260,7 @@ def test_the_table(files: dict[str, list[Path]]) -> None:
     row, other = (made.iloc[i] for i in range(2))
     assert row["compression"] == pytest.approx(784 * 8 / (49 * 6))
     assert row["prior_nats_per_code"] == pytest.approx(math.log(64))  # uniform here
-    evaluation = store.read(files["evaluation"][0])
+    evaluation = result_file.read(files["evaluation"][0])
     bits = -evaluation["test/lk"].mean() / (784 * math.log(2))
     assert row["bits_per_dim"] == pytest.approx(bits)
     pictures = [evaluation[f"pictures/{n}"] / 255 for n in ("originals", "reconstructions")]

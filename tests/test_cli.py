@@ -19,16 +19,16 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from PIL import Image
 
-from rungs import config as configuration
-from rungs import store
 from rungs.cli import cli, main
-from rungs.cli.base import FIGURE, PACK, RUN, TABLE, known_run
-from rungs.cli.look import KINDS
+from rungs.cli.completion import VARIABLE
+from rungs.cli.listing import KINDS
 from rungs.cli.reference import PAGE, page, verbs
-from rungs.cli.shell import VARIABLE
-from rungs.config import ROOT
+from rungs.cli.shared import FIGURE, PACK, RUN, TABLE, known_run
 from rungs.figures import FIGURES
-from rungs.packs import packs
+from rungs.jobs.packs import packs
+from rungs.paths import ROOT
+from rungs.storage import result_file
+from rungs.study import profile as configuration
 from rungs.tables import TABLES
 
 ALL_VERBS = [((), cli), *verbs()]
@@ -65,10 +65,10 @@ def rungs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
 def tiny(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
     """A folder with 200 + 100 prepared digits, and a frozen profile of one epoch."""
     folder = tmp_path_factory.mktemp("cli")
-    whole = store.read(digits).arrays
+    whole = result_file.read(digits).arrays
     count = {"train": 200, "test": 100}
     some = {name: array[: count[name.split("/")[0]]] for name, array in whole.items()}
-    store.write(folder / "results/data/mnist5k.h5", some, {"provenance": {}})
+    result_file.write(folder / "results/data/mnist5k.h5", some, {"provenance": {}})
     config = configuration.load([ROOT / "config" / "smoke.yaml"])
     config["training"] |= {"epochs": 1, "batch_size": 100}
     (folder / "tiny.json").write_text(json.dumps(config))
@@ -81,7 +81,7 @@ def trained(tiny: Path) -> Path:
     config["compute"]["tensorboard"] = True
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tiny)
-        from rungs.packs import prior_run, train_runs
+        from rungs.jobs.packs import prior_run, train_runs
 
         for name in RUNS:
             run = known_run(config, name)
@@ -240,7 +240,9 @@ def test_wrong_data_are_found(
     said: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    store.write("results/data/mnist5k.h5", change(store.read(digits).arrays), {"provenance": {}})
+    result_file.write(
+        "results/data/mnist5k.h5", change(result_file.read(digits).arrays), {"provenance": {}}
+    )
     answer = rungs("data", "check", "mnist5k", "--json")
     (found,) = json.loads(answer.out)
     assert (answer.status, found["prepared"], found["source"]) == (1, "wrong", "sound")

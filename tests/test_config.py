@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from rungs import config as configuration
-from rungs.config import ROOT, Run
 from rungs.errors import ConfigError
+from rungs.paths import ROOT
+from rungs.study import profile as configuration
+from rungs.study.profile import Run
 
 
 def changed(config: dict[str, Any], path: str, value: Any) -> dict[str, Any]:

@@ -10,13 +10,13 @@ import pytest
 import torch
 from scipy import stats
 
-from rungs import store
-from rungs.config import ROOT
 from rungs.data import DATASETS, mnist, prepare
 from rungs.data.binarise import TrainingImages, binarise
 from rungs.data.prepared import Prepared
 from rungs.errors import ConfigError, DataError, StoreError
-from rungs.files import sha256
+from rungs.paths import ROOT
+from rungs.storage import result_file
+from rungs.storage.atomic import sha256
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -28,12 +28,12 @@ IMAGES = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
 
 
 def test_embedded_digits_are_split_stratified(digits: Path) -> None:
-    data = store.read(digits)
+    data = result_file.read(digits)
     for split, each in (("train", 400), ("test", 100)):
         assert np.bincount(data[f"{split}/labels"]).tolist() == [each] * 10
         assert data[f"{split}/images"].shape == (10 * each, 28, 28)
     everything = np.concatenate([data["train/images"], data["test/images"]]).reshape(5000, -1)
-    source = store.read(ROOT / "resources" / "mnist5k.h5")["images"]
+    source = result_file.read(ROOT / "resources" / "mnist5k.h5")["images"]
     key = lambda images: sorted(sha256(row.tobytes()) for row in images)  # noqa: E731
     assert key(everything) == key(source)
     assert "licence" in data.attributes["provenance"]
@@ -131,7 +131,7 @@ def test_a_flipped_byte_in_the_prepared_file_is_refused(tmp_path: Path, digits: 
     path = tmp_path / "digits.h5"
     path.write_bytes(flipped(content, len(content) // 2))
     with pytest.raises(StoreError, match=r"digits\.h5.*damaged"):
-        store.read(path)
+        result_file.read(path)
 
 
 def test_binarisation_is_bernoulli() -> None:

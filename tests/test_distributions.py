@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from rungs.distributions import (
+from rungs.probability.gaussian import (
     DiagonalGaussian,
     bernoulli_log_likelihood,
     standard_gaussian_like,

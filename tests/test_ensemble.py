@@ -13,13 +13,15 @@ import numpy as np
 import pytest
 import torch
 
-from rungs import packs, store, training
-from rungs.config import Run
 from rungs.data.binarise import TrainingImages, model_input
-from rungs.ensemble import Ensemble, ensemble_key
-from rungs.layout import Layout
-from rungs.training import Interrupted, Job, Trainer, clip_gradients, train, train_together
-from rungs.weights import load_tensors
+from rungs.jobs import packs
+from rungs.storage import result_file
+from rungs.storage.tensors import load_tensors
+from rungs.study.layout import Layout
+from rungs.study.profile import Run
+from rungs.training.side_by_side import Ensemble, ensemble_key
+from rungs.training.trainer import Interrupted, Job, Trainer, clip_gradients, train, train_together
+from rungs.training import trainer as training
 
 SpecOf = Callable[..., dict[str, Any]]
 
@@ -60,7 +62,7 @@ def test_side_by_side_is_as_alone(
     train_together([Job(s, tmp_path / f"e{i}") for i, s in enumerate(specs)], digits, 5)
     for number, spec in enumerate(specs):
         train(spec, digits, tmp_path / f"s{number}", 5)
-        together, alone = (store.read(tmp_path / f"{k}{number}/training.h5") for k in "es")
+        together, alone = (result_file.read(tmp_path / f"{k}{number}/training.h5") for k in "es")
         assert together.attributes["key"] == alone.attributes["key"]
         for name, array in alone.arrays.items():
             np.testing.assert_allclose(together[name], array, rtol=1e-6, atol=1e-6, err_msg=name)
@@ -71,7 +73,7 @@ def test_side_by_side_is_as_alone(
 
 def test_the_first_epoch_is_the_same_to_rounding(spec_of: SpecOf, digits: Path) -> None:
     """In float32, before differences can grow."""
-    images = torch.from_numpy(store.read(digits)["train/images"]).flatten(1)[:300]
+    images = torch.from_numpy(result_file.read(digits)["train/images"]).flatten(1)[:300]
     specs = members(spec_of, "lvae-bn-wu")
     alone = [Trainer(spec, images, "cpu") for spec in specs]
     together = Ensemble([Trainer(spec, images, "cpu") for spec in specs])
@@ -122,7 +124,7 @@ def test_what_can_stand_side_by_side(spec_of: SpecOf, digits: Path) -> None:
     assert ensemble_key(base) == ensemble_key(spec_of("vae-wu") | {"seed": 3})
     assert ensemble_key(base) != ensemble_key(spec_of("vae-bn"))
     assert ensemble_key(base) != ensemble_key(spec_of("vae", learning_rate=0.1))
-    images = torch.from_numpy(store.read(digits)["train/images"]).flatten(1)
+    images = torch.from_numpy(result_file.read(digits)["train/images"]).flatten(1)
     with pytest.raises(ValueError, match="share architecture"):
         Ensemble([Trainer(spec_of(v), images, "cpu") for v in ("vae", "vae-bn")])
 

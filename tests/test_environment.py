@@ -10,7 +10,7 @@ from importlib.metadata import version
 import pytest
 import yaml
 
-from rungs.config import ROOT
+from rungs.paths import ROOT
 
 
 def pins(lines: list[str]) -> dict[str, str]:
@@ -53,7 +53,7 @@ def run(code: str) -> str:
 
 def test_torchvision_imports_and_draws_a_grid() -> None:
     shape = run(
-        "from rungs.compat import import_torchvision; tv = import_torchvision()\n"
+        "from rungs.data.torchvision_import import import_torchvision; tv = import_torchvision()\n"
         "import torch; from torchvision.utils import make_grid\n"
         "print(list(make_grid(torch.zeros(4, 1, 8, 8), nrow=2, padding=0).shape))"
     )
@@ -65,14 +65,14 @@ def test_present_operators_are_not_declared_again() -> None:
     found = run(
         "import torch\n"
         "lib = torch.library.Library('torchvision', 'DEF')\n"
-        "from rungs.compat import SCHEMAS\n"
+        "from rungs.data.torchvision_import import SCHEMAS\n"
         "for name, schema in SCHEMAS.items(): lib.define(name + schema)\n"
-        "from rungs import compat; compat.import_torchvision()\n"
-        "print(len(compat._LIBRARIES))"
+        "from rungs.data import torchvision_import as t; t.import_torchvision()\n"
+        "print(len(t._LIBRARIES))"
     )
     assert found == "0"
 
 
 def test_the_package_starts_without_torch() -> None:
-    loaded = run("import sys, rungs.cli, rungs.layout; print('torch' in sys.modules)")
+    loaded = run("import sys, rungs.cli, rungs.study.layout; print('torch' in sys.modules)")
     assert loaded == "False"

@@ -16,14 +16,15 @@ import numpy as np
 import pytest
 import torch
 
-from rungs import cli, store
+from rungs import cli
 from rungs.errors import RungsError
-from rungs.files import ABANDONED_AFTER_SECONDS, FREE_SPACE, temporary_name, write_text
-from rungs.locks import locked
-from rungs.processes import MACHINE, writer
-from rungs.progress import PROGRESS_FILE
-from rungs.training import tidy
-from rungs.weights import save_tensors
+from rungs.jobs.reporting import PROGRESS_FILE
+from rungs.storage import result_file
+from rungs.storage.atomic import ABANDONED_AFTER_SECONDS, FREE_SPACE, temporary_name, write_text
+from rungs.storage.locks import locked
+from rungs.storage.process import MACHINE, writer
+from rungs.storage.tensors import save_tensors
+from rungs.training.trainer import tidy
 
 sys.path.insert(0, str(Path(__file__).parent / "faults"))
 from kinds import cut_power, everything
@@ -31,7 +32,7 @@ from place import Place, differences
 
 WRITERS: dict[str, Callable[[Path], None]] = {
     "text.csv": lambda path: write_text(path, "a,b\n"),
-    "store.h5": lambda path: store.write(
+    "store.h5": lambda path: result_file.write(
         path, {"x": np.random.default_rng(0).random(9000)}, {"a": 1}
     ),
     "weights.safetensors": lambda path: save_tensors(path, {"x": torch.rand(9000)}, {}),
@@ -195,7 +196,7 @@ def test_the_harness_sees_what_differs(place: Place, tmp_path: Path) -> None:
 
 def test_a_power_cut_takes_what_was_not_synced(place: Place) -> None:
     code = (
-        "from pathlib import Path; from rungs.files import write_text; "
+        "from pathlib import Path; from rungs.storage.atomic import write_text; "
         "write_text('results/synced.csv', 'x' * 100); Path('results/not.csv').write_text('x' * 100)"
     )
     write_text(place.folder / "results/before.csv", "x" * 100)

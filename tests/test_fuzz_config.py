@@ -16,14 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzzing import cases, limited, told
-from rungs import config as configuration
-from rungs.config import ROOT, Config, Run
-from rungs.cost import summarise
 from rungs.data import catalogue
 from rungs.errors import ConfigError, RungsError
+from rungs.jobs.cost import summarise
+from rungs.jobs.packs import packs
 from rungs.models import outline
-from rungs.packs import packs
-from rungs.plain import MOST_LEVELS, MOST_VALUES
+from rungs.paths import ROOT
+from rungs.storage.untrusted import MOST_LEVELS, MOST_VALUES
+from rungs.study import profile as configuration
+from rungs.study.profile import Config, Run
 
 PROFILES = ("smoke", "quick", "paper", "gallery-vq", "gallery-mixture")
 BASES = {name: configuration.layer([ROOT / "config" / f"{name}.yaml"]) for name in PROFILES}

@@ -23,12 +23,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fuzzing import cases, flip, told
-from rungs import hdf5
 from rungs.data import cifar10, mnist, omniglot, omniglot28
 from rungs.data.own import find
 from rungs.data.own import prepare as read_own
 from rungs.data.own_sources import MOST_BYTES, READERS, Wanted, read_picture
 from rungs.data.prepared import Prepared
+from rungs.storage import hdf5
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (60, 8, 6), dtype=np.uint8)
 damage: st.SearchStrategy[Any] = st.one_of(

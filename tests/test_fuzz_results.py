@@ -25,19 +25,20 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 
 from fuzzing import cases, flip, limited, told
-from rungs import config as configuration
-from rungs import hdf5, store
-from rungs.archive import MANIFEST, MEMBERS, export_run, open_archive
 from rungs.cli import main
-from rungs.config import ROOT, Config, Run
 from rungs.errors import RungsError
-from rungs.evaluation.evaluate import load_model
-from rungs.files import read_json, read_seconds, sha256
-from rungs.layout import Layout
-from rungs.packs import evaluate_run, train_runs
-from rungs.training import Trainer
-from rungs.verify import verify_run
-from rungs.weights import load_tensors, pack, save_tensors
+from rungs.evaluation.standard import load_model
+from rungs.exchange.archive import MANIFEST, MEMBERS, export_run, open_archive
+from rungs.exchange.verification import verify_run
+from rungs.jobs.packs import evaluate_run, train_runs
+from rungs.paths import ROOT
+from rungs.storage import hdf5, result_file
+from rungs.storage.atomic import read_json, read_seconds, sha256
+from rungs.storage.tensors import load_tensors, pack, save_tensors
+from rungs.study import profile as configuration
+from rungs.study.layout import Layout
+from rungs.study.profile import Config, Run
+from rungs.training.trainer import Trainer
 
 RUN = Run.parse("mnist5k/lvae-bn-wu/depth2/seed0")
 SMALL = {
@@ -226,7 +227,7 @@ def test_checkpoints(
     """A checkpoint is taken up as it was written, or not at all, and then nothing of it."""
     spec = configuration.resolve(profile(), RUN) | {"seed": 7}
     spec = spec | {"training": spec["training"] | {"epochs": 3}}
-    images = torch.from_numpy(store.read(Layout.data("mnist5k"))["test/images"]).flatten(1)
+    images = torch.from_numpy(result_file.read(Layout.data("mnist5k"))["test/images"]).flatten(1)
     first = Trainer(spec, images[:256], "cpu", key="k")
     first.run_epoch()
     tensors, metadata = first.state()
@@ -275,10 +276,10 @@ def test_damaged_result_files(
 ) -> None:
     """Any flipped or missing byte is noticed, or changes nothing that is read."""
     path = copied(folder, tmp_path_factory) / name
-    before = store.read(path)
+    before = result_file.read(path)
     path.write_bytes(flip(path.read_bytes(), *changes))
-    found = told("result files", [name], lambda: store.read(path))
-    told("result files", [name], lambda: store.fingerprint(path))
+    found = told("result files", [name], lambda: result_file.read(path))
+    told("result files", [name], lambda: result_file.fingerprint(path))
     if found is not None:
         assert found.attributes == before.attributes
         assert found.arrays.keys() == before.arrays.keys()
@@ -352,12 +353,12 @@ def test_strange_result_files(
     """Links are not followed; what lies elsewhere, or in no memory, is refused before it is read."""
     run = copied(folder, tmp_path_factory)
     path = run / "training.h5"
-    before = store.read(path)
+    before = result_file.read(path)
     with h5py.File(path, "r+") as file:
         (STRANGE | HARMLESS)[name](file)
-    assert told("strange result files", [path.name], lambda: store.read(path)) is None
+    assert told("strange result files", [path.name], lambda: result_file.read(path)) is None
     path.write_bytes(hdf5.signed(path.read_bytes()[hdf5.BLOCK :]))
-    found = told("strange result files", [path.name], lambda: store.read(path))
+    found = told("strange result files", [path.name], lambda: result_file.read(path))
     assert (found is not None) == (name in HARMLESS)
     if found is not None:
         assert found.arrays.keys() == before.arrays.keys()
@@ -383,7 +384,7 @@ def replaced(content: Any, data: st.DataObject) -> Any:
 
 def rewritten(path: Path, data: st.DataObject) -> None:
     """A result file whose checksums agree, with other arrays or attributes."""
-    found = store.read(path)
+    found = result_file.read(path)
     arrays, attributes = dict(found.arrays), found.attributes
     if data.draw(st.booleans()):
         attributes = replaced(json.loads(json.dumps(attributes)), data)
@@ -403,7 +404,7 @@ def rewritten(path: Path, data: st.DataObject) -> None:
                 arrays[name] = np.full_like(array, np.nan, dtype=np.float64)
             case "rename":
                 arrays[f"{name}x"] = array
-    store.write(path, arrays, attributes)
+    result_file.write(path, arrays, attributes)
 
 
 @cases(2)

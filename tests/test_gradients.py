@@ -18,19 +18,20 @@ from torch import Tensor, nn
 from torch.autograd import gradcheck
 from torch.nn import functional
 
-from rungs import config as configuration
-from rungs.config import ROOT, Run
-from rungs.distributions import DiagonalGaussian, bernoulli_log_likelihood
-from rungs.divergences import lower, upper
-from rungs.likelihoods import LIKELIHOODS, DiscretisedGaussian, DiscretisedLogistic
-from rungs.logistic_mixture import logistic_mixture_log_likelihood
 from rungs.models import build
 from rungs.models.networks import initialise
+from rungs.models.posterior_heads import FullGaussian, MixturePosterior
+from rungs.models.priors import Mixture
 from rungs.models.vaegan import GAMMA, REST
 from rungs.models.vq import Quantised
-from rungs.posteriors import FullGaussian, MixturePosterior
-from rungs.prior import prior_spec
-from rungs.priors import Mixture
+from rungs.paths import ROOT
+from rungs.probability.divergences import lower, upper
+from rungs.probability.gaussian import DiagonalGaussian, bernoulli_log_likelihood
+from rungs.probability.likelihoods import LIKELIHOODS, DiscretisedGaussian, DiscretisedLogistic
+from rungs.probability.logistic_mixture import logistic_mixture_log_likelihood
+from rungs.study import profile as configuration
+from rungs.study.code_prior_settings import prior_spec
+from rungs.study.profile import Run
 
 Loss = Callable[[], Tensor]
 #: one that takes seconds

@@ -22,7 +22,7 @@ from rungs.claims.core import bootstrap, measure, t_interval
 from rungs.claims.moments import excess_kurtosis, least_rise, mean_off, variance_off
 from rungs.claims.vae import distance
 from rungs.evaluation.likelihood import standard_error
-from rungs.store import Stored
+from rungs.storage.result_file import Stored
 
 Random = np.random.Generator
 #: whether each of so many simulated intervals holds the truth

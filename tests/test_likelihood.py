@@ -7,9 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from rungs.distributions import DiagonalGaussian
 from rungs.evaluation.activity import unit_statistics
-from rungs.evaluation.evaluate import chosen
 from rungs.evaluation.likelihood import (
     effective_sample_size,
     estimate,
@@ -18,8 +16,10 @@ from rungs.evaluation.likelihood import (
     sample_log_weights,
     standard_error,
 )
+from rungs.evaluation.standard import chosen
 from rungs.models.linear_gaussian import LinearGaussian
 from rungs.models.protocol import Layer
+from rungs.probability.gaussian import DiagonalGaussian
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from rungs import locks
 from rungs.errors import RungsError
-from rungs.locks import locked
+from rungs.storage import locks
+from rungs.storage.locks import locked
 
-HOLD = "import sys, time; from pathlib import Path; from rungs.locks import locked\n" + (
+HOLD = "import sys, time; from pathlib import Path; from rungs.storage.locks import locked\n" + (
     "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
 )
 

@@ -23,17 +23,23 @@ from torch.distributions import (
 )
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from rungs.distributions import DiagonalGaussian
-from rungs.divergences import component_divergences, entropy, has_closed_form, lower, upper
 from rungs.errors import ConfigError
 from rungs.evaluation.frechet import frechet_distance
-from rungs.evaluation.shape import count_modes, shape_of
-from rungs.likelihoods import LIKELIHOODS, Discretised
+from rungs.evaluation.posterior_shape import count_modes, shape_of
 from rungs.models import build
 from rungs.models.networks import initialise
+from rungs.models.posterior_heads import FullGaussian, MixturePosterior
+from rungs.models.priors import Mixture, MixturePrior, component_of
 from rungs.models.protocol import Layer, draw_noise, log_weights, noise_sizes
-from rungs.posteriors import FullGaussian, MixturePosterior
-from rungs.priors import Mixture, MixturePrior, component_of
+from rungs.probability.divergences import (
+    component_divergences,
+    entropy,
+    has_closed_form,
+    lower,
+    upper,
+)
+from rungs.probability.gaussian import DiagonalGaussian
+from rungs.probability.likelihoods import LIKELIHOODS, Discretised
 from rungs.tables.perplexity import NOT_GAUSSIAN
 
 

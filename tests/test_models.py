@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Normal
 
-from rungs.distributions import DiagonalGaussian
 from rungs.models import build
 from rungs.models.ladder import LadderVAE
 from rungs.models.networks import BatchNorm, collect_statistics, initialise
+from rungs.models.objectives import objective_terms
 from rungs.models.protocol import draw_noise, log_weights
 from rungs.models.vae import BottomUpVAE
-from rungs.objectives import objective_terms
+from rungs.probability.gaussian import DiagonalGaussian
 
 SIZES: dict[str, Any] = {"latent_sizes": [6, 5, 4], "hidden_sizes": [12, 10, 8]}
 LADDER = {"upward": "mu", "share_top_down": True}

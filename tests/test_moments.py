@@ -15,10 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, optimize, special, stats
 
-from rungs.definitions import MOMENTS, POSTERIOR_KINDS
-from rungs.distributions import DiagonalGaussian, standard_gaussian_like
 from rungs.evaluation.aggregate import Components, aggregate_arrays, components
-from rungs.evaluation.evaluate import Split, load_model
+from rungs.evaluation.latent_space import FACTORS, lattice, plane_arrays, rescaled_arrays
 from rungs.evaluation.moments import (
     cdf,
     density,
@@ -29,12 +27,14 @@ from rungs.evaluation.moments import (
     resampled_moments,
     scaling_rise,
 )
-from rungs.evaluation.tutorial import FACTORS, lattice, plane_arrays, rescaled_arrays
+from rungs.evaluation.standard import Split, load_model
 from rungs.figures.latent_scatter import ellipse
 from rungs.models import build
 from rungs.models.networks import initialise
 from rungs.models.protocol import draw_noise
-from rungs.training import train
+from rungs.probability.gaussian import DiagonalGaussian, standard_gaussian_like
+from rungs.study.definitions import MOMENTS, POSTERIOR_KINDS
+from rungs.training.trainer import train
 
 
 def mixture(n: int, latents: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -326,8 +326,8 @@ def trained(
     digits: Path, smoke_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Any, Split]:
     """A VAE with four latents after 15 epochs, and test images."""
-    from rungs import config as configuration
-    from rungs.config import Run
+    from rungs.study import profile as configuration
+    from rungs.study.profile import Run
 
     spec = configuration.resolve(smoke_config, Run("mnist5k", "gauss", 4, 0, "latent"))
     spec["training"] |= {"epochs": 15}

@@ -16,14 +16,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from rungs import config as configuration
-from rungs.config import Run
 from rungs.data import catalogue, prepare, shape_of
 from rungs.data.own import complete, find
 from rungs.data.own import prepare as read
 from rungs.data.own_sources import MOST_PIXELS, READERS, Wanted, read_picture
 from rungs.data.prepared import Prepared
 from rungs.errors import ConfigError, DataError, RungsError
+from rungs.study import profile as configuration
+from rungs.study.profile import Run
 
 COUNT = 60
 

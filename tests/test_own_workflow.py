@@ -18,12 +18,14 @@ from click.testing import CliRunner
 from PIL import Image
 
 from conftest import copy_workflow, run_snakemake
-from rungs import config as configuration
-from rungs import packs, store
-from rungs.config import ROOT, Run
 from rungs.data import catalogue
 from rungs.figures import FIGURES
-from rungs.layout import Layout, inputs
+from rungs.jobs import packs
+from rungs.paths import ROOT
+from rungs.storage import result_file
+from rungs.study import profile as configuration
+from rungs.study.layout import Layout, inputs
+from rungs.study.profile import Run
 from rungs.tables import TABLES
 
 PAGE = (ROOT / "docs" / "own-data.md").read_text()
@@ -88,7 +90,7 @@ def test_every_example_is_prepared(sources: None) -> None:
                 ["prepare", name, "--config", "base.yaml", "--config", "mine.yaml"],
             )
             assert done.exit_code == 0, (name, done.output, done.exception)
-            arrays = store.read(Layout.data(name))
+            arrays = result_file.read(Layout.data(name))
             entry = catalogue(config)[name]
             assert arrays["train/images"].shape == (entry.train, *entry.shape)
             assert (arrays["test/labels"] >= 0).all() == entry.labelled
@@ -130,7 +132,7 @@ def finished(
 
 def short_classifier() -> None:
     """Train the classifier for a few steps only."""
-    from rungs import classifier
+    from rungs.evaluation import classifier
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(classifier, "STEPS", 3)

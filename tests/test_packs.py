@@ -11,14 +11,16 @@ import pytest
 import torch
 
 from conftest import copy_workflow, run_snakemake
-from rungs import config as configuration
-from rungs import cost, store
-from rungs.config import ROOT, Run
-from rungs.evaluation.evaluate import evaluate, evaluate_shard
-from rungs.layout import Layout
+from rungs.evaluation.standard import evaluate, evaluate_shard
+from rungs.jobs import cost
+from rungs.jobs.packs import all_runs, packs
 from rungs.models import build
-from rungs.packs import all_runs, packs
-from rungs.training import is_trained, run_key, train
+from rungs.paths import ROOT
+from rungs.storage import result_file
+from rungs.study import profile as configuration
+from rungs.study.layout import Layout
+from rungs.study.profile import Run
+from rungs.training.trainer import is_trained, run_key, train
 
 TINY = """
 profile: tiny
@@ -155,7 +157,7 @@ def test_shards_are_merged_exactly(spec_of: Any, digits: Path, tmp_path: Path) -
     shards = [tmp_path / f"{i}.h5" for i in range(3)]
     for i, path in enumerate(shards):
         evaluate_shard(tmp_path, digits, settings, (i, 3), path)
-    assert [len(store.read(path)["test/lk"]) for path in shards] == [50, 100, 80]
+    assert [len(result_file.read(path)["test/lk"]) for path in shards] == [50, 100, 80]
     evaluate(tmp_path, digits, settings, tmp_path / "merged", shards)
     whole, merged = (tmp_path / name / "evaluation.h5" for name in ("whole", "merged"))
     assert whole.read_bytes() == merged.read_bytes()

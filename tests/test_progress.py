@@ -17,18 +17,18 @@ import pytest
 import torch
 from rich.console import Console
 
-from rungs import progress
-from rungs.cli import follow
-from rungs.config import Run
+from rungs.cli import progress as follow
 from rungs.errors import RungsError
-from rungs.events import Events, require_tensorboard
 from rungs.figures import FIGURES
-from rungs.layout import Layout
-from rungs.packs import STAGES, train_runs
-from rungs.pipeline import Pipeline, Survey
-from rungs.progress import Beacon, ProgressLine, Reporter, read_beacon, working
+from rungs.jobs import reporting as progress
+from rungs.jobs.packs import STAGES, train_runs
+from rungs.jobs.reporting import Beacon, ProgressLine, Reporter, read_beacon, working
+from rungs.jobs.survey import Pipeline, Survey
+from rungs.jobs.tensorboard import Events, require_tensorboard
+from rungs.study.layout import Layout
+from rungs.study.profile import Run
 from rungs.tables import TABLES
-from rungs.training import History, Interrupted, Job, Trainer, train, train_together
+from rungs.training.trainer import History, Interrupted, Job, Trainer, train, train_together
 
 SpecOf = Callable[..., dict[str, Any]]
 

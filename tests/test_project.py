@@ -14,8 +14,8 @@ import yaml
 
 from conftest import copy_workflow
 from rungs import __version__
-from rungs import config as configuration
-from rungs.config import ROOT
+from rungs.paths import ROOT
+from rungs.study import profile as configuration
 
 #: two epochs of a small network, laid over what a deployment begins with
 TINY = """

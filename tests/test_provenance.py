@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rungs import provenance
+from rungs.study import provenance
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ CHANGES = [
     ("data/mnist.py", set()),
     ("models/__init__.py", set()),
     ("figures/__init__.py", set()),
-    ("cli/work.py", set()),
+    ("cli/steps.py", set()),
 ]
 
 

@@ -17,11 +17,11 @@ from scipy.stats import norm
 from torch import Tensor
 
 from rungs.bench import peers
-from rungs.evaluation.evaluate import Split, load_model
 from rungs.evaluation.likelihood import estimate, importance_bound
+from rungs.evaluation.standard import Split, load_model
 from rungs.models.protocol import draw_noise, log_weights
-from rungs.seeds import generator
-from rungs.training import train
+from rungs.numerics.seeds import generator
+from rungs.training.trainer import train
 
 SpecOf = Callable[..., dict[str, Any]]
 IMAGES, K = 40, 200
@@ -31,8 +31,9 @@ IMAGES, K = 40, 200
 def folder(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
     """A VAE trained by the package on the embedded digits for some seconds: 8 latents, half of which
     it uses."""
-    from rungs import config as configuration
-    from rungs.config import ROOT, Run
+    from rungs.paths import ROOT
+    from rungs.study import profile as configuration
+    from rungs.study.profile import Run
 
     config = configuration.load([ROOT / "config" / "smoke.yaml"])
     spec = configuration.resolve(config, Run("mnist5k", "vae", 1, 0))

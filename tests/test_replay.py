@@ -10,16 +10,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from rungs import config as configuration
-from rungs import store, training
-from rungs.config import ROOT, Run
 from rungs.errors import TrainingError
 from rungs.models import entry
 from rungs.models.code_prior import pack_codes
-from rungs.opaque import opaque
-from rungs.prior import prior_spec
-from rungs.replay import Unrecordable, record
-from rungs.training import RECORDED_FROM, Trainer
+from rungs.numerics.custom_op import opaque
+from rungs.paths import ROOT
+from rungs.storage import result_file
+from rungs.study import profile as configuration
+from rungs.study.code_prior_settings import prior_spec
+from rungs.study.profile import Run
+from rungs.training.recorded_step import Unrecordable, record
+from rungs.training.trainer import RECORDED_FROM, Trainer
+from rungs.training import trainer as training
 
 SpecOf = Callable[..., dict[str, Any]]
 SMOKE = configuration.load([ROOT / "config" / "smoke.yaml"])
@@ -61,7 +63,7 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def images(digits: Path) -> Tensor:
-    return torch.from_numpy(store.read(digits)["train/images"]).flatten(1)[: 2 * BATCH]
+    return torch.from_numpy(result_file.read(digits)["train/images"]).flatten(1)[: 2 * BATCH]
 
 
 @pytest.mark.parametrize("variant", SMOKE["variants"])

@@ -16,15 +16,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rungs import scorecard
-from rungs.captions import captions
 from rungs.claims import claims
 from rungs.claims.stated import stated
-from rungs.documents import DOCUMENTS, document_name
 from rungs.figures import FIGURES
-from rungs.layout import Layout
-from rungs.pages import table_page
+from rungs.report import scorecard
+from rungs.report.captions import captions
+from rungs.study.documents import DOCUMENTS, document_name
+from rungs.study.layout import Layout
 from rungs.tables import TABLES
+from rungs.tables.html import table_page
 
 ENTRIES = {**FIGURES, **TABLES}
 SIZES = {"desktop": (1400, 900), "phone": (390, 844)}

@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from rungs.runtime import prepare_process
+from rungs.numerics.torch_setup import prepare_process
 
 STEPS = 20
 
@@ -35,7 +35,9 @@ def test_freed_memory_is_kept() -> None:
     """What glibc gives back by itself depends on what happens to lie on top of the heap; told to map
     blocks of 128 KiB and more one by one, it gives back all of them."""
     gives_back = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(128 * 1024)}
-    script = "from rungs.runtime import prepare_process; from tests.test_runtime import *; "
+    script = (
+        "from rungs.numerics.torch_setup import prepare_process; from tests.test_runtime import *; "
+    )
     counts = []
     for prepare in ("", "prepare_process(1); "):
         command = [sys.executable, "-c", f"{script}{prepare}print(faults_per_step())"]

@@ -18,11 +18,12 @@ from urllib.request import Request
 
 import pytest
 
-from rungs import config as configuration
-from rungs.config import ROOT, Run
 from rungs.data import cifar10, mnist, omniglot, omniglot28, sources
 from rungs.data.sources import download
 from rungs.errors import ConfigError, DataError
+from rungs.paths import ROOT
+from rungs.study import profile as configuration
+from rungs.study.profile import Run
 
 SOURCES = sorted(
     path
@@ -425,8 +426,8 @@ STEPS = [
 
 def test_nothing_is_written_elsewhere(tmp_path: Path) -> None:
     """Every path that Python opens to write while a run is made, from its data to a figure and a table.
-    HDF5, safetensors and Pillow write under names that `rungs.files` has made: what is there in the end
-    is looked at, too."""
+    HDF5, safetensors and Pillow write under names that `rungs.storage.atomic` has made: what is there in
+    the end is looked at, too."""
     home, place = tmp_path / "home", tmp_path / "place"
     for folder in (home, place, tmp_path / "tmp"):
         folder.mkdir()

@@ -13,11 +13,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rungs import store
 from rungs.errors import RungsError, StoreError
-from rungs.files import replacing, write_text
+from rungs.storage import result_file
+from rungs.storage.atomic import replacing, write_text
+from rungs.storage.tensors import load_tensors, save_tensors
 from rungs.tables import read_rows
-from rungs.weights import load_tensors, save_tensors
 
 ARRAYS = {
     "elbo": np.linspace(-100, -90, 50),
@@ -30,23 +30,23 @@ ARRAYS = {
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     target = tmp_path / "run" / "training.h5"
-    store.write(target, ARRAYS, {"run": {"seed": 0}})
+    result_file.write(target, ARRAYS, {"run": {"seed": 0}})
     return target
 
 
 def test_round_trip(path: Path) -> None:
-    found = store.read(path)
+    found = result_file.read(path)
     assert found.attributes == {"run": {"seed": 0}}
     for name, array in ARRAYS.items():
         np.testing.assert_array_equal(found[name], array)
     assert [layer.shape for layer in found.layers("kl")] == [(3, 4), (3, 2)]
-    assert set(store.read(path, only=["layers/"]).arrays) == {"layers/1/kl", "layers/2/kl"}
+    assert set(result_file.read(path, only=["layers/"]).arrays) == {"layers/1/kl", "layers/2/kl"}
     with pytest.raises(StoreError, match="no array 'nothing'"):
         found["nothing"]
 
 
 def test_the_same_content_gives_the_same_bytes(path: Path, tmp_path: Path) -> None:
-    store.write(tmp_path / "again.h5", ARRAYS, {"run": {"seed": 0}})
+    result_file.write(tmp_path / "again.h5", ARRAYS, {"run": {"seed": 0}})
     assert (tmp_path / "again.h5").read_bytes() == path.read_bytes()
 
 
@@ -57,7 +57,7 @@ def test_damage_is_noticed_or_harmless(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "training.h5"
         small = {k: v for k, v in ARRAYS.items() if k != "big"}
-        store.write(target, small, {"run": {"seed": 0}})
+        result_file.write(target, small, {"run": {"seed": 0}})
         content = bytearray(target.read_bytes())
         position = data.draw(st.integers(0, len(content) - 1))
         if data.draw(st.booleans()):
@@ -66,7 +66,7 @@ def test_damage_is_noticed_or_harmless(data: st.DataObject) -> None:
             del content[position:]
         target.write_bytes(content)
         try:
-            found = store.read(target)
+            found = result_file.read(target)
         except StoreError as error:
             message = str(error)
         else:
@@ -79,7 +79,7 @@ def test_damage_is_noticed_or_harmless(data: st.DataObject) -> None:
 
 def test_a_missing_file_is_named_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"none\.h5.*missing.*snakemake"):
-        store.read(tmp_path / "none.h5")
+        result_file.read(tmp_path / "none.h5")
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
@@ -183,9 +183,9 @@ def test_a_damaged_file_of_a_pack_is_to_be_deleted_under_both_names(tmp_path: Pa
     runs, work = (tmp_path / f"results/p/{name}/run/training.h5" for name in ("runs", "work"))
     write_text(runs, "damaged")
     with pytest.raises(StoreError, match="Delete it and run the same command again"):
-        store.read(runs)
+        result_file.read(runs)
     work.parent.mkdir(parents=True)
     work.hardlink_to(runs)
     for path, other in ((runs, work), (work, runs)):
         with pytest.raises(StoreError, match=f"Delete it and its other name {other} and run"):
-            store.read(path)
+            result_file.read(path)

@@ -17,18 +17,18 @@ import numpy as np
 import pytest
 import torch
 
-from rungs import store
-from rungs.cli.work import interruptible
-from rungs.convergence import converged, movement
+from rungs.cli.steps import interruptible
 from rungs.data.binarise import TrainingImages
 from rungs.data.prepared import read_images
 from rungs.errors import StoreError, TrainingError
-from rungs.evaluation.evaluate import evaluate, load_model
+from rungs.evaluation.standard import evaluate, load_model
+from rungs.models.objectives import Terms, kl_weight, objective_noise, objective_terms
 from rungs.models.protocol import draw_noise, log_weights
-from rungs.objectives import Terms, kl_weight, objective_noise, objective_terms
-from rungs.seeds import generator
-from rungs.training import FlatParameters, Interrupted, Trainer, run_key, train
-from rungs.weights import load_tensors, load_weights, save_tensors
+from rungs.numerics.seeds import generator
+from rungs.storage import result_file
+from rungs.storage.tensors import load_tensors, load_weights, save_tensors
+from rungs.study.convergence import converged, movement
+from rungs.training.trainer import FlatParameters, Interrupted, Trainer, run_key, train
 
 SpecOf = Callable[..., dict[str, Any]]
 RESULTS = ("weights.safetensors", "training.h5")
@@ -108,7 +108,7 @@ def test_the_same_run_gives_the_same_bytes(spec_of: SpecOf, digits: Path, tmp_pa
 def start(folder: Path, spec: dict[str, Any], digits: Path) -> subprocess.Popen[str]:
     """Train in a process of its own, a checkpoint every epoch."""
     code = (
-        "import json, sys; from pathlib import Path; from rungs.training import train, Interrupted\n"
+        "import json, sys; from pathlib import Path; from rungs.training.trainer import train, Interrupted\n"
         "try: train(json.loads(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), 1e-9)\n"
         "except Interrupted as stopped: print(stopped); sys.exit(75)\n"
     )
@@ -180,9 +180,9 @@ def test_a_checkpoint_of_another_key_is_not_used(spec_of: SpecOf, digits: Path) 
 def test_the_key_knows_settings_data_and_start(
     spec_of: SpecOf, digits: Path, tmp_path: Path
 ) -> None:
-    data = store.read(digits)
+    data = result_file.read(digits)
     changed = data.arrays | {"train/images": data["train/images"][::-1]}
-    store.write(tmp_path / "other.h5", changed, data.attributes)
+    result_file.write(tmp_path / "other.h5", changed, data.attributes)
     (tmp_path / "start").write_bytes(b"weights")
     keys = {
         run_key(spec_of(epochs=3), digits),
@@ -254,7 +254,7 @@ def test_evaluation_of_a_trained_run(spec_of: SpecOf, digits: Path, tmp_path: Pa
     }
     evaluate(tmp_path, digits, settings)
     first = (tmp_path / "evaluation.h5").read_bytes()
-    found = store.read(tmp_path / "evaluation.h5")
+    found = result_file.read(tmp_path / "evaluation.h5")
     assert found["test/lk"].shape == (60,)
     assert np.all(found["test/lk"] >= found["test/elbo"] - 1e-9)
     assert np.all((found["test/ess"] >= 1 - 1e-9) & (found["test/ess"] <= 20 + 1e-9))
@@ -335,7 +335,9 @@ def test_fine_tuning_starts_where_the_other_run_ended(
     for name, tensor in before.items():
         if not name.endswith((".mean", ".variance")):
             torch.testing.assert_close(after[name], tensor, rtol=0, atol=1e-6)
-    first, second = (store.read(tmp_path / f / "training.h5")["elbo"] for f in ("first", "second"))
+    first, second = (
+        result_file.read(tmp_path / f / "training.h5")["elbo"] for f in ("first", "second")
+    )
     assert second[0] > first[-1] - 5
 
 
@@ -345,8 +347,8 @@ def test_warm_up() -> None:
 
 
 def test_convergence_is_the_movement_over_the_last_tenth() -> None:
-    def of(elbo: np.ndarray) -> store.Stored:
-        return store.Stored(Path(), {"elbo": elbo}, {})
+    def of(elbo: np.ndarray) -> result_file.Stored:
+        return result_file.Stored(Path(), {"elbo": elbo}, {})
 
     rising = np.linspace(-200, -100, 100)
     assert movement(rising) == pytest.approx(10 * 100 / 99)

@@ -12,17 +12,25 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rungs import config as configuration
-from rungs import cost, store
 from rungs.bench import Scale
 from rungs.bench.vq import measure
-from rungs.config import ROOT, Run
 from rungs.data import prepare
+from rungs.data.image_shape import ImageShape
 from rungs.data.prepared import Prepared
 from rungs.errors import ConfigError
 from rungs.evaluation.vq import evaluate
-from rungs.layout import Layout
-from rungs.logistic_mixture import (
+from rungs.jobs import cost
+from rungs.jobs import multiply_adds as size
+from rungs.jobs.packs import prior_run, train_runs
+from rungs.models import build
+from rungs.models.code_prior import CodePrior, pack_codes, unpack_codes
+from rungs.models.conv_vae import ConvolutionalVAE
+from rungs.models.convolutional import Convolution, channels_last, from_planes, to_planes
+from rungs.models.networks import initialise
+from rungs.models.pixelcnn import GatedPixelCNN, Vertical
+from rungs.models.vq import VQVAE, Codebook, code_counts, code_sums, kmeans, nearest_codes
+from rungs.paths import ROOT
+from rungs.probability.logistic_mixture import (
     categorical_sample,
     logistic_mixture_log_likelihood,
     logistic_mixture_mean,
@@ -30,20 +38,14 @@ from rungs.logistic_mixture import (
     parameters_of,
     split_parameters,
 )
-from rungs.models import build
-from rungs.models import convolutional_size as size
-from rungs.models.code_prior import CodePrior, pack_codes, unpack_codes
-from rungs.models.conv_vae import ConvolutionalVAE
-from rungs.models.convolutional import Convolution, channels_last, from_planes, to_planes
-from rungs.models.networks import initialise
-from rungs.models.pixelcnn import GatedPixelCNN, Vertical
-from rungs.models.vq import VQVAE, Codebook, code_counts, code_sums, kmeans, nearest_codes
-from rungs.packs import prior_run, train_runs
-from rungs.prior import prior_spec
-from rungs.shapes import ImageShape
+from rungs.storage import result_file
+from rungs.study import profile as configuration
+from rungs.study.code_prior_settings import prior_spec
+from rungs.study.layout import Layout
+from rungs.study.profile import Run
 from rungs.tables.moments import make as moments_table
 from rungs.tables.vq import perplexity
-from rungs.training import FlatParameters, Trainer
+from rungs.training.trainer import FlatParameters, Trainer
 
 SETTINGS: dict[str, Any] = {"monte_carlo_samples": 1, "importance_samples": 1}
 CONVOLUTIONAL = {"channels": 8, "residual_blocks": 1, "residual_channels": 4, "components": 2}
@@ -594,9 +596,9 @@ def test_train_prior_evaluate(tiny: dict[str, Any], variant: str) -> None:
         before = (folder / "prior/weights.safetensors").stat().st_mtime_ns
         prior_run(tiny, run, folder / "prior")
         assert (folder / "prior/weights.safetensors").stat().st_mtime_ns == before
-        settings["prior"] = store.read(folder / "prior/training.h5").attributes["key"]
+        settings["prior"] = result_file.read(folder / "prior/training.h5").attributes["key"]
     evaluate(folder, data, settings)
-    found = store.read(folder / "evaluation.h5")
+    found = result_file.read(folder / "evaluation.h5")
     if axis == "latent":
         difference = found["test/elbo"] - (found["test/reconstruction"] - found["test/kl"])
         assert np.abs(difference).mean() < 0.1 * np.abs(found["test/elbo"]).mean()

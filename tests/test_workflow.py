@@ -329,41 +329,41 @@ def spoil_weights(root: Path) -> Path:
 
 
 def spoil_evaluation(root: Path) -> Path:
-    from rungs import store
+    from rungs.storage import result_file
 
     path = root / "runs/mnist5k/vae/depth5/seed0/evaluation.h5"
-    found = store.read(path)
+    found = result_file.read(path)
     settings = found.attributes["evaluation"] | {"samples": 5000}
-    store.write(path, found.arrays, found.attributes | {"evaluation": settings})
+    result_file.write(path, found.arrays, found.attributes | {"evaluation": settings})
     return path
 
 
 def spoil_origin(root: Path) -> Path:
-    from rungs import store
+    from rungs.storage import result_file
 
     path = root / "runs/mnist5k/vae/depth5/seed0/training.h5"
-    found = store.read(path)
-    store.write(path, found.arrays, found.attributes | {"provenance": {"commit": "1234"}})
+    found = result_file.read(path)
+    result_file.write(path, found.arrays, found.attributes | {"provenance": {"commit": "1234"}})
     return path
 
 
 def spoil_calibration(root: Path) -> Path:
-    from rungs import store
+    from rungs.storage import result_file
 
     path = root / "calibration.h5"
-    found = store.read(path)
+    found = result_file.read(path)
     settings = found.attributes["calibration"] | {"samples": 5000}
-    store.write(path, found.arrays, found.attributes | {"calibration": settings})
+    result_file.write(path, found.arrays, found.attributes | {"calibration": settings})
     return path
 
 
 def spoil_seed(root: Path) -> Path:
-    from rungs import store
+    from rungs.storage import result_file
 
     path = root / "calibration.h5"
-    found = store.read(path)
+    found = result_file.read(path)
     rest = {name: value for name, value in found.attributes.items() if name != "seed"}
-    store.write(path, found.arrays, rest)
+    result_file.write(path, found.arrays, rest)
     return path
 
 

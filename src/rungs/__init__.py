@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rungs.paths import __version__ as __version__
+
 if TYPE_CHECKING:
     from rungs.api import Trained, load, load_config, load_data
 
-__version__ = "0.1.0"
 __all__ = ["Trained", "load", "load_config", "load_data"]
 
 

@@ -14,22 +14,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rungs import config as configuration
-from rungs import data, store
-from rungs.archive import open_archive
-from rungs.config import ROOT, Config, Run
+from rungs import data
 from rungs.data.binarise import model_input
 from rungs.data.prepared import Prepared
 from rungs.errors import ConfigError, DataError, RungsError, StoreError
-from rungs.evaluation.evaluate import load_model
 from rungs.evaluation.likelihood import estimate
+from rungs.evaluation.standard import load_model
 from rungs.evaluation.vq import Pictures, log_prior, uniform
-from rungs.layout import Layout
+from rungs.exchange.archive import open_archive
 from rungs.models import entry
 from rungs.models.protocol import draw_noise, noise_sizes
-from rungs.prior import FOLDER as PRIOR_FOLDER
-from rungs.seeds import TEST_SET_SEED, generator
-from rungs.store import Stored
+from rungs.numerics.seeds import TEST_SET_SEED, generator
+from rungs.paths import ROOT
+from rungs.storage import result_file
+from rungs.storage.result_file import Stored
+from rungs.study import profile as configuration
+from rungs.study.code_prior_settings import FOLDER as PRIOR_FOLDER
+from rungs.study.layout import Layout
+from rungs.study.profile import Config, Run
 
 #: rows (images times draws) that one pass through the networks holds
 CHUNK_ROWS = 2000
@@ -77,7 +79,7 @@ def load_data(name: str, config: Config | None = None) -> Prepared:
     """
     path = Path(Layout.data(name))
     if path.is_file():
-        found = store.read(path)
+        found = result_file.read(path)
         train, test = (
             (found[f"{split}/images"], found[f"{split}/labels"]) for split in ("train", "test")
         )
@@ -116,8 +118,8 @@ def load(path: Path | str, profile: str = "quick") -> Trained:
         folder,
         model,
         spec,
-        store.read(folder / "training.h5"),
-        store.read(evaluated) if evaluated.is_file() else None,
+        result_file.read(folder / "training.h5"),
+        result_file.read(evaluated) if evaluated.is_file() else None,
         load_model(prior)[0] if prior.is_dir() else None,
     )
 
@@ -133,7 +135,7 @@ class Trained:
     Attributes:
         folder: where its files are.
         model: the torch module, in test mode, on the CPU (:mod:`rungs.models.protocol`).
-        spec: its resolved settings (:func:`rungs.config.resolve`).
+        spec: its resolved settings (:func:`rungs.study.profile.resolve`).
         history: statistics of every epoch, such as ``history["elbo"]``.
         evaluation: what was measured on it, such as ``evaluation["test/lk"]``; None before that.
         prior: the prior that was learnt over its codes, if it has codes.

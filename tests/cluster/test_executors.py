@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from conftest import copy_workflow
-from rungs.config import ROOT
+from rungs.paths import ROOT
 
 PROFILE = """
 profile: small

@@ -23,9 +23,20 @@ _hook: list[object] = []
 def load(source: Path, hook: Path) -> None:
     """Import the package of this folder, and all that its verbs import."""
     sys.path[:0] = [str(source), str(hook)]
-    names = ["rungs.cli", "rungs.training", "rungs.ensemble", "rungs.crate", "rungs.scorecard"]
-    names += ["rungs.classifier", "rungs.prior_training", "rungs.data.prepared", "rungs.summary"]
-    names += ["rungs.evaluation.calibration", "rungs.evaluation.evaluate", "sitecustomize"]
+    names = [
+        "rungs.cli",
+        "rungs.training.trainer",
+        "rungs.training.side_by_side",
+        "rungs.exchange.ro_crate",
+        "rungs.report.scorecard",
+    ]
+    names += [
+        "rungs.evaluation.classifier",
+        "rungs.training.code_prior",
+        "rungs.data.prepared",
+        "rungs.report.summary",
+    ]
+    names += ["rungs.evaluation.calibration", "rungs.evaluation.standard", "sitecustomize"]
     for registry in ("figures.FIGURES", "tables.TABLES"):
         package, attribute = registry.split(".")
         names += [e.module for e in getattr(import_module(f"rungs.{package}"), attribute).values()]

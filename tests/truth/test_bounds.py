@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
-from rungs import config as configuration
-from rungs.config import ROOT, Run
 from rungs.evaluation.ais import Settings, compare, simulate
-from rungs.evaluation.evaluate import Split, load_model
 from rungs.evaluation.likelihood import standard_error
-from rungs.training import train
+from rungs.evaluation.standard import Split, load_model
+from rungs.paths import ROOT
+from rungs.study import profile as configuration
+from rungs.study.profile import Run
+from rungs.training.trainer import train
 
 IMAGES, K = 50, 5000
 

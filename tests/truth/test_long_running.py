@@ -23,9 +23,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rungs import config as configuration
-from rungs.config import ROOT, Run
-from rungs.training import train
+from rungs.paths import ROOT
+from rungs.study import profile as configuration
+from rungs.study.profile import Run
+from rungs.training.trainer import train
 
 #: share of the measurements that are warm-up, of epochs and of evaluations
 WARM_EPOCHS, WARM_EVALUATIONS = 0.2, 0.5
@@ -58,7 +59,7 @@ found = []
 spec, data, folder = json.loads(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
 """
 TRAINING = """
-from rungs import training
+from rungs.training import trainer as training
 
 run_epoch = training.Trainer.run_epoch
 
@@ -126,7 +127,7 @@ def settings_of(name: str, **training: Any) -> tuple[dict[str, Any], dict[str, A
 def test_500_epochs(name: str, digits: Path, tmp_path: Path) -> None:
     """With a checkpoint nearly every epoch, on a tenth of the images."""
     from rungs.data.prepared import Prepared
-    from rungs.store import read
+    from rungs.storage.result_file import read
 
     whole = read(digits)
     few = [
@@ -144,7 +145,7 @@ def test_500_epochs(name: str, digits: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["lvae-bn-wu/depth3", "gauss/latent2"])
 def test_400_evaluations(name: str, digits: Path, tmp_path: Path) -> None:
     """Of one run in one process, every array of the evaluation computed and written each time."""
-    from rungs.classifier import train as train_classifier
+    from rungs.evaluation.classifier import train as train_classifier
 
     spec, settings = settings_of(name, epochs=1)
     judge = tmp_path / "classifier.safetensors"

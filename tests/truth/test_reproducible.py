@@ -14,12 +14,13 @@ import pytest
 import yaml
 
 from conftest import copy_workflow, run_snakemake
-from rungs import config as configuration
-from rungs import store
-from rungs.config import ROOT, Run
-from rungs.evaluation.evaluate import evaluate
+from rungs.evaluation.standard import evaluate
 from rungs.models import MODELS
-from rungs.training import train
+from rungs.paths import ROOT
+from rungs.storage import result_file
+from rungs.study import profile as configuration
+from rungs.study.profile import Run
+from rungs.training.trainer import train
 
 #: what tells of times, of the machine's load, or of the moment of writing
 TIMES = {
@@ -54,7 +55,7 @@ def test_the_same_profile_twice(tmp_path: Path) -> None:
     assert names == {name for name in second if "/config/" not in name}
     same = {name for name in names if filecmp.cmp(first[name], second[name], shallow=False)}
     models = {
-        store.read(first[name], only=()).attributes["run"]["model"]
+        result_file.read(first[name], only=()).attributes["run"]["model"]
         for name in names
         if name.endswith("training.h5")
     }
@@ -97,11 +98,11 @@ def settings_of(name: str, **changes: Any) -> tuple[dict[str, Any], dict[str, An
 def bound(folder: Path, data: Path, settings: dict[str, Any]) -> np.ndarray:
     """L_100 of each test image."""
     evaluate(folder, data, settings)
-    return store.read(folder / "evaluation.h5", only=["test/lk"])["test/lk"]
+    return result_file.read(folder / "evaluation.h5", only=["test/lk"])["test/lk"]
 
 
 def last_elbo(folder: Path) -> float:
-    return float(store.read(folder / "training.h5", only=["elbo"])["elbo"][-1])
+    return float(result_file.read(folder / "training.h5", only=["elbo"])["elbo"][-1])
 
 
 def told(what: str, elbos: tuple[float, float], first: np.ndarray, second: np.ndarray) -> float:
@@ -116,9 +117,9 @@ def told(what: str, elbos: tuple[float, float], first: np.ndarray, second: np.nd
 def with_spec(folder: Path, target: Path, **changes: Any) -> Path:
     """The same trained run, as if its settings had been others."""
     shutil.copytree(folder, target)
-    trained = store.read(target / "training.h5")
+    trained = result_file.read(target / "training.h5")
     spec = trained.attributes["run"] | changes
-    store.write(target / "training.h5", trained.arrays, trained.attributes | {"run": spec})
+    result_file.write(target / "training.h5", trained.arrays, trained.attributes | {"run": spec})
     return target
 
 
@@ -144,7 +145,7 @@ def test_float32_and_bfloat16(
     name: str, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the processor lacks bfloat16 the package uses float32; here it is made to emulate it."""
-    monkeypatch.setattr("rungs.precision.bfloat16_in_hardware", lambda device: True)
+    monkeypatch.setattr("rungs.models.precision.bfloat16_in_hardware", lambda device: True)
     for kind in ("float32", "bfloat16"):
         spec, settings = settings_of(name, precision=kind)
         train(spec, digits, tmp_path / kind, 5)

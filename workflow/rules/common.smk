@@ -14,7 +14,7 @@ BESIDE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True), "../..
 if BESIDE.is_dir():
     sys.path.insert(0, str(BESIDE.resolve()))
 try:
-    from rungs import config as configuration
+    from rungs.study import profile as configuration
 except ImportError as error:
     raise WorkflowError(
         f"the package rungs is not installed ({error}). Install the version that this workflow is "
@@ -26,15 +26,21 @@ if not configuration.COMMON.is_file():
         "pip install --editable 'git+<repository>@<tag>#egg=rungs'."
     )
 
-from rungs import captions, cost, documents, jobs, layout, provenance
-from rungs import crate as metadata
+from rungs.paths import ROOT
+from rungs.report import captions
+from rungs.jobs import cost
+from rungs.study import documents
+from rungs.jobs import environment as jobs
+from rungs.study import layout
+from rungs.study import provenance
+from rungs.exchange import ro_crate as metadata
 from rungs.errors import RungsError
-from rungs import packs as packing
-from rungs import prior as priors
+from rungs.jobs import packs as packing
+from rungs.study import code_prior_settings as priors
 from rungs.claims import DOCUMENTS as CLAIMS
 from rungs.data import catalogue
 from rungs.figures import FIGURES
-from rungs.files import sha256
+from rungs.storage.atomic import sha256
 from rungs.models import entry
 from rungs.tables import TABLES
 
@@ -217,7 +223,7 @@ def classifier_urgency(wildcards):
 def resource_hashes(names):
     """Hashes of files of the clone's resources/. As inputs they would have to be in the store of
     a workflow that has one."""
-    folder = configuration.ROOT / "resources"
+    folder = ROOT / "resources"
     return [sha256((folder / name).read_bytes())[:16] for name in names]
 
 
@@ -310,7 +316,7 @@ def labels_of(wildcards):
 
 def workflow_hashes(names):
     """Hashes of files of the clone's workflow/ that are read when the report is made."""
-    folder = configuration.ROOT / "workflow"
+    folder = ROOT / "workflow"
     return [sha256((folder / name).read_bytes())[:16] for name in names]
 
 

@@ -35,6 +35,6 @@ rule classifier:
         runtime=30,
         disk_mb=500,
     params:
-        code=provenance.code_hash("rungs.classifier"),
+        code=provenance.code_hash("rungs.evaluation.classifier"),
     shell:
         "python -m rungs classifier {wildcards.dataset:q} > {log:q} 2>&1"

@@ -1,4 +1,4 @@
-# Data -> trained and evaluated runs, many in one job (compute.pack above 1; see rungs/packs.py).
+# Data -> trained and evaluated runs, many in one job (compute.pack above 1; see rungs/jobs/packs.py).
 #
 # A pack's job writes into the working folders of its runs and marks itself done; a cheap local job
 # a run exports that run's files. The mark is `ancient` to the export: a pack that ran again because

@@ -17,7 +17,7 @@ rule scorecard:
         runtime=30,
         disk_mb=10,
     params:
-        code=provenance.code_hash("rungs.scorecard", *CLAIMS.values()),
+        code=provenance.code_hash("rungs.report.scorecard", *CLAIMS.values()),
     shell:
         "python -m rungs scorecard > {log:q} 2>&1"
 
@@ -44,7 +44,7 @@ rule report:
         ),
         # relative, lest a clone that was moved make its report again
         snakefile=os.path.relpath(workflow.main_snakefile),
-        style=os.path.relpath(configuration.ROOT / "workflow" / "report" / "style.css"),
+        style=os.path.relpath(ROOT / "workflow" / "report" / "style.css"),
     shell:
         'python -m snakemake --snakefile {params.snakefile:q} --configfile "$RUNGS_CONFIG"'
         " --profile none --cores 1"

@@ -34,7 +34,7 @@ rule train:
         ' > >(trap "" TERM INT USR1; exec tee {log:q}) 2>&1'
 
 
-# The prior over the codes of a run with discrete latents: see rungs/prior.py.
+# The prior over the codes of a run with discrete latents: see rungs/study/code_prior_settings.py.
 rule prior:
     input:
         weights=f"{RUN}/weights.safetensors",

@@ -49,8 +49,8 @@ def _together(count: int, share: float) -> float:
 
 def _work(start: Barrier, results: multiprocessing.Queue[float], seed: int, share: float) -> None:
     from rungs.bench.data import images, spec_of
-    from rungs.runtime import prepare_process
-    from rungs.training import Trainer
+    from rungs.numerics.torch_setup import prepare_process
+    from rungs.training.trainer import Trainer
 
     prepare_process(1)
     train = images()[1][: 256 * max(2, int(16 * share))]

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rungs import config as configuration
-from rungs.config import RAW_DATA_VARIABLE, ROOT, Run
 from rungs.data import prepare
 from rungs.data.binarise import binarise
+from rungs.paths import ROOT
+from rungs.study import profile as configuration
+from rungs.study.profile import RAW_DATA_VARIABLE, Run
 
 #: the VAE of the comparison
 PIXELS, HIDDEN, UNITS = 784, 512, 64

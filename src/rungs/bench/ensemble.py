@@ -7,9 +7,9 @@ import numpy as np
 from rungs.bench import Row, Scale
 from rungs.bench.data import images, spec_of
 from rungs.bench.timing import in_turns, spread
-from rungs.ensemble import Ensemble
-from rungs.runtime import prepare_process
-from rungs.training import Trainer
+from rungs.numerics.torch_setup import prepare_process
+from rungs.training.side_by_side import Ensemble
+from rungs.training.trainer import Trainer
 
 SIZES = {
     "quick's widths": {"latent_sizes": [32, 16, 8, 4, 2], "hidden_sizes": [128, 64, 32, 32, 16]},

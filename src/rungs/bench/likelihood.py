@@ -13,9 +13,9 @@ from rungs.bench import Row, Scale, peers
 from rungs.bench.data import PIXELS, UNITS, images, profile, spec_of
 from rungs.bench.timing import Products, in_turns, spread
 from rungs.evaluation.likelihood import estimate
-from rungs.precision import bfloat16_in_hardware, set_arithmetic, set_decoding_arithmetic
-from rungs.runtime import prepare_process
-from rungs.training import Trainer
+from rungs.models.precision import bfloat16_in_hardware, set_arithmetic, set_decoding_arithmetic
+from rungs.numerics.torch_setup import prepare_process
+from rungs.training.trainer import Trainer
 
 SAMPLES, IMAGES = 5000, 4
 

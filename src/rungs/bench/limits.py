@@ -7,8 +7,8 @@ import torch
 
 from rungs.bench import Row, Scale
 from rungs.bench.timing import in_turns, spread
-from rungs.precision import bfloat16_in_hardware
-from rungs.runtime import prepare_process
+from rungs.models.precision import bfloat16_in_hardware
+from rungs.numerics.torch_setup import prepare_process
 
 SIDE = 1024
 

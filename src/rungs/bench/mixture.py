@@ -70,7 +70,7 @@ def step(components: int, divergence: str) -> dict[str, float]:
 
     from rungs.models import build
     from rungs.models.networks import initialise
-    from rungs.runtime import prepare_process
+    from rungs.numerics.torch_setup import prepare_process
 
     prepare_process(1)
     random = torch.Generator().manual_seed(0)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from rungs.bench import Row, Scale
 from rungs.bench.data import images, profile
-from rungs.config import Run, resolve
 from rungs.evaluation.likelihood import estimate
-from rungs.precision import bfloat16_in_hardware, set_arithmetic
-from rungs.runtime import prepare_process
-from rungs.training import Trainer
+from rungs.models.precision import bfloat16_in_hardware, set_arithmetic
+from rungs.numerics.torch_setup import prepare_process
+from rungs.study.profile import Run, resolve
+from rungs.training.trainer import Trainer
 
 SEEDS, SAMPLES, IMAGES = 3, 100, 500
 

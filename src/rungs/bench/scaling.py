@@ -11,8 +11,8 @@ from rungs.bench import Row, Scale
 from rungs.bench.data import images, spec_of
 from rungs.bench.timing import in_turns
 from rungs.evaluation.likelihood import estimate
-from rungs.runtime import prepare_process
-from rungs.training import Trainer
+from rungs.numerics.torch_setup import prepare_process
+from rungs.training.trainer import Trainer
 
 
 def measure(scale: Scale) -> list[Row]:

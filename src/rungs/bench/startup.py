@@ -13,9 +13,9 @@ from rungs.bench.timing import in_turns, spread
 STATEMENTS = {
     "python": "pass",
     "a figure's imports": "import rungs.cli, rungs.figures.style",
-    "a table's imports": "import rungs.cli, pandas, rungs.store",
+    "a table's imports": "import rungs.cli, pandas, rungs.storage.result_file",
     "torch": "import torch",
-    "a training job's imports": "import rungs.cli, rungs.packs, rungs.training",
+    "a training job's imports": "import rungs.cli, rungs.jobs.packs, rungs.training.trainer",
 }
 
 

@@ -13,10 +13,10 @@ from torch import Tensor
 from rungs.bench import Row, Scale, peers
 from rungs.bench.data import HIDDEN, PIXELS, UNITS, images, spec_of
 from rungs.bench.timing import Products, in_turns, spread
-from rungs.evaluation.evaluate import elbo
-from rungs.precision import arithmetic
-from rungs.runtime import prepare_process
-from rungs.training import Trainer, clip_gradients
+from rungs.evaluation.standard import elbo
+from rungs.models.precision import arithmetic
+from rungs.numerics.torch_setup import prepare_process
+from rungs.training.trainer import Trainer, clip_gradients
 
 EPOCHS, BATCH, RATE = 3, 256, 1e-3
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from rungs.bench import Row, Scale
 from rungs.bench.timing import in_turns, spread
 from rungs.models.vq import nearest_codes
-from rungs.runtime import prepare_process
+from rungs.numerics.torch_setup import prepare_process
 
 #: vectors (images times positions), codes, dimension: quick, CIFAR-10, the paper's
 SIZES = ((64 * 49, 64, 16), (128 * 64, 256, 64), (128 * 64, 512, 64))

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-from rungs.convergence import converged
 from rungs.errors import StoreError
-from rungs.store import Stored
+from rungs.storage.result_file import Stored
+from rungs.study.convergence import converged
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000

@@ -8,7 +8,7 @@ import numpy as np
 
 from rungs.claims.core import Claim, Evaluations, Need
 from rungs.evaluation.frechet import frechet_distance
-from rungs.store import Stored
+from rungs.storage.result_file import Stored
 
 LATENT = 10
 #: latent units of the models of colour images

@@ -6,7 +6,7 @@ import numpy as np
 
 from rungs.claims.core import Claim, Evaluations, Need
 from rungs.evaluation.frechet import frechet_distance
-from rungs.store import Stored
+from rungs.storage.result_file import Stored
 
 LATENTS = (2, 10)
 FEW = 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rungs.claims.core import Claim, Evaluations, Need, Statement
-from rungs.store import Stored
+from rungs.storage.result_file import Stored
 
 CODES = 64
 #: channels of the continuous VAE's latent grid

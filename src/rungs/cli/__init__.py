@@ -10,10 +10,18 @@ from typing import Any
 
 import click
 
-from rungs.cli import archives, draw, follow, look, measure, render, report, shell, work
-from rungs.cli.base import MISTAKE, cli
+from rungs.cli import archives
+from rungs.cli import completion as shell
+from rungs.cli import estimates as measure
+from rungs.cli import listing as look
+from rungs.cli import progress as follow
+from rungs.cli import results as render
+from rungs.cli import sample as draw
+from rungs.cli import scorecard as report
+from rungs.cli import steps as work
+from rungs.cli.shared import MISTAKE, cli
 from rungs.errors import RungsError
-from rungs.files import FREE_SPACE, UNWRITABLE
+from rungs.storage.atomic import FREE_SPACE, UNWRITABLE
 
 __all__ = ["VERBS", "cli", "main"]
 
@@ -23,7 +31,7 @@ VERBS = (look, follow, work, draw, render, report, archives, measure, shell)
 
 def main(args: list[str] | None = None) -> Any:
     """Run the command line; a user's mistake ends in one line; see
-    :data:`rungs.cli.base.EXIT_STATUS`."""
+    :data:`rungs.cli.shared.EXIT_STATUS`."""
     # at its end Python would look through every module for garbage: half a second, after torch
     atexit.register(gc.freeze)
     try:

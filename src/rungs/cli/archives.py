@@ -10,11 +10,11 @@ from pathlib import Path
 
 import click
 
-from rungs.cli.base import cli, load_config, with_config
-from rungs.config import Config, Run
-from rungs.definitions import LIKELIHOOD_BLOCK
+from rungs.cli.shared import cli, load_config, with_config
 from rungs.errors import ConfigError
-from rungs.layout import Layout
+from rungs.study.definitions import LIKELIHOOD_BLOCK
+from rungs.study.layout import Layout
+from rungs.study.profile import Config, Run
 
 
 def _run_of(profiles: tuple[Path, ...], name: str) -> tuple[Config, Run]:
@@ -22,7 +22,7 @@ def _run_of(profiles: tuple[Path, ...], name: str) -> tuple[Config, Run]:
     root, found, path = name.rstrip("/").partition("/runs/")
     if not found:
         return load_config(profiles), Run.parse(name)
-    from rungs.verify import configuration_of
+    from rungs.exchange.verification import configuration_of
 
     run = Run.parse(path)
     return load_config(profiles) if profiles else configuration_of(Path(root), run), run
@@ -46,7 +46,7 @@ def export(profiles: tuple[Path, ...], half: bool, run: str, output: Path) -> No
     folder that it goes to.
     """
     config, parsed = _run_of(profiles, run)
-    from rungs.archive import export_run
+    from rungs.exchange.archive import export_run
 
     made = export_run(config, parsed, output, half)
     click.echo(f"{made.path}: {made.size / 1e6:.2f} MB")
@@ -63,7 +63,7 @@ def export(profiles: tuple[Path, ...], half: bool, run: str, output: Path) -> No
 @click.argument("archive", type=click.Path(path_type=Path))
 def load(folder: Path | None, as_json: bool, archive: Path) -> None:
     """Unpack ARCHIVE into a run folder, every file checked, and show its numbers."""
-    from rungs.archive import open_archive
+    from rungs.exchange.archive import open_archive
 
     target = open_archive(archive, folder)
     described = json.loads((target / "run.json").read_text(encoding="utf-8"))
@@ -107,7 +107,7 @@ def verify(
     if path.is_dir() and "/runs/" not in what and not (path / "training.h5").is_file():
         _verify_profile(profiles, path, as_json)
     elif path.is_file():
-        from rungs.archive import open_archive
+        from rungs.exchange.archive import open_archive
 
         with tempfile.TemporaryDirectory() as place:
             _verify_run(open_archive(path, Path(place) / "run"), data, images, as_json)
@@ -125,14 +125,14 @@ def verify(
 
 
 def _verify_run(folder: Path, data: Path | None, images: int, as_json: bool) -> None:
-    from rungs import store
-    from rungs.archive import MANIFEST, check_folder
-    from rungs.verify import verify_run
+    from rungs.exchange.archive import MANIFEST, check_folder
+    from rungs.exchange.verification import verify_run
+    from rungs.storage import result_file
 
     if (folder / MANIFEST).is_file():
         check_folder(folder)
     if data is None:
-        spec = store.read(folder / "training.h5", only=()).attributes["run"]
+        spec = result_file.read(folder / "training.h5", only=()).attributes["run"]
         data = Path(Layout.data(spec["dataset"]))
     found = verify_run(folder, data, images)
     agree = all(row.agrees for row in found)
@@ -151,7 +151,7 @@ def _verify_run(folder: Path, data: Path | None, images: int, as_json: bool) -> 
 
 
 def _verify_profile(profiles: tuple[Path, ...], root: Path, as_json: bool) -> None:
-    from rungs.verify import configuration_of, verify_results
+    from rungs.exchange.verification import configuration_of, verify_results
 
     config = load_config(profiles) if profiles else configuration_of(root)
     layout = Layout(config["profile"])
@@ -178,6 +178,6 @@ def _verify_profile(profiles: tuple[Path, ...], root: Path, as_json: bool) -> No
 @click.option("--agent", envvar="RUNGS_AGENT", help="Who ran the profile: a name.")
 def crate(profiles: tuple[Path, ...], agent: str | None) -> None:
     """Describe a finished profile's results as a Workflow Run RO-Crate."""
-    from rungs.crate import write_crate
+    from rungs.exchange.ro_crate import write_crate
 
     click.echo(write_crate(load_config(profiles), agent))

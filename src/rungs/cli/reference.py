@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import click
 
 from rungs.cli import cli
-from rungs.cli.base import EXIT_STATUS, SECTIONS
-from rungs.config import ROOT
-from rungs.files import write_text
+from rungs.cli.shared import EXIT_STATUS, SECTIONS
+from rungs.paths import ROOT
+from rungs.storage.atomic import write_text
 
 PAGE = ROOT / "docs" / "cli.md"
 HEAD = """# The command line

@@ -125,8 +125,8 @@ def prepare(
         ConfigError: if there is no such data set.
         DataError: if a source is missing, corrupt or of the wrong shape.
     """
-    from rungs.config import nearest
     from rungs.errors import ConfigError
+    from rungs.study.profile import nearest
 
     own = own_data(config or {})
     known = [*DATASETS, *own]

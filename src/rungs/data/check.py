@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rungs import store
-from rungs.config import Config
 from rungs.data import Entry, catalogue, prepare
 from rungs.data.prepared import Prepared
 from rungs.errors import RungsError
+from rungs.storage import result_file
+from rungs.study.profile import Config
 
 NAMES = ("train/images", "train/labels", "test/images", "test/labels")
 
@@ -64,7 +64,7 @@ def _check_prepared(found: Check, entry: Entry, path: Path) -> Prepared | None:
         return None
     found.prepared = "wrong"
     try:
-        arrays = store.read(path).arrays
+        arrays = result_file.read(path).arrays
         missing = [name for name in NAMES if name not in arrays]
         if missing:
             found.problems.append(

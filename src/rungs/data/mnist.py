@@ -16,7 +16,7 @@ import numpy as np
 from rungs.data import sources
 from rungs.data.prepared import Prepared
 from rungs.errors import DataError
-from rungs.files import sha256
+from rungs.storage.atomic import sha256
 
 #: SHA-256 of the decompressed files
 FILES = {
@@ -74,7 +74,7 @@ def download(cache: Path) -> Path:
 
 def mirror() -> str:
     """The first of torchvision's mirrors that is reached over TLS."""
-    from rungs.compat import import_torchvision
+    from rungs.data.torchvision_import import import_torchvision
 
     mirrors: list[str] = import_torchvision().datasets.MNIST.mirrors
     return next(address for address in mirrors if address.startswith("https://"))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rungs import store
-from rungs.config import ROOT
 from rungs.data.prepared import Prepared
+from rungs.paths import ROOT
+from rungs.storage import result_file
 
 SOURCE = ROOT / "resources" / "mnist5k.h5"
 SPLIT_SEED = 5000
@@ -20,7 +20,7 @@ TEST_PER_CLASS = 100
 
 def prepare(raw: Path | None, cache: Path) -> Prepared:
     """Split the embedded digits; ``raw`` and ``cache`` are not needed."""
-    source = store.read(SOURCE)
+    source = result_file.read(SOURCE)
     images, labels = source["images"], source["labels"]
     generator = np.random.default_rng(SPLIT_SEED)
     order = generator.permutation(len(labels))

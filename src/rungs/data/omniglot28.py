@@ -17,7 +17,7 @@ import numpy as np
 from rungs.data.prepared import Prepared
 from rungs.data.sources import download, read_checked
 from rungs.errors import DataError
-from rungs.files import sha256
+from rungs.storage.atomic import sha256
 
 #: packed originals in a raw-data folder: bool ``[characters, 20, 105, 105]``, True is paper
 FILES = {
@@ -137,7 +137,7 @@ def _from_download(cache: Path, name: str) -> np.ndarray:
 
 def address() -> str:
     """Where torchvision finds the archives of drawings."""
-    from rungs.compat import import_torchvision
+    from rungs.data.torchvision_import import import_torchvision
 
     return str(import_torchvision().datasets.Omniglot.download_url_prefix)
 

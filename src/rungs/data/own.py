@@ -17,7 +17,7 @@ import numpy as np
 from rungs.data.own_sources import LEAST_TEST, LEAST_TRAIN, Source, Wanted, open_source
 from rungs.data.prepared import Prepared
 from rungs.errors import ConfigError, DataError
-from rungs.files import sha256
+from rungs.storage.atomic import sha256
 
 #: the keys of an entry that say what the data are; the others are settings of its runs
 KEYS = (

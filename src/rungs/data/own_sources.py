@@ -479,7 +479,7 @@ def _read_hdf5(path: Path, key: str | None) -> dict[str, Any]:
     """The same of an HDF5 file; what it links to or keeps in other files is left alone."""
     import h5py
 
-    from rungs.hdf5 import crashes
+    from rungs.storage.hdf5 import crashes
 
     if key is None and (reason := crashes(path)):
         raise DataError(f"{path}: cannot be read ({reason}); it is damaged. Write it again.")

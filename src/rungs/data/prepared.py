@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from rungs import store
 from rungs.errors import DataError
+from rungs.storage import result_file
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ class Prepared:
             "test/images": self.test_images,
             "test/labels": self.test_labels.astype(np.int64),
         }
-        store.write(path, arrays, {"provenance": self.provenance})
+        result_file.write(path, arrays, {"provenance": self.provenance})
 
 
 def read_labels(path: Path | str, split: str) -> np.ndarray:
     """The labels of one split, int64 ``[n]``."""
-    return store.read(path, only=[f"{split}/labels"])[f"{split}/labels"]
+    return result_file.read(path, only=[f"{split}/labels"])[f"{split}/labels"]
 
 
 def read_images(path: Path | str, split: str) -> np.ndarray:
@@ -61,7 +61,7 @@ def read_images(path: Path | str, split: str) -> np.ndarray:
     Raises:
         StoreError: if the file is missing or damaged.
     """
-    images = store.read(path, only=[f"{split}/images"])[f"{split}/images"]
+    images = result_file.read(path, only=[f"{split}/images"])[f"{split}/images"]
     if images.dtype != np.uint8:
         raise DataError(f"{path}: expected uint8 images, found {images.dtype}; prepare it again.")
     return images

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from rungs.errors import DataError
-from rungs.files import replacing, sha256
+from rungs.storage.atomic import replacing, sha256
 
 #: seconds that a server may say nothing, and that a whole download may take
 SILENCE, LONGEST = 60, 3600

@@ -30,12 +30,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rungs.definitions import LIKELIHOOD_BLOCK
-from rungs.distributions import Distribution
 from rungs.errors import ConfigError
 from rungs.evaluation.likelihood import estimate
 from rungs.models.protocol import LatentVariableModel, draw_noise, noise_sizes
-from rungs.seeds import generator
+from rungs.numerics.seeds import generator
+from rungs.probability.gaussian import Distribution
+from rungs.study.definitions import LIKELIHOOD_BLOCK
 
 #: share of proposals that the adaptation aims at, factor by which it corrects a size, first size
 #: and bounds

@@ -12,8 +12,8 @@ array                                   what it is; n is the number of test imag
 ``layers/1/code``                       the codes, ``[n, units]``, of at most 100 units
 ``pictures/...``                        uint8: ``originals``, ``reconstructions``, ``rotated``,
                                         ``rotated_reconstructions``, ``samples`` of N(0, I), ``fitted``
-``frechet/...``, ``samples/...``        see :mod:`rungs.evaluation.single`, and
-                                        :mod:`rungs.evaluation.tutorial`
+``frechet/...``, ``samples/...``        see :mod:`rungs.evaluation.single_layer`, and
+                                        :mod:`rungs.evaluation.latent_space`
 ``probe/...``                           see :mod:`rungs.evaluation.probe`
 ======================================  ===========================================================
 """
@@ -29,21 +29,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rungs import provenance, store
-from rungs.classifier import Classifier
 from rungs.data import shape_of
-from rungs.evaluation.evaluate import COST_FILE, Split, evaluation_key, load_model
-from rungs.evaluation.probe import probe_arrays
-from rungs.evaluation.single import sample_arrays, samples
-from rungs.evaluation.tutorial import (
+from rungs.evaluation.classifier import Classifier
+from rungs.evaluation.latent_space import (
     MOST_FITTED,
     PICTURES,
     as_bytes,
     fitted_arrays,
     plane_arrays,
 )
-from rungs.runtime import prepare_process
-from rungs.training import write_cost
+from rungs.evaluation.probe import probe_arrays
+from rungs.evaluation.single_layer import sample_arrays, samples
+from rungs.evaluation.standard import COST_FILE, Split, evaluation_key, load_model
+from rungs.numerics.torch_setup import prepare_process
+from rungs.storage import result_file
+from rungs.study import provenance
+from rungs.training.trainer import write_cost
 
 
 def evaluate(
@@ -55,7 +56,7 @@ def evaluate(
     *,
     classifier: Path | None = None,
 ) -> None:
-    """Measure a trained run; see :func:`rungs.evaluation.evaluate.evaluate`. ``shards`` is without
+    """Measure a trained run; see :func:`rungs.evaluation.standard.evaluate`. ``shards`` is without
     use: there is no likelihood. ``classifier`` is None for a data set without labels."""
     started = time.perf_counter()
     model, spec = load_model(folder)
@@ -88,7 +89,7 @@ def evaluate(
     }
     output = folder if output is None else output
     write_cost(output / COST_FILE, time.perf_counter() - started, len(test.x), spec)
-    store.write(output / "evaluation.h5", arrays, attributes)
+    result_file.write(output / "evaluation.h5", arrays, attributes)
 
 
 def code_of(model: Any, x: Tensor) -> Tensor:

@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 
-from rungs import provenance, store
 from rungs.evaluation.likelihood import estimate
 from rungs.models.linear_gaussian import LinearGaussian
-from rungs.runtime import prepare_process
-from rungs.seeds import generator
+from rungs.numerics.seeds import generator
+from rungs.numerics.torch_setup import prepare_process
+from rungs.storage import result_file
+from rungs.study import provenance
 
 SEED = 0
 
@@ -38,4 +39,4 @@ def calibrate(settings: dict[str, Any], output: Path) -> None:
         arrays[f"{name}/nested_k"] = torch.tensor(found.nested_k)
         arrays[f"{name}/nested_lk"] = found.nested_lk
     origin = {"seed": SEED, "provenance": provenance.describe()}
-    store.write(output, arrays, {"calibration": settings, **origin})
+    result_file.write(output, arrays, {"calibration": settings, **origin})

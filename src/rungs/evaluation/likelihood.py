@@ -12,9 +12,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from rungs.definitions import LIKELIHOOD_BLOCK
 from rungs.models.protocol import LatentVariableModel, draw_noise, log_weights, noise_sizes
-from rungs.seeds import generator
+from rungs.numerics.seeds import generator
+from rungs.study.definitions import LIKELIHOOD_BLOCK
 
 
 @dataclass(frozen=True)

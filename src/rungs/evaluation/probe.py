@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rungs.models.networks import collect_statistics, initialise
-from rungs.seeds import derive_seed, generator
+from rungs.numerics.seeds import derive_seed, generator
 
 PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 FOLDS = 4
@@ -64,7 +64,7 @@ def probe_arrays(
 
     Args:
         code: the features ``[n, units]`` of a model and images.
-        train: and ``test``: :class:`rungs.evaluation.evaluate.Split`.
+        train: and ``test``: :class:`rungs.evaluation.standard.Split`.
         labels: numbers of labels a class.
 
     Returns:

@@ -10,25 +10,26 @@ from typing import Any
 import numpy as np
 import torch
 
-from rungs import provenance, store
-from rungs.classifier import Classifier
 from rungs.data.prepared import read_images
-from rungs.evaluation.evaluate import (
-    COST_FILE,
-    PICTURES,
-    Split,
-    evaluation_key,
-    load_model,
-)
-from rungs.evaluation.single import (
+from rungs.evaluation.classifier import Classifier
+from rungs.evaluation.single_layer import (
     as_bytes,
     component_arrays,
     interpolation_arrays,
     sample_arrays,
     samples,
 )
-from rungs.runtime import prepare_process
-from rungs.training import write_cost
+from rungs.evaluation.standard import (
+    COST_FILE,
+    PICTURES,
+    Split,
+    evaluation_key,
+    load_model,
+)
+from rungs.numerics.torch_setup import prepare_process
+from rungs.storage import result_file
+from rungs.study import provenance
+from rungs.training.trainer import write_cost
 
 
 @torch.no_grad()
@@ -73,4 +74,4 @@ def evaluate(
     }
     output = folder if output is None else output
     write_cost(output / COST_FILE, time.perf_counter() - started, len(test.x), spec)
-    store.write(output / "evaluation.h5", arrays, attributes)
+    result_file.write(output / "evaluation.h5", arrays, attributes)

@@ -16,10 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rungs import provenance, store
-from rungs.convergence import PRIOR_OBJECTIVE
 from rungs.evaluation.aggregate import aggregate_arrays
-from rungs.evaluation.evaluate import (
+from rungs.evaluation.standard import (
     COST_FILE,
     Split,
     elbo,
@@ -29,14 +27,17 @@ from rungs.evaluation.evaluate import (
     merged,
     unit_arrays,
 )
-from rungs.files import read_seconds
+from rungs.jobs.multiply_adds import PICTURES
 from rungs.models.code_prior import CodePrior
-from rungs.models.convolutional_size import PICTURES
 from rungs.models.protocol import draw_noise
-from rungs.prior import FOLDER
-from rungs.runtime import prepare_process
-from rungs.seeds import generator
-from rungs.training import write_cost
+from rungs.numerics.seeds import generator
+from rungs.numerics.torch_setup import prepare_process
+from rungs.storage import result_file
+from rungs.storage.atomic import read_seconds
+from rungs.study import provenance
+from rungs.study.code_prior_settings import FOLDER
+from rungs.study.convergence import PRIOR_OBJECTIVE
+from rungs.training.trainer import write_cost
 
 #: images that pass the networks at once
 ROWS = 100
@@ -69,7 +70,7 @@ def evaluate(
         prior, learnt = None, {}
         if "prior" in settings:
             prior, _ = load_model(folder / FOLDER)
-            history = store.read(folder / FOLDER / "training.h5", only=["objective"])
+            history = result_file.read(folder / FOLDER / "training.h5", only=["objective"])
             learnt = {PRIOR_OBJECTIVE: history["objective"]}
         arrays = discrete_arrays(model, prior, spec, test, train) | learnt
     else:
@@ -90,7 +91,7 @@ def evaluate(
     seconds = time.perf_counter() - started
     seconds += sum(read_seconds(p.with_suffix(".json")) for p in shards)
     write_cost(output / COST_FILE, seconds, len(test.x), spec)
-    store.write(output / "evaluation.h5", {"test/labels": test.labels, **arrays}, attributes)
+    result_file.write(output / "evaluation.h5", {"test/labels": test.labels, **arrays}, attributes)
 
 
 def uniform(*shape: int, random: torch.Generator) -> Tensor:

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from rungs import store
-from rungs.definitions import ACTIVE_KL
 from rungs.figures.style import (
     LAYER_COLOURS,
     legend_below,
@@ -16,7 +14,9 @@ from rungs.figures.style import (
     panels,
     variant_label,
 )
-from rungs.layout import Files
+from rungs.storage import result_file
+from rungs.study.definitions import ACTIVE_KL
+from rungs.study.layout import Files
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
@@ -25,7 +25,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     A unit is active in an epoch if its mean KL over that epoch's training images exceeds
     0.01 nats. The scale is logarithmic above 1, as layers differ by orders of magnitude.
     """
-    shown = [store.read(path) for path in files["training"]]
+    shown = [result_file.read(path) for path in files["training"]]
     if not shown:
         return nothing_to_show(settings)
     deepest = max(len(history.layers("kl")) for history in shown)

@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.special import ndtri
 
-from rungs import store
-from rungs.definitions import MOMENTS
 from rungs.evaluation.moments import density, quantile
 from rungs.figures.style import PALETTE, legend_below, nothing_to_show, panels
-from rungs.layout import Files
+from rungs.storage import result_file
+from rungs.study.definitions import MOMENTS
+from rungs.study.layout import Files
 
 NAMES = tuple(
     f"layers/1/{n}" for n in ("posterior_mean", "posterior_variance", "kl", "test_moments")
@@ -26,7 +26,7 @@ PROBABILITIES = np.linspace(0.005, 0.995, 100)
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """For each latent, the one with the most KL first: the exact density of Q(z), a mixture of one
     Gaussian a test image, on that of N(0, 1), and below it Q's quantiles against those of N(0, 1)."""
-    read = [store.read(path, only=NAMES) for path in files["evaluation"]]
+    read = [result_file.read(path, only=NAMES) for path in files["evaluation"]]
     shown = [e for e in read if NAMES[0] in e.arrays and e[NAMES[0]].ndim == 2]
     if not shown:
         return nothing_to_show(settings)

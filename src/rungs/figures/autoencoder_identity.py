@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from rungs import store
 from rungs.figures.pictures import picture_grid
 from rungs.figures.style import nothing_to_show, panels, show_image
-from rungs.layout import Files
+from rungs.storage import result_file
+from rungs.study.layout import Files
 
 ERRORS = {"": "squared_error", "rotated": "rotated_squared_error"}
 TITLES = {"": "test images", "rotated": "turned"}
@@ -20,7 +20,9 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """A row a plain autoencoder, narrow ones and one as wide as its input: on the left test images above
     their reconstructions, on the right the same images turned by a right angle, of which training showed
     none. What returns those as well has learnt to copy, not what digits are."""
-    read = [store.read(path, only=["pictures/", "autoencoder/"]) for path in files["evaluation"]]
+    read = [
+        result_file.read(path, only=["pictures/", "autoencoder/"]) for path in files["evaluation"]
+    ]
     shown = [e for e in read if "autoencoder/squared_error" in e.arrays]
     if not shown:
         return nothing_to_show(settings)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from rungs import store
 from rungs.evaluation.moments import fixed_ratio_kl, scaling_rise
 from rungs.figures.style import MARKERS, PALETTE, nothing_to_show, panels
-from rungs.layout import Files
+from rungs.storage import result_file
+from rungs.study.layout import Files
 
 NAMES = ("layers/1/posterior_mean", "layers/1/posterior_variance", "rescale/")
 RATIOS = (0.1, 0.25, 0.5, 1.0, 3.0)
@@ -23,7 +23,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     its own rho, at the minimum if the mean of mu^2 + sigma^2 is 1. Right: the measured mean KL of each
     trained latent, multiplied by a factor which the decoder undoes, less that at its trained scale; the
     dashed line is the formula for a second moment of 1."""
-    read = [store.read(path, only=NAMES) for path in files["evaluation"]]
+    read = [result_file.read(path, only=NAMES) for path in files["evaluation"]]
     shown = [e for e in read if "rescale/image_kl" in e.arrays]
     if not shown:
         return nothing_to_show(settings)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from rungs import store
 from rungs.figures.style import PALETTE, legend_below, nothing_to_show, panels
-from rungs.layout import Files
+from rungs.storage import result_file
+from rungs.study.layout import Files
 
 RECIPES = (("", "neither"), ("-wu", "WU"), ("-bn", "BN"), ("-bn-wu", "BN+WU"))
 MODELS = (("vae", "VAE", 1, "s"), ("lvae", "LVAE", 0, "o"))
@@ -20,7 +20,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     test images."""
     found: dict[tuple[str, str], list[np.ndarray]] = {}
     for path in files["evaluation"]:
-        evaluation = store.read(path, only=["test/lk"])
+        evaluation = result_file.read(path, only=["test/lk"])
         run = evaluation.attributes["run"]
         found.setdefault((run["dataset"], run["variant"]), []).append(evaluation["test/lk"])
     datasets = list(dict.fromkeys(dataset for dataset, _ in found))

@@ -13,7 +13,7 @@ from rungs.figures.style import (
     variant_label,
     variant_styles,
 )
-from rungs.layout import Files
+from rungs.study.layout import Files
 from rungs.tables import active_units, loglik
 
 

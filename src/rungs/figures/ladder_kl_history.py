@@ -9,9 +9,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from rungs import store
 from rungs.figures.style import nothing_to_show, panels, variant_label
-from rungs.layout import Files
+from rungs.storage import result_file
+from rungs.study.layout import Files
 
 #: sampled terms can be slightly negative: the logarithm has a floor
 FLOOR, CEILING = 1e-3, 10.0
@@ -23,7 +23,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     Each panel has a line of pixels a unit, sorted by the KL of the last epoch; the colour is the
     unit's mean KL over the training images of the epoch, logarithmic, cut off below 0.001 nats.
     """
-    shown = [store.read(path) for path in files["training"]]
+    shown = [result_file.read(path) for path in files["training"]]
     if not shown:
         return nothing_to_show(settings)
     datasets = list(dict.fromkeys(h.attributes["run"]["dataset"] for h in shown))

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rungs.figures.style import legend_below, nothing_to_show, panels, variant_label, variant_styles
-from rungs.layout import Files
+from rungs.study.layout import Files
 from rungs.tables import loglik
 
 COLUMNS = (("train_elbo", "Train ELBO"), ("test_elbo", "Test ELBO"), ("test_lk", "Test"))

@@ -7,17 +7,19 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from rungs import store
 from rungs.evaluation.representation import principal_components
 from rungs.figures.style import PALETTE, nothing_to_show, panels, variant_label
-from rungs.layout import Files
+from rungs.storage import result_file
+from rungs.study.layout import Files
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """A row of panels a data set and variant, a column a layer: samples of q for the test images
     on their first two principal components, coloured by class; above each panel the
     k-nearest-neighbour accuracy on the layer's samples. Without labels all points are grey."""
-    shown = [store.read(path, only=["layers/", "test/labels"]) for path in files["evaluation"]]
+    shown = [
+        result_file.read(path, only=["layers/", "test/labels"]) for path in files["evaluation"]
+    ]
     if not shown:
         return nothing_to_show(settings)
     datasets = list(dict.fromkeys(map(_dataset, shown)))
@@ -48,6 +50,6 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     return figure
 
 
-def _dataset(evaluation: store.Stored) -> str:
+def _dataset(evaluation: result_file.Stored) -> str:
     name: str = evaluation.attributes["run"]["dataset"]
     return name

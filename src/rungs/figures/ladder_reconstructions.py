@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from rungs import store
 from rungs.figures.pictures import picture_grid
 from rungs.figures.style import nothing_to_show, panels, show_image, variant_label
-from rungs.layout import Files
+from rungs.storage import result_file
+from rungs.study.layout import Files
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """A panel a data set: a row of binarised originals, then a row of reconstructions (the mean
     image given one draw of the latents) for each variant."""
-    by_dataset: dict[str, list[store.Stored]] = {}
+    by_dataset: dict[str, list[result_file.Stored]] = {}
     for path in files["evaluation"]:
-        evaluation = store.read(path, only=["pictures/"])
+        evaluation = result_file.read(path, only=["pictures/"])
         by_dataset.setdefault(evaluation.attributes["run"]["dataset"], []).append(evaluation)
     if not by_dataset:
         return nothing_to_show(settings)

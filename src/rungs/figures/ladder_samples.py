@@ -6,15 +6,15 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from rungs import store
 from rungs.figures.pictures import picture_grid
 from rungs.figures.style import nothing_to_show, panels, show_image, variant_label
-from rungs.layout import Files
+from rungs.storage import result_file
+from rungs.study.layout import Files
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """A row a data set, a square of samples a variant."""
-    shown = [store.read(path, only=["pictures/samples"]) for path in files["evaluation"]]
+    shown = [result_file.read(path, only=["pictures/samples"]) for path in files["evaluation"]]
     if not shown:
         return nothing_to_show(settings)
     runs = [evaluation.attributes["run"] for evaluation in shown]

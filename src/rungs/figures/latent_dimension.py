@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from rungs import store
 from rungs.figures.pictures import picture_grid, prior_label
 from rungs.figures.style import (
     MARKERS,
@@ -17,7 +16,8 @@ from rungs.figures.style import (
     panels,
     show_image,
 )
-from rungs.layout import Files
+from rungs.storage import result_file
+from rungs.study.layout import Files
 
 ARRAYS = ["test/lk", "test/elbo", "frechet/distance", "pictures/samples"]
 #: a square of so many samples by so many of each dimension
@@ -28,7 +28,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """Three rows a data set. First: test L_k (bars: one standard error over images) and ELBO
     (dotted), and the Frechet distance of samples; then samples of each dimension, a row a prior.
     Without latents there is one image, the average."""
-    shown = [store.read(path, only=ARRAYS) for path in files["evaluation"]]
+    shown = [result_file.read(path, only=ARRAYS) for path in files["evaluation"]]
     if not shown:
         return nothing_to_show(settings)
     runs = [evaluation.attributes["run"] for evaluation in shown]

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
-from rungs import store
 from rungs.figures.style import PALETTE, nothing_to_show, panels
-from rungs.layout import Files
+from rungs.storage import result_file
+from rungs.study.layout import Files
 
 NAMES = ("layers/1/posterior_mean", "layers/1/posterior_variance", "posterior/scale", "test/labels")
 LIMIT = 4.2
@@ -19,7 +19,7 @@ LIMIT = 4.2
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """A panel a run: means of q(z|x) and their one-sigma ellipses, coloured by class where there are
     classes; the circles hold 39 % and 86 % of N(0, I)."""
-    read = [store.read(path, only=NAMES) for path in files["evaluation"]]
+    read = [result_file.read(path, only=NAMES) for path in files["evaluation"]]
     shown = [e for e in read if NAMES[0] in e.arrays and e[NAMES[0]].shape[1:] == (2,)]
     if not shown:
         return nothing_to_show(settings)
@@ -52,7 +52,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     return figure
 
 
-def covariance(evaluation: store.Stored, image: int) -> np.ndarray:
+def covariance(evaluation: result_file.Stored, image: int) -> np.ndarray:
     """The covariance of q(z|x) of an image, ``[2, 2]``."""
     if "posterior/scale" in evaluation.arrays:
         scale = evaluation["posterior/scale"][image]

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from rungs import store
 from rungs.data import shape_of
 from rungs.figures.pictures import GAP, picture_grid
 from rungs.figures.style import nothing_to_show, panels, show_image
-from rungs.layout import Files
+from rungs.storage import result_file
+from rungs.study.layout import Files
 
 NAMES = ("traversal/pictures", "traversal/values", "layers/1/kl")
 
@@ -19,7 +19,7 @@ NAMES = ("traversal/pictures", "traversal/values", "layers/1/kl")
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """A panel a latent size, a row a latent, the one with the most KL first. The latent moves over the
     prior's quantiles from 1 % to 99 %, the others stay at the posterior mean of one test digit."""
-    read = [store.read(path, only=NAMES) for path in files["evaluation"]]
+    read = [result_file.read(path, only=NAMES) for path in files["evaluation"]]
     shown = [e for e in read if NAMES[0] in e.arrays]
     if not shown:
         return nothing_to_show(settings)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from rungs import store
 from rungs.figures.style import MARKERS, PALETTE, panels, variant_label
-from rungs.layout import Files
+from rungs.storage import result_file
+from rungs.study.layout import Files
 
 PROPOSALS = (("exact_posterior", "exact posterior", "s"), ("proposal", "wider, shifted", "o"))
 
@@ -19,7 +19,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     proposals. Right: what L_k lacks to the bound with the most samples, on one trained model of each
     family. Bars: two standard errors."""
     figure, axes = panels(1, 2, settings)
-    calibration = store.read(files["calibration"][0])
+    calibration = result_file.read(files["calibration"][0])
     left, right = axes[0]
     for number, (name, label, marker) in enumerate(PROPOSALS):
         gap = calibration[f"{name}/nested_lk"] - calibration["exact"]
@@ -51,15 +51,15 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     return figure
 
 
-def _one_a_family(files: Files) -> list[store.Stored]:
+def _one_a_family(files: Files) -> list[result_file.Stored]:
     """The last variant of each family at its greatest depth and size, first data set."""
 
     def size(run: dict[str, Any]) -> tuple[int, int]:
         return run["depth"], run["size"]
 
-    chosen: dict[str, store.Stored] = {}
+    chosen: dict[str, result_file.Stored] = {}
     for path in files["evaluation"]:
-        evaluation = store.read(path, only=["test/nested_k", "test/nested_lk"])
+        evaluation = result_file.read(path, only=["test/nested_k", "test/nested_lk"])
         if "test/nested_k" not in evaluation.arrays:
             continue  # a model without a likelihood
         run = evaluation.attributes["run"]

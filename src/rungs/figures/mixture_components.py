@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from rungs import store
 from rungs.figures.pictures import picture_grid, prior_label
 from rungs.figures.style import no_labels, nothing_to_show, panels, show_image
-from rungs.layout import Files
+from rungs.storage import result_file
+from rungs.study.layout import Files
 
 #: the heaviest components, which are shown
 SHOWN = 50
@@ -21,7 +21,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """A row a run. Left: decoded means of the 50 heaviest components, heaviest first. Middle: the
     share of each class's test images that each of them takes (mean responsibility). Right: all
     weights in order, and how many components have half of the weight."""
-    shown = [store.read(path, only=["components/"]) for path in files["evaluation"]]
+    shown = [result_file.read(path, only=["components/"]) for path in files["evaluation"]]
     shown = [evaluation for evaluation in shown if "components/weights" in evaluation.arrays]
     if not shown:
         return nothing_to_show(settings)

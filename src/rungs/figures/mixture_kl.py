@@ -6,17 +6,17 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from rungs import store
 from rungs.figures.pictures import prior_label
 from rungs.figures.style import PALETTE, nothing_to_show, panels
-from rungs.layout import Files
+from rungs.storage import result_file
+from rungs.study.layout import Files
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """A row a run. Left: the bounds less the reference, a point a test image, with twice the
     reference's standard error as a grey band; a bound's bias is its mean. Right: bias and spread
     (standard deviation over repetitions, mean over images) of every estimate."""
-    shown = [store.read(path, only=["kl/"]) for path in files["evaluation"]]
+    shown = [result_file.read(path, only=["kl/"]) for path in files["evaluation"]]
     shown = [evaluation for evaluation in shown if "kl/reference" in evaluation.arrays]
     if not shown:
         return nothing_to_show(settings)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from rungs import store
 from rungs.figures.pictures import picture_grid, prior_label
 from rungs.figures.style import PALETTE, nothing_to_show, panels, show_image
-from rungs.layout import Files
+from rungs.storage import result_file
+from rungs.study.layout import Files
 
 ARRAYS = ["pictures/samples", "interpolation/", "frechet/distance"]
 
@@ -19,7 +19,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """Three rows a data set, a column a prior: samples; decoded straight lines between the posterior
     means of two test images; the prior's log-density on those lines, from the density at their
     ends: a valley between two islands shows as a dip."""
-    shown = [store.read(path, only=ARRAYS) for path in files["evaluation"]]
+    shown = [result_file.read(path, only=ARRAYS) for path in files["evaluation"]]
     if not shown:
         return nothing_to_show(settings)
     runs = [evaluation.attributes["run"] for evaluation in shown]

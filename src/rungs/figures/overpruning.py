@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from rungs import store
-from rungs.definitions import ACTIVE_KL, MOMENTS
 from rungs.figures.style import PALETTE, nothing_to_show, panels
-from rungs.layout import Files
+from rungs.storage import result_file
+from rungs.study.definitions import ACTIVE_KL, MOMENTS
+from rungs.study.layout import Files
 
 NAMES = ("layers/1/kl", "layers/1/test_moments")
 
@@ -18,7 +18,7 @@ NAMES = ("layers/1/kl", "layers/1/test_moments")
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """Against the latent dimension: active and inactive latents (mean KL above 0.01 nats), and the
     second moment Var(mu) + E[sigma^2] of every latent, which the variance law says is 1."""
-    read = [store.read(path, only=NAMES) for path in files["evaluation"]]
+    read = [result_file.read(path, only=NAMES) for path in files["evaluation"]]
     shown = [e for e in read if NAMES[1] in e.arrays and len(e[NAMES[0]]) == len(e[NAMES[1]]) > 0]
     if not shown:
         return nothing_to_show(settings)

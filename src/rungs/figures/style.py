@@ -14,7 +14,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from rungs.files import replacing
+from rungs.storage.atomic import replacing
 
 PALETTE = sns.color_palette("colorblind", 10)
 MARKERS = "osD^vPX*<>"

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.special import ndtri
 
-from rungs import store
 from rungs.figures.pictures import picture_grid
 from rungs.figures.style import nothing_to_show, panels, show_image
-from rungs.layout import Files
+from rungs.storage import result_file
+from rungs.study.layout import Files
 
 NAME = "manifold/pictures"
 #: quantiles of the prior that the axes name
@@ -21,7 +21,7 @@ TICKS = (0.025, 0.25, 0.5, 0.75, 0.975)
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """Mean images decoded at the quantiles of N(0, 1) along each latent, so that every picture stands
     for the same share of the prior."""
-    shown = [store.read(path, only=[NAME]) for path in files["evaluation"]]
+    shown = [result_file.read(path, only=[NAME]) for path in files["evaluation"]]
     shown = [evaluation for evaluation in shown if NAME in evaluation.arrays]
     if not shown:
         return nothing_to_show(settings)

@@ -6,10 +6,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from rungs import store
 from rungs.figures.pictures import picture_grid
 from rungs.figures.style import nothing_to_show, panels, show_image
-from rungs.layout import Files
+from rungs.storage import result_file
+from rungs.study.layout import Files
 
 #: stored samples -> the Frechet distance that belongs to them, and where they come from
 SOURCES = {
@@ -24,7 +24,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     from a mixture of ten Gaussians fitted to the training images' codes (Ghosh et al. 2019). Titles: the
     Frechet distance to the test images in the features of the data set's classifier."""
     names = [name for source, (distance, _) in SOURCES.items() for name in (source, distance)]
-    read = [store.read(path, only=names) for path in files["evaluation"]]
+    read = [result_file.read(path, only=names) for path in files["evaluation"]]
     shown = [e for e in read if "pictures/fitted" in e.arrays]
     if not shown:
         return nothing_to_show(settings)

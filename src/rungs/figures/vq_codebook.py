@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from rungs import store
 from rungs.figures.style import PALETTE, legend_below, nothing_to_show, panels
 from rungs.figures.vq_pictures import label
-from rungs.layout import Files
+from rungs.storage import result_file
+from rungs.study.layout import Files
 from rungs.tables.vq import perplexity
 
 
@@ -18,12 +18,12 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """A row a data set. Left: share of the test set's positions that have each code, most used
     first. Middle: perplexity of the codes of an epoch's training images against epoch. Right: root
     mean squared norm of the encoder's output against epoch."""
-    found: dict[str, list[tuple[store.Stored, store.Stored]]] = {}
+    found: dict[str, list[tuple[result_file.Stored, result_file.Stored]]] = {}
     for training_path, path in zip(files["training"], files["evaluation"], strict=True):
-        if store.read(path, only=()).attributes["run"]["axis"] != "codes":
+        if result_file.read(path, only=()).attributes["run"]["axis"] != "codes":
             continue
-        evaluation = store.read(path, only=["test/codes", "codebook"])
-        training = store.read(training_path, only=["code_use", "encoder_norm"])
+        evaluation = result_file.read(path, only=["test/codes", "codebook"])
+        training = result_file.read(training_path, only=["code_use", "encoder_norm"])
         dataset = evaluation.attributes["run"]["dataset"]
         found.setdefault(dataset, []).append((training, evaluation))
     if not found:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from rungs import store
+from rungs.storage import result_file
 
 
-def shown_evaluations(paths: Any, *arrays: str) -> dict[str, list[store.Stored]]:
+def shown_evaluations(paths: Any, *arrays: str) -> dict[str, list[result_file.Stored]]:
     """Evaluations by their data set."""
-    found: dict[str, list[store.Stored]] = {}
+    found: dict[str, list[result_file.Stored]] = {}
     for path in paths:
-        evaluation = store.read(path, only=arrays)
+        evaluation = result_file.read(path, only=arrays)
         found.setdefault(evaluation.attributes["run"]["dataset"], []).append(evaluation)
     return found
 

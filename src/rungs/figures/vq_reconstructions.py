@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from rungs.figures.pictures import picture_grid
 from rungs.figures.style import nothing_to_show, panels, show_image
 from rungs.figures.vq_pictures import label, shown_evaluations
-from rungs.layout import Files
+from rungs.study.layout import Files
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:

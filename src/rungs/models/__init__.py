@@ -1,7 +1,7 @@
 """The registry of models. A further model is one module and one line here.
 
 The classes are imported when they are asked for, so that a run rests only on the
-module of its own model (see :mod:`rungs.provenance`).
+module of its own model (see :mod:`rungs.study.provenance`).
 """
 
 from __future__ import annotations
@@ -35,19 +35,20 @@ class Family:
 @dataclass(frozen=True)
 class Entry:
     """Where a model is, which keys of the configuration's ``network`` section it takes, along
-    which axis its family is studied (a key of :data:`rungs.config.SIZES`), the module that
+    which axis its family is studied (a key of :data:`rungs.study.profile.SIZES`), the module that
     evaluates it, whether its likelihood is estimated by sampling and can be split over jobs, and the
     model that is learnt as the prior of its codes."""
 
     location: str
     network: tuple[str, ...]
     axis: str = "depth"
-    evaluation: str = "rungs.evaluation.evaluate"
-    #: whether the evaluation compares samples by the data set's classifier (rungs.classifier)
+    evaluation: str = "rungs.evaluation.standard"
+    #: whether the evaluation compares samples by the data set's classifier (rungs.evaluation.classifier)
     classifier: bool = False
     #: whether its likelihood is estimated by sampling
     sampled: bool = True
-    #: whether runs can be trained side by side (rungs.ensemble): no buffers that training changes
+    #: whether runs can be trained side by side (rungs.training.side_by_side): no
+    #: buffers that training changes
     side_by_side: bool = True
     #: the model of the prior that is learnt over its codes, if any
     prior: str = ""
@@ -76,7 +77,7 @@ MODELS = {
         "rungs.models.single:SingleLayerVAE",
         (*_DENSE, *_SINGLE),
         axis="latent",
-        evaluation="rungs.evaluation.single",
+        evaluation="rungs.evaluation.single_layer",
         classifier=True,
     ),
     "vaegan": Entry(
@@ -106,7 +107,7 @@ MODELS = {
         side_by_side=False,
         family=Family(likelihood="logistic mixture"),
     ),
-    # no variant's model: trained on the codes of another run (see rungs.prior)
+    # no variant's model: trained on the codes of another run (see rungs.study.code_prior_settings)
     "code-prior": Entry("rungs.models.code_prior:CodePrior", (), "codes", side_by_side=False),
     "autoencoder": Entry(
         "rungs.models.autoencoder:Autoencoder",

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rungs.logistic_mixture import categorical_sample
 from rungs.models.networks import Dense
 from rungs.models.pixelcnn import GatedPixelCNN
 from rungs.models.protocol import Objective
+from rungs.probability.logistic_mixture import categorical_sample
 
 #: a code travels as two bytes, so that the training loop sees images of bytes as ever
 BYTES = 2

@@ -9,14 +9,14 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rungs.distributions import DiagonalGaussian, standard_gaussian_like
+from rungs.data.image_shape import ImageShape
 from rungs.errors import ConfigError
 from rungs.models.convolutional import Encoder, to_planes
 from rungs.models.networks import MIN_VARIANCE
+from rungs.models.objectives import Variational
 from rungs.models.pixel_decoder import PixelDecoder
 from rungs.models.protocol import Layer
-from rungs.objectives import Variational
-from rungs.shapes import ImageShape
+from rungs.probability.gaussian import DiagonalGaussian, standard_gaussian_like
 
 
 class ConvolutionalVAE(Variational, nn.Module):

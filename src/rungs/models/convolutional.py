@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rungs.data.image_shape import ImageShape
 from rungs.models.networks import Dense
-from rungs.shapes import ImageShape
 
 #: positions of a grid on which a 1x1 convolution is faster as a matrix product, twice as fast on 7x7;
 #: on 28x28 it is slower

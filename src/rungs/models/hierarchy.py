@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from rungs.distributions import (
+from rungs.models.networks import MLP, Dense, GaussianMLP
+from rungs.models.objectives import Variational
+from rungs.probability.gaussian import (
     DiagonalGaussian,
     bernoulli_log_likelihood,
     standard_gaussian_like,
 )
-from rungs.models.networks import MLP, Dense, GaussianMLP
-from rungs.objectives import Variational
 
 
 def top_down_networks(

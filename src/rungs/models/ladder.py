@@ -6,10 +6,10 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from rungs.distributions import DiagonalGaussian, standard_gaussian_like
 from rungs.models.hierarchy import Hierarchy, top_down_networks
 from rungs.models.networks import MLP, GaussianHead
 from rungs.models.protocol import Layer
+from rungs.probability.gaussian import DiagonalGaussian, standard_gaussian_like
 
 
 class LadderVAE(Hierarchy):

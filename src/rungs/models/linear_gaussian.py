@@ -14,8 +14,8 @@ import math
 import torch
 from torch import Tensor
 
-from rungs.distributions import LOG_TWO_PI, DiagonalGaussian
 from rungs.models.protocol import Layer
+from rungs.probability.gaussian import LOG_TWO_PI, DiagonalGaussian
 
 
 class LinearGaussian:

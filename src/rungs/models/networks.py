@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rungs.distributions import DiagonalGaussian
+from rungs.probability.gaussian import DiagonalGaussian
 
 SLOPE = 0.01
 MIN_VARIANCE = 1e-5
@@ -74,7 +74,7 @@ class Dense(nn.Module):
     """An affine layer, batch-normalised or not.
 
     Attributes:
-        narrow: whether factors of the product are rounded to bfloat16 (see :mod:`rungs.precision`).
+        narrow: whether factors of the product are rounded to bfloat16 (see :mod:`rungs.models.precision`).
         emulated: whether the rounded factors are then multiplied as float32, in which their products
             are exact, because torch's own bfloat16 is 50 times slower where no hardware has it.
         blocks: of a head, sizes of the blocks of outputs that are drawn by a fan-out of their own in

@@ -7,19 +7,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rungs.logistic_mixture import (
+from rungs.data.image_shape import ImageShape
+from rungs.models.convolutional import Decoder, from_planes, to_planes
+from rungs.models.pixelcnn import GatedPixelCNN
+from rungs.probability.logistic_mixture import (
     logistic_mixture_log_likelihood,
     logistic_mixture_mean,
     logistic_mixture_sample,
     parameters_of,
 )
-from rungs.models.convolutional import Decoder, from_planes, to_planes
-from rungs.models.pixelcnn import GatedPixelCNN
-from rungs.shapes import ImageShape
 
 
 class PixelDecoder(nn.Module):
-    """A discretised mixture of logistics at every pixel (:mod:`rungs.logistic_mixture`).
+    """A discretised mixture of logistics at every pixel (:mod:`rungs.probability.logistic_mixture`).
 
     Its parameters are the decoder's output, or that of a gated PixelCNN over the image to which the
     decoder's output is given at every pixel.

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from rungs.distributions import DiagonalGaussian, Distribution
+from rungs.probability.gaussian import DiagonalGaussian, Distribution
 
 #: whatever a model computes from x alone, once, before latents are drawn
 Context = Any

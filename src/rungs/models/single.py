@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rungs.distributions import DiagonalGaussian
-from rungs.divergences import has_closed_form, lower, upper
 from rungs.errors import ConfigError
-from rungs.likelihoods import LIKELIHOODS
 from rungs.models.networks import MLP, Dense, GaussianHead
+from rungs.models.objectives import Terms, Variational, objective_noise, statistics
+from rungs.models.posterior_heads import FullGaussianHead, MixtureHead, MixturePosterior
+from rungs.models.priors import Mixture, MixturePrior, StandardPrior, VampPrior
 from rungs.models.protocol import Layer, Objective
-from rungs.objectives import Terms, Variational, objective_noise, statistics
-from rungs.posteriors import FullGaussianHead, MixtureHead, MixturePosterior
-from rungs.priors import Mixture, MixturePrior, StandardPrior, VampPrior
+from rungs.probability.divergences import has_closed_form, lower, upper
+from rungs.probability.gaussian import DiagonalGaussian
+from rungs.probability.likelihoods import LIKELIHOODS
 
 #: posterior and prior, computed once for any number of draws
 Densities = tuple[Any, DiagonalGaussian | Mixture]
@@ -35,7 +35,7 @@ class SingleLayerVAE(Variational, nn.Module):
         prior_components: K of a mixture or VampPrior.
         posterior: ``diagonal``, ``full`` (covariance) or ``mixture``.
         posterior_components: of a mixture posterior.
-        likelihood: a key of :data:`rungs.likelihoods.LIKELIHOODS`.
+        likelihood: a key of :data:`rungs.probability.likelihoods.LIKELIHOODS`.
         divergence: which KL trains: ``analytic`` (closed form where there is one, else ``sampled``),
             ``sampled``, or the bounds ``upper`` and ``lower``. The importance weighted objective
             has no KL term and no use for it. What is reported is never a bound.

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from rungs.distributions import DiagonalGaussian
 from rungs.models.hierarchy import Hierarchy
 from rungs.models.networks import GaussianMLP
 from rungs.models.protocol import Layer
+from rungs.probability.gaussian import DiagonalGaussian
 
 
 class BottomUpVAE(Hierarchy):

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from rungs.distributions import DiagonalGaussian
 from rungs.errors import ConfigError
 from rungs.models.networks import MLP, Dense, GaussianHead
+from rungs.models.priors import Mixture, MixturePrior, StandardPrior
 from rungs.models.protocol import Layer, Objective, draw_noise
-from rungs.priors import Mixture, MixturePrior, StandardPrior
+from rungs.probability.gaussian import DiagonalGaussian
 
 #: weight of the reconstruction against the discriminator's verdict in the decoder's loss; with a tenth
 #: of it the decoder learns to fool and forgets z

@@ -22,12 +22,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rungs.data.image_shape import ImageShape
 from rungs.models.convolutional import Encoder, to_planes
 from rungs.models.networks import Dense
 from rungs.models.pixel_decoder import PixelDecoder
 from rungs.models.protocol import Objective
-from rungs.opaque import opaque
-from rungs.shapes import ImageShape
+from rungs.numerics.custom_op import opaque
 
 KMEANS_ITERATIONS = 10
 
@@ -59,7 +59,7 @@ def code_counts(codes: Tensor, count: int) -> Tensor:
 def code_sums(vectors: Tensor, codes: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """How many ``vectors [n, dim]`` each of ``count`` codes has, ``[count]``, and their sums
     ``[count, dim]``. A matrix product with one-hot rows: the same bits on every run."""
-    # torch's one_hot looks at the codes first, which a recorder cannot (rungs.replay)
+    # torch's one_hot looks at the codes first, which a recorder cannot (rungs.training.recorded_step)
     chosen = (codes[:, None] == torch.arange(count, device=codes.device)).to(vectors)
     return code_counts(codes, count), chosen.T @ vectors
 

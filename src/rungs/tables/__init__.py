@@ -152,8 +152,8 @@ def read_rows(path: Path | str) -> list[dict[str, str]]:
 
 def save(table: pd.DataFrame, stem: Path, title: str = "") -> None:
     """Write ``stem.csv`` in full precision; ``stem.md`` and ``stem.html`` rounded for reading."""
-    from rungs.files import write_text
-    from rungs.pages import table_page
+    from rungs.storage.atomic import write_text
+    from rungs.tables.html import table_page
 
     write_text(stem.with_suffix(".csv"), table.to_csv(index=False, lineterminator="\n"))
     write_text(stem.with_suffix(".md"), to_markdown(table))

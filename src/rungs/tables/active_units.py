@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from rungs import store
-from rungs.definitions import ACTIVE_KL, ACTIVE_VARIANCE
-from rungs.layout import Files
-from rungs.published import beside, published
+from rungs.storage import result_file
+from rungs.study.definitions import ACTIVE_KL, ACTIVE_VARIANCE
+from rungs.study.layout import Files
+from rungs.study.published import beside, published
 
 
 def make(files: Files) -> pd.DataFrame:
@@ -21,7 +21,7 @@ def make(files: Files) -> pd.DataFrame:
     numbers = published("active_units")
     rows = []
     for path in files["evaluation"]:
-        evaluation = store.read(path)
+        evaluation = result_file.read(path)
         run = evaluation.attributes["run"]
         layers = zip(evaluation.layers("kl"), evaluation.layers("active_variance"), strict=True)
         for number, (kl, variance) in enumerate(layers, 1):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from rungs import store
-from rungs.convergence import converged
-from rungs.layout import Files
+from rungs.storage import result_file
+from rungs.study.convergence import converged
+from rungs.study.layout import Files
 
 NAMES = ("autoencoder/", "frechet/")
 DISTANCES = ("distance", "gaussian_distance", "fitted_distance", "reconstruction_distance")
@@ -29,10 +29,10 @@ def make(files: Files) -> pd.DataFrame:
     """
     rows = []
     for training_path, evaluation_path in zip(files["training"], files["evaluation"], strict=True):
-        evaluation = store.read(evaluation_path, only=NAMES)
+        evaluation = result_file.read(evaluation_path, only=NAMES)
         if not {"frechet/distance", "autoencoder/squared_error"} & evaluation.arrays.keys():
             continue
-        training = store.read(training_path, only=["elbo", "objective"])
+        training = result_file.read(training_path, only=["elbo", "objective"])
         run, pixels = evaluation.attributes["run"], training.attributes["pixels"]
         errors = [evaluation.arrays.get(f"autoencoder/{name}") for name in ERRORS]
         distances = [evaluation.arrays.get(f"frechet/{name}") for name in DISTANCES]

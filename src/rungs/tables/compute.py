@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from rungs.errors import StoreError
-from rungs.layout import Files
+from rungs.study.layout import Files
 
 COLUMNS = ["seconds", "peak_memory_mb", "images_per_second", "device", "threads"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from rungs.data.image_shape import ImageShape
 from rungs.models import entry
-from rungs.shapes import ImageShape
 
 
 def family_columns(run: dict[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pandas as pd
 
-from rungs import store
-from rungs.layout import Files
+from rungs.storage import result_file
+from rungs.study.layout import Files
 
 #: stored name -> what is classified, and whether the encoder stays as it is
 WAYS = {
@@ -29,7 +29,7 @@ def make(files: Files) -> pd.DataFrame:
     them. With few labels an image's correctness is an average over several draws of the labels."""
     rows = []
     for path in files["evaluation"]:
-        evaluation = store.read(path, only=["probe/"])
+        evaluation = result_file.read(path, only=["probe/"])
         run = evaluation.attributes["run"]
         matches = [re.fullmatch(r"probe/(\d+)/count", name) for name in evaluation.arrays]
         for each in sorted(int(match[1]) for match in matches if match):

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pandas as pd
 
-from rungs import store
-from rungs.convergence import converged
-from rungs.layout import Files
-from rungs.published import beside, published
+from rungs.storage import result_file
+from rungs.study.convergence import converged
+from rungs.study.layout import Files
+from rungs.study.published import beside, published
 from rungs.tables.families import family_columns
 
 
@@ -19,8 +19,8 @@ def make(files: Files) -> pd.DataFrame:
     numbers = published("L5000")
     rows = []
     for training_path, evaluation_path in zip(files["training"], files["evaluation"], strict=True):
-        training = store.read(training_path, only=["elbo", "objective"])
-        evaluation = store.read(evaluation_path)
+        training = result_file.read(training_path, only=["elbo", "objective"])
+        evaluation = result_file.read(evaluation_path)
         if "test/lk" not in evaluation.arrays:
             continue  # a model without a likelihood
         run = evaluation.attributes["run"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from rungs import store
-from rungs.definitions import ACTIVE_KL, ACTIVE_VARIANCE, MOMENTS, POSTERIOR_KINDS
-from rungs.layout import Files
+from rungs.storage import result_file
+from rungs.study.definitions import ACTIVE_KL, ACTIVE_VARIANCE, MOMENTS, POSTERIOR_KINDS
+from rungs.study.layout import Files
 
 NEEDED = ("test_moments", "train_moments", "posterior_kind", "kl", "active_variance")
 #: what is shown of the training images as well
@@ -25,7 +25,7 @@ def make(files: Files) -> pd.DataFrame:
     """
     rows = []
     for path in files["evaluation"]:
-        evaluation = store.read(path, only=_names())
+        evaluation = result_file.read(path, only=_names())
         run = evaluation.attributes["run"]
         for layer, kind in enumerate(evaluation.layers("posterior_kind"), 1):
             found = {name: evaluation[f"layers/{layer}/{name}"] for name in NEEDED}

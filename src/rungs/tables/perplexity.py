@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pandas as pd
 
-from rungs import store
-from rungs.layout import Files
-from rungs.store import Stored
+from rungs.storage import result_file
+from rungs.storage.result_file import Stored
+from rungs.study.layout import Files
 from rungs.tables.families import family_columns
 
 #: A unimodal posterior is not Gaussian if it is further than this from the Gaussian of its moments,
@@ -30,7 +30,7 @@ def make(files: Files) -> pd.DataFrame:
     """
     rows = []
     for path in files["evaluation"]:
-        evaluation = store.read(path, only=ARRAYS)
+        evaluation = result_file.read(path, only=ARRAYS)
         run = evaluation.attributes["run"]
         bound = evaluation.arrays.get("test/lk")
         distance = evaluation.arrays.get("frechet/distance")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rungs import store
-from rungs.convergence import converged
-from rungs.layout import Files
-from rungs.shapes import ImageShape
+from rungs.data.image_shape import ImageShape
+from rungs.storage import result_file
+from rungs.study.convergence import converged
+from rungs.study.layout import Files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,16 +40,16 @@ def make(files: Files) -> pd.DataFrame:
 
     rows = []
     for training_path, path in zip(files["training"], files["evaluation"], strict=True):
-        run = store.read(path, only=()).attributes["run"]
+        run = result_file.read(path, only=()).attributes["run"]
         if "convolutional" not in run["network"]:
             continue
-        training = store.read(training_path, only=["elbo", "objective"])
-        evaluation = store.read(path)
+        training = result_file.read(training_path, only=["elbo", "objective"])
+        evaluation = result_file.read(path)
         rows.append(_row(run, evaluation) | {"converged": converged(training, evaluation)})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _row(run: dict[str, object], evaluation: store.Stored) -> dict[str, object]:
+def _row(run: dict[str, object], evaluation: result_file.Stored) -> dict[str, object]:
     network = evaluation.attributes["run"]["network"]
     shape = ImageShape.of(network["shape"])
     to_bits = -1 / (shape.pixels * math.log(2))

@@ -1,0 +1,126 @@
+"""The verbs that measure beside the workflow: what a profile costs, the machine's speed, and a second
+estimate of a run's likelihood."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rungs.cli.shared import (
+    RUN,
+    cli,
+    known,
+    known_run,
+    load_config,
+    print_columns,
+    print_json,
+    with_config,
+    with_json,
+)
+from rungs.errors import ConfigError
+from rungs.study.layout import Layout
+
+
+@cli.command(
+    section="look",
+    examples=("rungs cost --config config/paper.yaml", "rungs cost --json | jq .core_hours"),
+)
+@with_config
+@with_json
+def cost(profiles: tuple[Path, ...], as_json: bool) -> None:
+    """Estimate what a profile will cost, before anything runs."""
+    from rungs.jobs.cost import summarise
+
+    config = load_config(profiles)
+    totals = summarise(config)
+    if as_json:
+        print_json(totals)
+        return
+    device = config["compute"]["device"]
+    click.echo(f"profile {config['profile']} on {device}, estimated:")
+    if device == "cuda":
+        click.echo(
+            "  (no GPU has been measured: its hours are those of a CPU core, an upper bound)"
+        )
+    for name, value in totals.items():
+        click.echo(f"  {name.replace('_', ' '):<22}{value:>12,.{0 if value >= 100 else 1}f}")
+
+
+@cli.command(examples=("rungs bench --only training --only likelihood", "rungs bench --share 0.1"))
+@click.option("--only", multiple=True, help="One benchmark; may be repeated. All by default.")
+@click.option("--repetitions", default=5, show_default=True, type=click.IntRange(2))
+@click.option("--share", default=1.0, show_default=True, help="Of the work; less is a quick look.")
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(1))
+def bench(only: tuple[str, ...], repetitions: int, share: float, threads: int) -> None:
+    """Measure our speed beside the machine's limits and beside pythae, into results/bench/."""
+    from rungs.bench import BENCHMARKS, Scale, run
+    from rungs.tables import save, to_markdown
+
+    for name in only:
+        known(name, BENCHMARKS, "benchmark")
+    made = run(only or tuple(BENCHMARKS), Scale(repetitions, share, threads)).table()
+    save(made, Path("results/bench") / ("-".join(only) or "all"))
+    click.echo(to_markdown(made))
+
+
+@cli.command(
+    examples=(
+        "rungs ais mnist5k/gauss/latent10/seed0 --images 50",
+        "rungs ais mnist5k/mog/latent10/seed0 --simulated --float64",
+    )
+)
+@with_config
+@with_json
+@click.option("--images", default=100, show_default=True, type=click.IntRange(2))
+@click.option("--chains", default=16, show_default=True, type=click.IntRange(1))
+@click.option("--steps", default=1000, show_default=True, type=click.IntRange(1))
+@click.option("--samples", type=click.IntRange(1), help="k of L_k; by default the profile's.")
+@click.option("--start", default="prior", type=click.Choice(["prior", "posterior"]))
+@click.option("--simulated", is_flag=True, help="Images from the model: an upper bound, too.")
+@click.option("--float64", "double", is_flag=True, help="Chains in double precision.")
+@click.argument("run", type=RUN)
+def ais(
+    profiles: tuple[Path, ...], as_json: bool, run: str, simulated: bool, double: bool, **path: Any
+) -> None:
+    """Check L_k of the trained RUN by annealed importance sampling."""
+    from rungs.evaluation.ais import Settings, compare, simulate
+    from rungs.evaluation.likelihood import standard_error
+    from rungs.evaluation.standard import Split, load_model
+    from rungs.models import entry
+    from rungs.numerics.torch_setup import prepare_process
+    from rungs.study import profile as configuration
+
+    config = load_config(profiles)
+    parsed, images = known_run(config, run), path.pop("images")
+    layout, k = Layout(config["profile"]), path.pop("samples")
+    k = k or configuration.evaluation_settings(config, parsed)["samples"]
+    model, spec = load_model(Path(layout.run(parsed)))
+    if not entry(spec["model"]).sampled:
+        raise ConfigError(f"run {run}: the model {spec['model']} has no likelihood to be sampled.")
+    prepare_process(spec["threads"])
+    z = None
+    if simulated:
+        x, z = simulate(model, images, spec["seed"])
+    else:
+        x = Split.read(Path(layout.data(parsed.dataset)), "test", images, model.binary).x
+    found = compare(model, x, z, Settings(**path), k, spec["seed"], double)
+    names = {"lower": "AIS", "lk": f"L_{k}", "upper": "AIS backwards"}
+    told = {
+        names[name]: {
+            "nats": float(found[name].mean()),
+            "standard_error": standard_error(found[name]),
+            "less_lk": float((found[name] - found["lk"]).mean()),
+            "less_lk_standard_error": standard_error(found[name] - found["lk"]),
+        }
+        for name in names
+        if name in found
+    }
+    if as_json:
+        print_json({"run": run, "images": len(x), "simulated": simulated, **told})
+        return
+    click.echo(f"{run}: {len(x)} {'simulated' if simulated else 'test'} images, nats an image")
+    rows: list[tuple[str, ...]] = [("", "mean", "s.e.", f"less L_{k}", "s.e.")]
+    rows += [(name, *(f"{value:.3f}" for value in row.values())) for name, row in told.items()]
+    print_columns(rows)

@@ -1,0 +1,250 @@
+"""The verbs that only look: what there is, what the runs say of the claims, whether the data are sound."""
+
+from __future__ import annotations
+
+import ast
+import sys
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rungs.cli.shared import (
+    DATASET,
+    MISTAKE,
+    Name,
+    cli,
+    known,
+    load_config,
+    print_columns,
+    print_json,
+    with_config,
+    with_json,
+)
+from rungs.errors import StoreError
+from rungs.paths import ROOT
+from rungs.study import profile as configuration
+from rungs.study.layout import Layout
+from rungs.study.profile import Config
+
+#: name of a thing -> one line about it
+Described = dict[str, str]
+
+
+def _datasets(config: Config) -> Described:
+    from rungs.data import catalogue
+
+    return {name: entry.title for name, entry in catalogue(config).items()}
+
+
+def _variants(config: Config) -> Described:
+    return {name: describe_variant(variant) for name, variant in config["variants"].items()}
+
+
+def describe_variant(variant: Config) -> str:
+    """A variant's model, and what its recipe changes.
+
+    >>> describe_variant({"model": "vae", "network": {"batch_norm": True}})
+    'vae; batch_norm true'
+    """
+    sections = ("network", "training", "prior", "evaluation")
+    changes = [text for section in sections for text in _changes(variant.get(section, {}))]
+    if "continues" in variant:
+        changes.insert(0, f"continues {variant['continues']}")
+    return "; ".join([variant["model"], *changes])
+
+
+def _changes(settings: Config) -> Iterable[str]:
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _changes(value)
+        else:
+            yield f"{key} {str(value).lower()}"
+
+
+def _figures(config: Config) -> Described:
+    from rungs.figures import FIGURES
+
+    return {name: entry.title for name, entry in FIGURES.items()}
+
+
+def _tables(config: Config) -> Described:
+    from rungs.tables import TABLES
+
+    return {name: entry.title for name, entry in TABLES.items()}
+
+
+def _claims(config: Config) -> Described:
+    from rungs.claims import claims
+
+    return {claim.name: claim.statement for claim in claims()}
+
+
+def _runs(config: Config) -> Described:
+    from rungs.jobs.packs import STAGES, all_runs
+
+    layout = Layout(config["profile"])
+
+    def state(folder: Path) -> str:
+        done = [s for s in ("train", "evaluate") if all((folder / f).exists() for f in STAGES[s])]
+        return {0: "not trained", 1: "trained", 2: "trained, evaluated"}[len(done)]
+
+    return {run.path: state(Path(layout.run(run))) for run in all_runs(config)}
+
+
+def _models(config: Config) -> Described:
+    from rungs.models import MODELS
+
+    used = {variant["model"] for variant in config["variants"].values()}
+    return {name: _summary(entry.location) for name, entry in MODELS.items() if name in used}
+
+
+def _summary(location: str) -> str:
+    """The first sentence about a module, without importing it and torch with it."""
+    path = Path(*location.split(":")[0].split(".")).with_suffix(".py")
+    text = ast.get_docstring(ast.parse((ROOT / "src" / path).read_text(encoding="utf-8"))) or ""
+    return " ".join(text.split("\n\n")[0].split())
+
+
+KINDS = {
+    "datasets": _datasets,
+    "variants": _variants,
+    "figures": _figures,
+    "tables": _tables,
+    "claims": _claims,
+    "runs": _runs,
+    "models": _models,
+}
+
+
+@cli.command(
+    "list",
+    section="look",
+    examples=(
+        "rungs list                                # names of everything",
+        "rungs list runs --config config/paper.yaml",
+        "rungs list figures --json",
+    ),
+)
+@with_config
+@with_json
+@click.argument("kind", required=False, type=Name("kind", lambda config: KINDS))
+def list_(profiles: tuple[Path, ...], as_json: bool, kind: str | None) -> None:
+    """List data sets, variants, models, runs, figures, tables, claims.
+
+    KIND is one of datasets, variants, figures, tables, claims, runs, models.
+    """
+    if kind is not None:
+        known(kind, KINDS, "kind")
+    config = load_config(profiles)
+    found = {name: KINDS[name](config) for name in (KINDS if kind is None else [kind])}
+    if as_json:
+        listed = {
+            name: [{"name": item, "description": text} for item, text in items.items()]
+            for name, items in found.items()
+        }
+        print_json(listed if kind is None else listed[kind])
+    elif kind is not None:
+        print_columns(found[kind].items())
+    else:
+        for name, items in found.items():
+            words = ", ".join(items) if name != "runs" else f"{len(items)}, see rungs list runs"
+            click.echo(
+                textwrap.fill(
+                    f"{name}: {words}", 100, subsequent_indent="  ", break_on_hyphens=False
+                )
+            )
+
+
+@cli.command(
+    section="look",
+    examples=(
+        "rungs claims",
+        "rungs claims --json | jq '.[] | select(.verdict == \"reproduced\")'",
+    ),
+)
+@with_config
+@with_json
+def claims(profiles: tuple[Path, ...], as_json: bool) -> None:
+    """Show the scorecard: claim, ours, threshold, interval, verdict.
+
+    It is read from the table of claims that the profile's last run has made.
+    """
+    config = load_config(profiles)
+    rows = read_claims(config)
+    if as_json:
+        print_json(rows)
+        return
+    shown = ("claim", "dataset", "measured", "threshold", "interval", "verdict")
+    numbers = [row | {"measured": _number(row["measured"])} for row in rows]
+    head = ("claim", "dataset", "ours", *shown[3:])
+    print_columns([head, *([str(row[name]) for name in shown] for row in numbers)])
+
+
+def read_claims(config: Config) -> list[dict[str, Any]]:
+    """The rows of the stored table of claims; ``measured`` is a number, or None.
+
+    Raises:
+        StoreError: if the table has not been made.
+    """
+    from rungs.tables import read_rows
+
+    path = Path(Layout(config["profile"]).table("claims", ".csv"))
+    try:
+        rows: list[dict[str, Any]] = [dict(row) for row in read_rows(path)]
+    except OSError as error:
+        raise StoreError(
+            f"{path}: the table of claims is not there; make it with 'snakemake --cores all {path}' and "
+            f"the same configuration, or with 'rungs table claims' once the runs are evaluated."
+        ) from error
+    for row in rows:
+        row["measured"] = float(row["measured"]) if row["measured"] else None
+        row["runs"] = row["runs"].split()
+    return rows
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+@cli.group("data", section="look", examples=("rungs data check mnist5k",))
+def data_() -> None:
+    """Look after data sets: see rungs data check."""
+
+
+@data_.command(
+    "check",
+    examples=(
+        "rungs data check                          # those that the profile uses",
+        "RUNGS_RAW_DATA=/path/to/raw rungs data check mnist omniglot",
+    ),
+)
+@with_config
+@with_json
+@click.argument("names", metavar="[DATASET]...", nargs=-1, type=DATASET)
+def check(profiles: tuple[Path, ...], as_json: bool, names: tuple[str, ...]) -> None:
+    """Check prepared data sets, and the raw files they are made from.
+
+    Checksums, shapes, ranges; where raw files are at hand, that they give what was prepared. Says
+    what is missing and where to put it. Exit status 1 if something is wrong.
+    """
+    from rungs.data import catalogue
+    from rungs.data.check import check as look
+
+    config = load_config(profiles)
+    for name in names:
+        known(name, catalogue(config), "data set")
+    used = dict.fromkeys(run.dataset for run in configuration.runs(config))
+    raw = configuration.raw_data(config)
+    found = [look(name, Path(Layout.data(name)), raw, config) for name in names or used]
+    if as_json:
+        print_json([vars(one) for one in found])
+    else:
+        for one in found:
+            click.echo(f"{one.dataset:<12} prepared: {one.prepared:<8} source: {one.source}")
+            for line in (*one.problems, *one.notes):
+                click.echo(click.wrap_text(line, 100, "  ", "    "))
+    if any(one.problems for one in found):
+        sys.exit(MISTAKE)

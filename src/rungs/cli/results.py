@@ -1,0 +1,89 @@
+"""The verbs that turn stored results into figures, tables and pages."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from rungs.cli.shared import FIGURE, TABLE, cli, known, load_config, with_config
+from rungs.study.layout import Layout, inputs
+from rungs.study.profile import Config, Run
+
+
+def _files(
+    config: Config,
+    needs: tuple[str, ...],
+    document: str | None = None,
+    settings: Config | None = None,
+) -> dict[str, list[Path]]:
+    found = inputs(config, needs, document, settings)
+    return {kind: [Path(path) for path in paths] for kind, paths in found.items()}
+
+
+@cli.command(
+    section="results",
+    examples=("rungs figure ladder_loglik", "rungs figure vae_manifold --config config/smoke.yaml"),
+)
+@with_config
+@click.argument("name", type=FIGURE)
+def figure(profiles: tuple[Path, ...], name: str) -> None:
+    """Draw figure NAME from stored results, as PNG and PDF."""
+    from rungs.figures import FIGURES
+
+    config = load_config(profiles)
+    entry = FIGURES[known(name, FIGURES, "figure")]
+    from rungs.figures import style
+
+    settings = config["figures"][name]
+    files = _files(config, entry.needs, entry.document, settings)
+    drawn = import_module(entry.module).draw(files, settings)
+    style.save(drawn, Path(Layout(config["profile"]).figure(name, "")))
+
+
+@cli.command(
+    section="results",
+    examples=("rungs table loglik", "rungs table claims --config config/smoke.yaml"),
+)
+@with_config
+@click.argument("name", type=TABLE)
+def table(profiles: tuple[Path, ...], name: str) -> None:
+    """Make table NAME from stored results, as CSV, Markdown and HTML."""
+    from rungs.tables import TABLES, save
+
+    config = load_config(profiles)
+    entry = TABLES[known(name, TABLES, "table")]
+    made = import_module(entry.module).make(_files(config, entry.needs))
+    save(made, Path(Layout(config["profile"]).table(name, "")), entry.title)
+
+
+@cli.command(examples=("rungs summary",))
+@with_config
+def summary(profiles: tuple[Path, ...]) -> None:
+    """Write the summary of a profile's results, and print it."""
+    from rungs.report.summary import summarise
+    from rungs.storage.atomic import write_text
+
+    config = load_config(profiles)
+    text = summarise(config)
+    write_text(Layout(config["profile"]).summary, text)
+    click.echo(text)
+
+
+@cli.command(
+    examples=("rungs gallery --config config/gallery.yaml --command 'make all' docs/gallery",)
+)
+@with_config
+@click.option("--command", required=True, help="How the profile was run; shown on the page.")
+@click.option("--weights", metavar="RUN", help="A run whose archive the page offers.")
+@click.option("--half", is_flag=True, help="With float16 weights: see rungs export.")
+@click.argument("output", type=click.Path(path_type=Path, file_okay=False))
+def gallery(
+    profiles: tuple[Path, ...], command: str, weights: str | None, half: bool, output: Path
+) -> None:
+    """Write a page with a finished profile's pictures, tables and origin into OUTPUT."""
+    from rungs.report.gallery import write_gallery
+
+    offered = None if weights is None else Run.parse(weights)
+    write_gallery(load_config(profiles), command, output, offered, half)

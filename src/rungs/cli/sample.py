@@ -1,0 +1,59 @@
+"""``rungs sample``: images from a trained run's prior."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from rungs.cli.shared import RUN, cli, known_run, load_config, with_config
+from rungs.errors import ConfigError, StoreError
+
+SUFFIXES = (".png", ".npz")
+
+
+@cli.command(
+    section="work",
+    examples=(
+        "rungs sample mnist5k/lvae-bn-wu/depth5/seed0 samples.png",
+        "rungs sample mnist5k/mog/latent10/seed0 --count 1000 --seed 1 samples.npz",
+    ),
+)
+@with_config
+@click.option("--count", default=64, show_default=True, type=click.IntRange(1), help="Images.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the draws.")
+@click.argument("run", type=RUN)
+@click.argument("output", type=click.Path(path_type=Path, dir_okay=False))
+def sample(profiles: tuple[Path, ...], count: int, seed: int, run: str, output: Path) -> None:
+    """Draw samples of the trained RUN from its prior, into OUTPUT.
+
+    OUTPUT is a picture (.png) of all images side by side, or an array (.npz): images, uint8,
+    [count, height, width] or [..., 3]. The codes of a VQ-VAE come from the prior learnt over them.
+    """
+    config = load_config(profiles)
+    parsed = known_run(config, run)
+    if output.suffix not in SUFFIXES:
+        raise ConfigError(f"{output}: samples are written as {' or '.join(SUFFIXES)}.")
+    import math
+
+    import numpy as np
+
+    from rungs.api import load
+    from rungs.storage.atomic import replacing
+    from rungs.study.code_prior_settings import prior_spec
+
+    trained = load(parsed.path, config["profile"])
+    if trained.prior is None and prior_spec(config, parsed) is not None:
+        raise StoreError(f"{trained.folder}: has no prior yet; run rungs prior {run} first.")
+    images = np.rint(255 * trained.sample(count, seed)).astype(np.uint8)
+    with replacing(output) as temporary:
+        if output.suffix == ".npz":
+            np.savez_compressed(temporary, images=images, run=run, seed=seed)
+        else:
+            from PIL import Image
+
+            from rungs.figures.pictures import picture_grid
+
+            columns = math.ceil(math.sqrt(count))
+            flat = images.reshape(count, -1)
+            Image.fromarray(picture_grid(flat, columns, trained.spec)).save(temporary)

@@ -1,0 +1,249 @@
+"""The verbs that the rules call to prepare, train and evaluate."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rungs.cli.shared import (
+    CONTINUE,
+    DATASET,
+    PACK,
+    RUN,
+    cli,
+    known_run,
+    load_config,
+    print_json,
+    with_config,
+    with_json,
+)
+from rungs.errors import ConfigError, DataError
+from rungs.storage.atomic import read_json
+from rungs.study import profile as configuration
+from rungs.study.layout import Layout
+from rungs.study.profile import Run
+
+
+@cli.command(
+    section="work",
+    examples=("rungs prepare mnist5k", "RUNGS_RAW_DATA=/path/to/raw rungs prepare mnist"),
+)
+@with_config
+@click.argument("dataset", type=DATASET)
+def prepare(profiles: tuple[Path, ...], dataset: str) -> None:
+    """Prepare DATASET into results/data/DATASET.h5."""
+    from rungs import data
+
+    config = load_config(profiles)
+    cache = Path(Layout.data("cache")).with_suffix("")
+    made = data.prepare(dataset, configuration.raw_data(config), cache, config)
+    made.write(Layout.data(dataset))
+    counts = f"{len(made.train_images)} training and {len(made.test_images)} test images"
+    shape = " x ".join(map(str, made.train_images.shape[1:]))
+    classes = len(set(made.train_labels.tolist()) - {-1})
+    click.echo(f"{dataset}: {counts} of {shape}, {classes or 'no'} classes")
+
+
+@cli.command(section="steps", examples=("rungs classifier mnist5k",))
+@with_config
+@click.argument("dataset", type=DATASET)
+def classifier(profiles: tuple[Path, ...], dataset: str) -> None:
+    """Train the classifier by which samples of DATASET are compared."""
+    from rungs.evaluation.classifier import train
+
+    load_config(profiles)
+    train(Path(Layout.data(dataset)), Path(Layout.classifier(dataset)))
+
+
+def with_minutes(function: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--minutes`` to a verb that trains."""
+    return click.option(
+        "--minutes",
+        type=click.FloatRange(0, min_open=True),
+        help="Save and stop with status 75 after so long; the same command continues.",
+    )(function)
+
+
+def need_data(run: Run) -> None:
+    """Raise a DataError if the run's data set has not been prepared."""
+    path = Path(Layout.data(run.dataset))
+    if not path.exists():
+        raise DataError(f"{path}: the data set is not prepared; run: rungs prepare {run.dataset}")
+
+
+def trained_numbers(run: Run, folder: Path) -> dict[str, Any]:
+    """What a script asks of a trained run; ``criterion`` is the training ELBO or, for a model
+    without, its objective."""
+    from rungs.storage import result_file
+    from rungs.study.convergence import criterion
+
+    stored = result_file.read(folder / "training.h5", only=["elbo", "objective"])
+    name = criterion(stored)
+    cost = read_json(folder / "training-cost.json")
+    values = {"epochs": len(stored[name]), "criterion": name, "value": float(stored[name][-1])}
+    return {"run": run.path, "folder": str(folder), **values, **cost}
+
+
+def evaluated_numbers(run: Run, folder: Path) -> dict[str, Any]:
+    """What a script asks of an evaluated run: bounds in nats an image, None without a likelihood."""
+    from rungs.storage import result_file
+
+    stored = result_file.read(
+        folder / "evaluation.h5", only=["test/lk", "test/elbo", "test/nested_k"]
+    )
+    cost = read_json(folder / "evaluation-cost.json")
+    found: dict[str, Any] = {"test_lk": None, "test_elbo": None, "k": None}
+    if "test/lk" in stored.arrays:
+        found = {
+            "test_lk": float(stored["test/lk"].mean()),
+            "test_elbo": float(stored["test/elbo"].mean()),
+            "k": int(stored["test/nested_k"][-1]),
+        }
+    return {"run": run.path, "folder": str(folder), **found, **cost}
+
+
+@contextmanager
+def interruptible(minutes: float | None = None) -> Iterator[None]:
+    """A run that was asked to stop, or whose time is up, ends with status 75: trying again
+    continues it."""
+    from rungs.training.trainer import Interrupted
+
+    def time_is_up(number: int, frame: object) -> None:
+        raise Interrupted("the time is up between two runs; the same command continues.")
+
+    if minutes is not None:
+        # while a run trains, its own handler saves it first
+        signal.signal(signal.SIGALRM, time_is_up)
+        signal.setitimer(signal.ITIMER_REAL, 60 * minutes)
+    try:
+        yield
+    except Interrupted as stopped:
+        click.echo(str(stopped), err=True)
+        sys.exit(CONTINUE)
+
+
+@cli.command(
+    section="work",
+    examples=(
+        "rungs train mnist5k/vae-bn/depth5/seed0",
+        "rungs train mnist5k/mog/latent10/seed0 --minutes 30",
+        "rungs train mnist5k/vae/depth2/seed0 --config config/smoke.yaml --json",
+    ),
+)
+@with_config
+@with_minutes
+@with_json
+@click.argument("run", type=RUN)
+def train(profiles: tuple[Path, ...], minutes: float | None, as_json: bool, run: str) -> None:
+    """Train RUN (dataset/variant/depthD/seedS), or continue it.
+
+    Ctrl-C and SIGTERM save it at the end of the epoch, with status 75; the same command continues.
+    """
+    config = load_config(profiles)
+    parsed = known_run(config, run)
+    need_data(parsed)
+    from rungs.jobs.packs import train_runs
+
+    folder = Path(Layout(config["profile"]).run(parsed))
+    with interruptible(minutes):
+        train_runs(config, {parsed: folder})
+    if as_json:
+        print_json(trained_numbers(parsed, folder))
+
+
+@cli.command(
+    section="steps", examples=("rungs prior mnist5k/vq/codes16/seed0 --config config/smoke.yaml",)
+)
+@with_config
+@click.argument("run", type=RUN)
+def prior(profiles: tuple[Path, ...], run: str) -> None:
+    """Train the prior of the codes of the trained RUN, or continue it."""
+    config = load_config(profiles)
+    parsed = known_run(config, run)
+    need_data(parsed)
+    from rungs.jobs.packs import prior_run
+    from rungs.study.code_prior_settings import FOLDER
+
+    with interruptible():
+        prior_run(config, parsed, Path(Layout(config["profile"]).run(parsed)) / FOLDER)
+
+
+@cli.command(
+    section="work",
+    examples=(
+        "rungs evaluate mnist5k/vae-bn/depth5/seed0",
+        "rungs evaluate mnist5k/vae/depth2/seed0 --json | jq .test_lk",
+    ),
+)
+@with_config
+@with_json
+@click.argument("run", type=RUN)
+def evaluate(profiles: tuple[Path, ...], as_json: bool, run: str) -> None:
+    """Measure the trained RUN: L_k, ELBO, active units, representations."""
+    config = load_config(profiles)
+    parsed = known_run(config, run)
+    need_data(parsed)
+    from rungs.jobs.packs import evaluate_run
+
+    folder = Path(Layout(config["profile"]).run(parsed))
+    evaluate_run(config, parsed, folder)
+    if as_json:
+        print_json(evaluated_numbers(parsed, folder))
+
+
+@cli.command(
+    section="steps",
+    examples=("rungs likelihood --shard 0 mnist/vae/depth5/seed0 --config config/paper.yaml",),
+)
+@with_config
+@click.option("--shard", required=True, type=click.IntRange(0), help="Which one, from 0.")
+@click.argument("run", type=RUN)
+def likelihood(profiles: tuple[Path, ...], shard: int, run: str) -> None:
+    """Estimate one shard of the likelihood of the trained RUN."""
+    config = load_config(profiles)
+    parsed = known_run(config, run)
+    from rungs.evaluation.standard import evaluate_shard
+
+    layout = Layout(config["profile"])
+    paths = layout.shards(config, parsed)
+    if shard >= len(paths):
+        raise ConfigError(f"--shard {shard}: this run's likelihood has {len(paths)} shards.")
+    data, folder = Path(layout.data(parsed.dataset)), Path(layout.run(parsed))
+    settings = configuration.evaluation_settings(config, parsed)
+    evaluate_shard(folder, data, settings, (shard, len(paths)), Path(paths[shard]))
+
+
+@cli.command(
+    section="steps",
+    examples=(
+        "rungs pack train mnist5k.vae.0.0000",
+        "rungs pack evaluate mnist5k.vae.0.0000 --minutes 50",
+    ),
+)
+@with_config
+@with_minutes
+@click.argument("stage", type=click.Choice(["train", "prior", "evaluate"]))
+@click.argument("name", type=PACK)
+def pack(profiles: tuple[Path, ...], minutes: float | None, stage: str, name: str) -> None:
+    """Do a STAGE (train, prior, evaluate) of every run of the pack NAME that is not complete."""
+    config = load_config(profiles)
+    from rungs.jobs.packs import work
+
+    with interruptible(minutes):
+        work(config, stage, name)
+
+
+@cli.command(section="steps", examples=("rungs calibrate",))
+@with_config
+def calibrate(profiles: tuple[Path, ...]) -> None:
+    """Estimate L_k where log p(x) is known."""
+    config = load_config(profiles)
+    from rungs.evaluation.calibration import calibrate as work
+
+    work(config["calibration"], Path(Layout(config["profile"]).calibration))

@@ -1,0 +1,163 @@
+"""What the VAE tutorial and the moments document look at in one latent layer, for VAEs and plain
+autoencoders: pictures of the latent space, rescaled latents, a density fitted to the codes afterwards.
+
+=====================================  ============================================================
+array                                  what it is; n is the number of test images
+=====================================  ============================================================
+``manifold/pictures``                  decoded lattice over the plane, uint8 ``[side, side, pixels]``;
+                                       rows go down the second latent, columns along the first
+``traversal/pictures``                 one latent moved, the others at a test image's code, uint8
+                                       ``[units, steps, pixels]``; ``traversal/values`` ``[steps]``
+``posterior/scale``                    of a full covariance, its Cholesky factor ``[n, units, units]``
+``rescale/factors``                    factors c by which every latent is multiplied, ``[factors]``
+``rescale/image_kl``                   KL of each latent then, ``[factors, n, units]``, nats
+``rescale/reconstruction``             ``log p(x|z)`` then, the decoder undoing it, ``[factors, n]``
+``frechet/fitted_features``            classifier's features of n samples from a mixture of
+                                       :data:`COMPONENTS` Gaussians fitted to the training images'
+                                       codes; ``frechet/gaussian_features`` from one Gaussian;
+                                       ``frechet/reconstruction_features`` of the reconstructed test
+                                       images: what no density over codes can better by much
+``frechet/fitted_distance`` ...        their Frechet distances to the test images
+``pictures/fitted``                    samples from the fitted mixture, uint8
+=====================================  ============================================================
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import ndtri
+from torch import Tensor
+
+from rungs.evaluation.classifier import Classifier
+from rungs.evaluation.frechet import frechet_distance
+from rungs.evaluation.gaussian_mixture import fit
+from rungs.models.posterior_heads import FullGaussian
+from rungs.models.priors import Mixture
+from rungs.models.protocol import draw_noise
+from rungs.numerics.seeds import derive_seed, generator
+from rungs.probability.gaussian import DiagonalGaussian, standard_gaussian_like
+
+#: points a side of the lattice; steps of a traversal and the probability that it leaves out
+LATTICE = 20
+STEPS, OUTSIDE = 11, 0.02
+#: latents beyond which there are no traversals, and codes to which no density is fitted
+MOST_TRAVERSED, MOST_FITTED, MOST_SCALES = 20, 100, 16
+#: components of the fitted mixture (Ghosh et al. 2019)
+COMPONENTS = 10
+FACTORS = (0.5, 0.8, 1.0, 1.25, 2.0)
+PICTURES = 100
+
+
+def as_bytes(images: Tensor) -> np.ndarray:
+    """Images from 0 to 1 as uint8."""
+    return np.asarray((255 * images).round().to(torch.uint8).numpy())
+
+
+def lattice(points: int) -> np.ndarray:
+    """The middle quantiles of N(0, 1) in ``points`` equally probable intervals.
+
+    >>> lattice(2).round(3).tolist()
+    [-0.674, 0.674]
+    """
+    return np.asarray(ndtri((np.arange(points) + 0.5) / points))
+
+
+@torch.no_grad()
+def plane_arrays(model: Any, code: Tensor) -> dict[str, Any]:
+    """The decoded lattice of a plane, and one latent moved at a time.
+
+    Args:
+        code: a test image's, ``[units]``.
+    """
+    arrays: dict[str, Any] = {}
+    units = len(code)
+    if units == 2:
+        axis = torch.from_numpy(lattice(LATTICE)).float()
+        first, second = torch.meshgrid(axis, axis.flip(0), indexing="xy")
+        arrays["manifold/pictures"] = as_bytes(model.decode(torch.stack([first, second], -1)))
+    if 1 <= units <= MOST_TRAVERSED:
+        values = torch.from_numpy(ndtri(np.linspace(OUTSIDE / 2, 1 - OUTSIDE / 2, STEPS))).float()
+        moved = code.expand(units, STEPS, units).clone()
+        for unit in range(units):
+            moved[unit, :, unit] = values
+        arrays["traversal/pictures"] = as_bytes(model.decode(moved))
+        arrays["traversal/values"] = values.numpy()
+    return arrays
+
+
+@torch.no_grad()
+def rescaled_arrays(model: Any, x: Tensor, seed: int, rows: int) -> dict[str, Any]:
+    """KL and reconstruction when every latent's mean and deviation are multiplied by a factor, and the
+    decoder's first layer divides its weights by it (Asperti 2019, the normalisation idea); for a
+    diagonal posterior and a standard prior."""
+    posterior, prior = model.encode(x)
+    if not isinstance(posterior, DiagonalGaussian) or isinstance(prior, Mixture) or not model.units:
+        return {}
+    noise = draw_noise(model.noise_sizes, len(x), generator=generator(seed, "rescale"))[0]
+    kl, reconstruction = [], []
+    for factor in FACTORS:
+        scaled = DiagonalGaussian(factor * posterior.mean, factor**2 * posterior.variance)
+        kl.append(scaled.divergence(standard_gaussian_like(scaled.mean)))
+        undoing = copy.deepcopy(model)
+        undoing.decoder.first.weight /= factor
+        z = scaled.sample(noise)
+        parts = zip(x.split(rows), z.split(rows), strict=True)
+        reconstruction.append(torch.cat([undoing.log_likelihood(*part) for part in parts]))
+    return {
+        "rescale/factors": np.array(FACTORS),
+        "rescale/image_kl": torch.stack(kl).numpy(),
+        "rescale/reconstruction": torch.stack(reconstruction).numpy(),
+    }
+
+
+@torch.no_grad()
+def scale_arrays(model: Any, x: Tensor) -> dict[str, Any]:
+    """The Cholesky factors of a posterior with full covariance; nothing for another."""
+    posterior, _ = model.encode(x)
+    if not isinstance(posterior, FullGaussian) or posterior.mean.shape[-1] > MOST_SCALES:
+        return {}
+    return {"posterior/scale": posterior.scale.numpy()}
+
+
+@torch.no_grad()
+def fitted_arrays(
+    decode: Any,
+    codes: Tensor,
+    test_codes: Tensor,
+    greys: Tensor,
+    judge: Classifier | None,
+    seed: int,
+) -> dict[str, Any]:
+    """Ex-post density estimation (Ghosh et al. 2019): samples from a density fitted to codes. Without a
+    classifier there are pictures of them and no distances.
+
+    Args:
+        codes: of training images, ``[m, units]``: the encoder's output, or one draw of q(z|x) each.
+        test_codes: of the test images, for their reconstructions.
+        greys: the test images' intensities.
+    """
+    units = codes.shape[1]
+    if not 1 <= units <= MOST_FITTED:
+        return {}
+    reference = None if judge is None else judge.features(greys)
+    arrays: dict[str, Any] = {}
+
+    def compare(name: str, z: Tensor) -> Tensor:
+        images = torch.cat([decode(block) for block in z.split(1000)])
+        if judge is not None and reference is not None:
+            features = judge.features(images)
+            arrays[f"frechet/{name}_features"] = features
+            arrays[f"frechet/{name}_distance"] = frechet_distance(features, reference)[0]
+        return images
+
+    for name, count in (("gaussian", 1), ("fitted", COMPONENTS)):
+        random = np.random.default_rng(derive_seed(seed, f"{name} density"))
+        density = fit(codes.numpy(), count, random)
+        images = compare(name, torch.from_numpy(density.sample(len(greys), random)).float())
+    arrays["pictures/fitted"] = as_bytes(images[:PICTURES])
+    compare("reconstruction", test_codes)
+    return arrays

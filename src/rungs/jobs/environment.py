@@ -1,0 +1,28 @@
+"""What the workflow's jobs find in their environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from rungs.paths import ROOT
+from rungs.study.profile import CONFIG_VARIABLE
+
+
+def prepare_environment(frozen_config: Path) -> None:
+    """Let jobs run the package beside the Snakefile, with the interpreter that runs Snakemake
+    (or that of a conda environment, which is activated later and so comes first), and read
+    the configuration that the workflow was started with, whatever is edited later.
+
+    The configuration's name reaches jobs through the environment: as a parameter of the rules
+    it would rerun everything at every edit.
+    """
+    os.environ[CONFIG_VARIABLE] = str(frozen_config)
+    _prepend("PYTHONPATH", str(ROOT / "src"))
+    _prepend("PATH", str(Path(sys.executable).parent))
+
+
+def _prepend(variable: str, entry: str) -> None:
+    entries = os.environ.get(variable, "").split(os.pathsep)
+    os.environ[variable] = os.pathsep.join(dict.fromkeys([entry, *filter(None, entries)]))

@@ -1,0 +1,211 @@
+"""Many runs in one job.
+
+A cluster should see tens of jobs of an hour, not thousands of a minute. A pack is a list of runs
+that one job works through, one after the other, in a working folder that all packs share; a cheap
+job a run then exports its files. So every run stays a target of its own, a lost file needs only
+the copy, and an added run does the others no harm, even where it shifts them to other packs: what
+is complete with the same settings and the same code is not done again.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rungs.data import catalogue
+from rungs.errors import ConfigError
+from rungs.jobs.reporting import read_beacon, remove_beacon, working
+from rungs.jobs.tensorboard import require_tensorboard
+from rungs.storage import result_file
+from rungs.storage.atomic import replacing
+from rungs.study.code_prior_settings import FOLDER, prior_spec
+from rungs.study.layout import Layout
+from rungs.study.profile import Config, Run, evaluation_settings, nearest, parent_of, resolve, runs
+
+if TYPE_CHECKING:
+    from rungs.training.trainer import Job
+
+#: stage -> the files that it makes for each run
+STAGES = {
+    "train": ("weights.safetensors", "training.h5", "training-cost.json"),
+    "evaluate": ("evaluation.h5", "evaluation-cost.json"),
+    "prior": ("weights.safetensors", "training.h5", "training-cost.json"),
+}
+
+
+def all_runs(config: Config) -> list[Run]:
+    """The runs that the configuration asks for, and those that they continue."""
+    found: dict[Run, None] = {}
+    for run in runs(config):
+        chain: list[Run] = []
+        ancestor: Run | None = run
+        while ancestor is not None:
+            chain.insert(0, ancestor)
+            ancestor = parent_of(config, ancestor)
+        found.update(dict.fromkeys(chain))
+    return list(found)
+
+
+def packs(config: Config) -> dict[str, list[Run]]:
+    """Name of each pack -> its runs, at most ``compute.pack`` of them.
+
+    A pack has runs of one data set, one model and one generation (how many times the run has
+    been continued: a run must not wait for another of its own pack); runs that share an
+    architecture stand together.
+    """
+    groups: dict[tuple[str, str, int], list[tuple[str, Run]]] = {}
+    for run in all_runs(config):
+        spec = resolve(config, run)
+        generation = 0
+        ancestor = spec["continues"]
+        while ancestor is not None:
+            generation, ancestor = generation + 1, ancestor["continues"]
+        architecture = json.dumps([spec["depth"], spec["network"]], sort_keys=True)
+        group = groups.setdefault((run.dataset, spec["model"], generation), [])
+        group.append((architecture, run))
+    found = {}
+    size = config["compute"]["pack"]
+    for (dataset, model, generation), members in groups.items():
+        ordered = [run for _, run in sorted(members)]
+        for number, start in enumerate(range(0, len(ordered), size)):
+            # names of data sets and models have no dot: no two packs share a name
+            name = f"{dataset}.{model}.{generation}.{number:04d}"
+            found[name] = ordered[start : start + size]
+    return found
+
+
+def work(config: Config, stage: str, name: str) -> None:
+    """Do a stage of every run of a pack that is not complete.
+
+    Raises:
+        ConfigError: if there is no such pack.
+    """
+    found = packs(config)
+    if name not in found:
+        raise ConfigError(f"pack {name!r} is not known{nearest(name, found)}")
+    layout = Layout(config["profile"])
+    if stage == "train":
+        train_runs(config, {run: Path(layout.work(run)) for run in found[name]})
+        return
+    for run in found[name]:
+        if stage == "evaluate":
+            evaluate_run(config, run, Path(layout.work(run)))
+        elif prior_spec(config, run) is not None:
+            prior_run(config, run, Path(layout.work(run)) / FOLDER)
+
+
+def train_runs(config: Config, folders: Mapping[Run, Path]) -> None:
+    """Train runs of one data set, each into its folder unless it is there, complete, of the same
+    key. Up to ``compute.ensemble`` that share an architecture are trained side by side."""
+    from rungs.training.side_by_side import ensemble_key
+    from rungs.training.trainer import tidy, train_together
+
+    waiting: dict[str, list[Job]] = {}
+    for run, folder in folders.items():
+        job = _training_job(config, run, folder)
+        if job is None:
+            tidy(folder)
+            print(f"{run.path}: is trained", file=sys.stderr)
+        else:
+            waiting.setdefault(ensemble_key(job.spec), []).append(job)
+    compute = config["compute"]
+    events = _wants_events(config)
+    for jobs in waiting.values():
+        data = Path(Layout.data(jobs[0].spec["dataset"]))
+        for start in range(0, len(jobs), compute["ensemble"]):
+            together = jobs[start : start + compute["ensemble"]]
+            train_together(together, data, compute["checkpoint_minutes"], events=events)
+
+
+def _wants_events(config: Config) -> bool:
+    """Whether TensorBoard's event files are to be written.
+
+    Raises:
+        RungsError: if they are, and the package is not there.
+    """
+    wanted = bool(config["compute"]["tensorboard"])
+    if wanted:
+        require_tensorboard()
+    return wanted
+
+
+def _training_job(config: Config, run: Run, folder: Path) -> Job | None:
+    """What training the run takes, None if it is there."""
+    from rungs.training.trainer import Job, is_trained, run_key
+
+    spec, layout = resolve(config, run), Layout(config["profile"])
+    parent, data = parent_of(config, run), Path(layout.data(run.dataset))
+    start = None if parent is None else Path(layout.run(parent)) / "weights.safetensors"
+    key = run_key(spec, data, start)
+    exported = Path(layout.run(run))
+    if not is_trained(folder, key) and is_trained(exported, key):
+        _adopt(exported, folder, STAGES["train"])
+    return None if is_trained(folder, key) else Job(spec, folder, start)
+
+
+def prior_run(config: Config, run: Run, folder: Path) -> None:
+    """Train the prior of a trained run's codes into ``folder`` unless it is there, complete, of the
+    same key.
+
+    Raises:
+        ConfigError: if the configuration wants none.
+    """
+    from rungs.training.code_prior import prior_key, train_prior
+    from rungs.training.trainer import is_trained, tidy
+
+    spec, layout = prior_spec(config, run), Layout(config["profile"])
+    if spec is None:
+        raise ConfigError(
+            f"{run.path}: has no learnt prior; see prior.learnt of the configuration."
+        )
+    trained, data = Path(layout.run(run)), Path(layout.data(run.dataset))
+    exported, key = trained / FOLDER, prior_key(spec, trained, data, folder)
+    if not is_trained(folder, key) and is_trained(exported, key):
+        _adopt(exported, folder, STAGES["prior"])
+    if is_trained(folder, key):
+        tidy(folder)
+        print(f"{spec['run']}: is trained", file=sys.stderr)
+        return
+    minutes = config["compute"]["checkpoint_minutes"]
+    train_prior(spec, folder, minutes, events=_wants_events(config))
+
+
+def evaluate_run(config: Config, run: Run, folder: Path) -> None:
+    """Evaluate one trained run into ``folder`` unless that is there, of the same key."""
+    from rungs.evaluation.standard import evaluation_key, is_evaluated
+    from rungs.models import entry
+
+    model = entry(config["variants"][run.variant]["model"])
+    compared_by_classifier = model.classifier and catalogue(config)[run.dataset].labelled
+    evaluate = import_module(model.evaluation).evaluate
+    layout, settings = Layout(config["profile"]), evaluation_settings(config, run)
+    trained, data = Path(layout.run(run)), Path(layout.data(run.dataset))
+    classifier = Path(layout.classifier(run.dataset)) if compared_by_classifier else None
+    if prior_spec(config, run) is not None:
+        settings |= {
+            "prior": result_file.read(trained / FOLDER / "training.h5", only=()).attributes["key"]
+        }
+    key = evaluation_key(trained, data, settings, classifier)
+    if not is_evaluated(folder, key) and is_evaluated(trained, key):
+        _adopt(trained, folder, STAGES["evaluate"])
+    if is_evaluated(folder, key):
+        if read_beacon(folder) is None:  # of a process that was killed when it was done
+            remove_beacon(folder)
+        print(f"{run.path}: is evaluated", file=sys.stderr)
+        return
+    shards = [Path(p) for p in layout.shards(config, run)]
+    compared = {} if classifier is None else {"classifier": classifier}
+    with working(folder, run.path, "evaluate"):
+        evaluate(trained, data, settings, folder, shards, **compared)
+
+
+def _adopt(exported: Path, folder: Path, names: tuple[str, ...]) -> None:
+    """Take over what an earlier workflow without packs has finished."""
+    for name in names:
+        with replacing(folder / name) as temporary:
+            shutil.copyfile(exported / name, temporary)

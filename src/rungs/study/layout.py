@@ -1,0 +1,177 @@
+"""Where everything lies below ``results/``, and which files a figure or table is made from.
+
+Rules and command line both ask here, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rungs.data import catalogue
+from rungs.errors import ConfigError
+from rungs.models import entry
+from rungs.study.code_prior_settings import FOLDER as PRIOR_FOLDER
+from rungs.study.code_prior_settings import prior_spec
+from rungs.study.definitions import LIKELIHOOD_BLOCK
+from rungs.study.profile import SIZES, Config, Run, evaluation_settings, runs
+
+RESULTS = "results"
+RUN_PATTERN = "{dataset}/{variant}/{size}/seed{seed}"
+#: kind of input -> the file of each run that holds it
+RUN_FILES = {
+    "training": ("training.h5",),
+    "evaluation": ("evaluation.h5",),
+    "cost": ("training-cost.json", "evaluation-cost.json"),
+}
+Files = Mapping[str, Sequence[Path]]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths of one profile's results, relative to the working directory."""
+
+    profile: str
+
+    @property
+    def root(self) -> str:
+        """``results/<profile>``."""
+        return f"{RESULTS}/{self.profile}"
+
+    @staticmethod
+    def data(dataset: str) -> str:
+        """The prepared data set, shared by all profiles."""
+        return f"{RESULTS}/data/{dataset}.h5"
+
+    @staticmethod
+    def classifier(dataset: str) -> str:
+        """The data set's classifier (see :mod:`rungs.evaluation.classifier`), shared by all profiles."""
+        return f"{RESULTS}/data/{dataset}-classifier.safetensors"
+
+    @property
+    def runs(self) -> str:
+        """The folder of all runs."""
+        return f"{self.root}/runs"
+
+    def run(self, run: Run) -> str:
+        """The folder of one run."""
+        return f"{self.runs}/{run.path}"
+
+    def work(self, run: Run) -> str:
+        """The working folder of one run, where packs write (see :mod:`rungs.jobs.packs`)."""
+        return f"{self.root}/work/{run.path}"
+
+    def prior(self, config: Config, run: Run) -> list[str]:
+        """Weights and history of the prior of a run's codes; none where it has none."""
+        if prior_spec(config, run) is None:
+            return []
+        folder = f"{self.run(run)}/{PRIOR_FOLDER}"
+        return [f"{folder}/weights.safetensors", f"{folder}/training.h5"]
+
+    def pack(self, stage: str, name: str) -> str:
+        """The mark of a stage of a pack that is done."""
+        return f"{self.root}/packs/{stage}/{name}.done"
+
+    def shards(self, config: Config, run: Run) -> list[str]:
+        """The parts of a run's likelihood; none where it is not split. There are no more parts
+        than blocks of test images."""
+        if not entry(config["variants"][run.variant]["model"]).sampled:
+            return []
+        available = catalogue(config)[run.dataset].test
+        images = min(evaluation_settings(config, run)["images"], available)
+        count = min(config["compute"]["shards"], -(-images // LIKELIHOOD_BLOCK))
+        if count == 1:
+            return []
+        return [f"{self.run(run)}/likelihood-{i}of{count}.h5" for i in range(count)]
+
+    def figure(self, name: str, suffix: str) -> str:
+        """A figure's file."""
+        return f"{self.root}/figures/{name}{suffix}"
+
+    def table(self, name: str, suffix: str) -> str:
+        """A table's file."""
+        return f"{self.root}/tables/{name}{suffix}"
+
+    @property
+    def calibration(self) -> str:
+        """The estimates on the linear Gaussian model."""
+        return f"{self.root}/calibration.h5"
+
+    @property
+    def crate(self) -> str:
+        """The metadata by which the profile's folder is a Workflow Run RO-Crate."""
+        return f"{self.root}/ro-crate-metadata.json"
+
+    @property
+    def summary(self) -> str:
+        """The summary that is printed at the end."""
+        return f"{self.root}/summary.txt"
+
+    def scorecard(self, suffix: str) -> str:
+        """The claims and their verdicts: ``.md``, and ``.html``, the front page of the report."""
+        return f"{self.root}/scorecard{suffix}"
+
+    @property
+    def report(self) -> str:
+        """Snakemake's report: everything in one page."""
+        return f"{self.root}/report.html"
+
+
+def selected(found: list[Run], settings: Config) -> list[Run]:
+    """The runs that a figure shows: of its ``variants``, in their order, and its sizes (``depths``,
+    ...); of each the first seed only where the settings say ``first_seed``."""
+    variants = settings.get("variants") or list(dict.fromkeys(run.variant for run in found))
+    kept = [run for name in variants for run in found if run.variant == name]
+    for axis, key in SIZES.items():
+        if key in settings:
+            kept = [run for run in kept if run.axis != axis or run.size in settings[key]]
+    if settings.get("first_seed"):
+        first: dict[Run, Run] = {}
+        for run in sorted(kept, key=lambda run: run.seed):
+            first.setdefault(replace(run, seed=0), run)
+        kept = [run for run in kept if run in first.values()]
+    return kept
+
+
+def inputs(
+    config: Config,
+    needs: Sequence[str],
+    document: str | None = None,
+    settings: Config | None = None,
+) -> dict[str, list[str]]:
+    """The files of each kind that a figure or table needs.
+
+    Args:
+        needs: kinds: those of :data:`RUN_FILES`, ``calibration``, or ``table:<id>``.
+        document: take the runs of this document only.
+        settings: a figure's; where they name ``variants``, ``depths``, ``latents`` or ``codes``, only
+            those.
+
+    Raises:
+        ConfigError: if a kind is not known.
+    """
+    layout = Layout(config["profile"])
+    found: dict[str, list[str]] = {}
+    for kind in needs:
+        if kind in RUN_FILES:
+            found[kind] = [
+                f"{layout.run(run)}/{name}"
+                for run in selected(runs(config, document), settings or {})
+                for name in RUN_FILES[kind]
+            ]
+            if kind == "cost":
+                found[kind] += [
+                    f"{layout.run(run)}/{PRIOR_FOLDER}/training-cost.json"
+                    for run in selected(runs(config, document), settings or {})
+                    if prior_spec(config, run) is not None
+                ]
+        elif kind == "calibration":
+            found[kind] = [layout.calibration]
+        elif kind.startswith("table:"):
+            found[kind] = [layout.table(kind.removeprefix("table:"), ".csv")]
+        else:
+            raise ConfigError(
+                f"input kind {kind!r} is not known; known are {', '.join(RUN_FILES)}."
+            )
+    return found
