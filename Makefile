@@ -68,8 +68,8 @@ $(BENCH)/.complete: $(VENV)/.complete envs/bench.txt
 # What docs/trust.md states, measured again; pythae is one of the independent implementations.
 test-truth: $(BENCH)/.complete
 	RUNGS_TEST_TRUTH=1 $(BENCH)/bin/python -m pytest -n 0 -rs -s \
-	  tests/test_reference.py tests/test_gradients.py tests/truth
-	$(BENCH)/bin/python tests/test_intervals.py
+	  tests/evaluation/test_reference.py tests/models/test_gradients.py tests/truth
+	$(BENCH)/bin/python tests/claims/test_intervals.py
 
 bench: $(BENCH)/.complete
 	$(BENCH)/bin/python -m rungs bench $(BENCH_OPTIONS)
@@ -78,7 +78,7 @@ bench: $(BENCH)/.complete
 FUZZ_CASES ?= 60
 
 test-fuzz: setup
-	RUNGS_FUZZ_CASES=$(FUZZ_CASES) PATH="$(CURDIR)/$(BIN):$$PATH" pytest -n 0 tests/test_fuzz_*.py
+	RUNGS_FUZZ_CASES=$(FUZZ_CASES) PATH="$(CURDIR)/$(BIN):$$PATH" pytest -n 0 tests/fuzz
 
 # The auditor lives in an environment of its own: it must not change what it looks at. --strict: a
 # package that could not be looked up is a failure, not a clean bill.

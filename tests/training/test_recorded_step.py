@@ -19,9 +19,9 @@ from rungs.storage import result_file
 from rungs.study import profile as configuration
 from rungs.study.code_prior_settings import prior_spec
 from rungs.study.profile import Run
+from rungs.training import trainer as training
 from rungs.training.recorded_step import Unrecordable, record
 from rungs.training.trainer import RECORDED_FROM, Trainer
-from rungs.training import trainer as training
 
 SpecOf = Callable[..., dict[str, Any]]
 SMOKE = configuration.load([ROOT / "config" / "smoke.yaml"])

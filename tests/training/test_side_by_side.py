@@ -19,9 +19,9 @@ from rungs.storage import result_file
 from rungs.storage.tensors import load_tensors
 from rungs.study.layout import Layout
 from rungs.study.profile import Run
+from rungs.training import trainer as training
 from rungs.training.side_by_side import Ensemble, ensemble_key
 from rungs.training.trainer import Interrupted, Job, Trainer, clip_gradients, train, train_together
-from rungs.training import trainer as training
 
 SpecOf = Callable[..., dict[str, Any]]
 

@@ -1,7 +1,7 @@
 """How often the package's intervals hold the truth, by simulation where the truth is known.
 
-``python tests/test_intervals.py`` prints the table of docs/trust.md (minutes of one core). The tests do
-less of the same, with fixed seeds, and hold it against what the page states.
+``python tests/claims/test_intervals.py`` prints the table of docs/trust.md (minutes of one core). The tests
+do less of the same, with fixed seeds, and hold it against what the page states.
 """
 
 from __future__ import annotations

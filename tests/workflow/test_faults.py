@@ -26,7 +26,7 @@ from rungs.storage.process import MACHINE, writer
 from rungs.storage.tensors import save_tensors
 from rungs.training.trainer import tidy
 
-sys.path.insert(0, str(Path(__file__).parent / "faults"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
 from kinds import cut_power, everything
 from place import Place, differences
 
