@@ -20,8 +20,6 @@ from torch.nn import functional
 
 from rungs.models import build
 from rungs.models.networks import initialise
-from rungs.models.posterior_heads import FullGaussian, MixturePosterior
-from rungs.models.priors import Mixture
 from rungs.models.vaegan import GAMMA, REST
 from rungs.models.vq import Quantised
 from rungs.paths import ROOT
@@ -29,6 +27,8 @@ from rungs.probability.divergences import lower, upper
 from rungs.probability.gaussian import DiagonalGaussian, bernoulli_log_likelihood
 from rungs.probability.likelihoods import LIKELIHOODS, DiscretisedGaussian, DiscretisedLogistic
 from rungs.probability.logistic_mixture import logistic_mixture_log_likelihood
+from rungs.probability.mixture import Mixture
+from rungs.probability.posteriors import FullGaussian, MixturePosterior
 from rungs.study import profile as configuration
 from rungs.study.code_prior_settings import prior_spec
 from rungs.study.profile import Run

@@ -28,8 +28,7 @@ from rungs.evaluation.frechet import frechet_distance
 from rungs.evaluation.posterior_shape import count_modes, shape_of
 from rungs.models import build
 from rungs.models.networks import initialise
-from rungs.models.posterior_heads import FullGaussian, MixturePosterior
-from rungs.models.priors import Mixture, MixturePrior, component_of
+from rungs.models.priors import MixturePrior
 from rungs.models.protocol import Layer, draw_noise, log_weights, noise_sizes
 from rungs.probability.divergences import (
     component_divergences,
@@ -40,6 +39,8 @@ from rungs.probability.divergences import (
 )
 from rungs.probability.gaussian import DiagonalGaussian
 from rungs.probability.likelihoods import LIKELIHOODS, Discretised
+from rungs.probability.mixture import Mixture, component_of
+from rungs.probability.posteriors import FullGaussian, MixturePosterior
 from rungs.tables.perplexity import NOT_GAUSSIAN
 
 

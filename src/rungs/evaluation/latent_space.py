@@ -35,11 +35,11 @@ from torch import Tensor
 from rungs.evaluation.classifier import Classifier
 from rungs.evaluation.frechet import frechet_distance
 from rungs.evaluation.gaussian_mixture import fit
-from rungs.models.posterior_heads import FullGaussian
-from rungs.models.priors import Mixture
 from rungs.models.protocol import draw_noise
 from rungs.numerics.seeds import derive_seed, generator
 from rungs.probability.gaussian import DiagonalGaussian, standard_gaussian_like
+from rungs.probability.mixture import Mixture
+from rungs.probability.posteriors import FullGaussian
 
 #: points a side of the lattice; steps of a traversal and the probability that it leaves out
 LATTICE = 20

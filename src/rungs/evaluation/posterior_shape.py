@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rungs.models.posterior_heads import FullGaussian, MixturePosterior
+from rungs.probability.posteriors import FullGaussian, MixturePosterior
 
 #: a component of less weight makes no mode
 MIN_WEIGHT = 0.01

@@ -48,11 +48,11 @@ from rungs.evaluation.latent_space import (
 from rungs.evaluation.posterior_shape import shape_of
 from rungs.evaluation.probe import probe_arrays
 from rungs.evaluation.standard import PICTURES, Split
-from rungs.models.posterior_heads import FullGaussian, MixturePosterior
-from rungs.models.priors import Mixture
 from rungs.models.protocol import draw_noise, noise_sizes
 from rungs.numerics.seeds import generator
 from rungs.probability.divergences import lower, upper
+from rungs.probability.mixture import Mixture
+from rungs.probability.posteriors import FullGaussian, MixturePosterior
 from rungs.training.trainer import Spec
 
 #: pairs of test images and points on the line between them

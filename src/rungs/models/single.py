@@ -11,12 +11,14 @@ from torch import Tensor, nn
 from rungs.errors import ConfigError
 from rungs.models.networks import MLP, Dense, GaussianHead
 from rungs.models.objectives import Terms, Variational, objective_noise, statistics
-from rungs.models.posterior_heads import FullGaussianHead, MixtureHead, MixturePosterior
-from rungs.models.priors import Mixture, MixturePrior, StandardPrior, VampPrior
+from rungs.models.posterior_heads import FullGaussianHead, MixtureHead
+from rungs.models.priors import MixturePrior, StandardPrior, VampPrior
 from rungs.models.protocol import Layer, Objective
 from rungs.probability.divergences import has_closed_form, lower, upper
 from rungs.probability.gaussian import DiagonalGaussian
 from rungs.probability.likelihoods import LIKELIHOODS
+from rungs.probability.mixture import Mixture
+from rungs.probability.posteriors import MixturePosterior
 
 #: posterior and prior, computed once for any number of draws
 Densities = tuple[Any, DiagonalGaussian | Mixture]

@@ -14,9 +14,10 @@ from torch.nn import functional
 
 from rungs.errors import ConfigError
 from rungs.models.networks import MLP, Dense, GaussianHead
-from rungs.models.priors import Mixture, MixturePrior, StandardPrior
+from rungs.models.priors import MixturePrior, StandardPrior
 from rungs.models.protocol import Layer, Objective, draw_noise
 from rungs.probability.gaussian import DiagonalGaussian
+from rungs.probability.mixture import Mixture
 
 #: weight of the reconstruction against the discriminator's verdict in the decoder's loss; with a tenth
 #: of it the decoder learns to fool and forgets z

@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from rungs.errors import ConfigError
-from rungs.models.posterior_heads import FullGaussian, MixturePosterior
-from rungs.models.priors import Mixture
 from rungs.probability.gaussian import LOG_TWO_PI, DiagonalGaussian
+from rungs.probability.mixture import Mixture
+from rungs.probability.posteriors import FullGaussian, MixturePosterior
 
 Gaussian = DiagonalGaussian | FullGaussian
 Posterior = Gaussian | MixturePosterior
