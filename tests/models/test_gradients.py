@@ -23,8 +23,9 @@ from rungs.models.networks import initialise
 from rungs.models.vaegan import GAMMA, REST
 from rungs.models.vq import Quantised
 from rungs.paths import ROOT
+from rungs.probability.bernoulli import bernoulli_log_likelihood
 from rungs.probability.divergences import lower, upper
-from rungs.probability.gaussian import DiagonalGaussian, bernoulli_log_likelihood
+from rungs.probability.gaussian import DiagonalGaussian
 from rungs.probability.likelihoods import LIKELIHOODS, DiscretisedGaussian, DiscretisedLogistic
 from rungs.probability.logistic_mixture import logistic_mixture_log_likelihood
 from rungs.probability.mixture import Mixture

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
+from rungs.probability.bernoulli import bernoulli_log_likelihood
 from rungs.probability.gaussian import (
     DiagonalGaussian,
-    bernoulli_log_likelihood,
     standard_gaussian_like,
 )
 

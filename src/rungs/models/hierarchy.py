@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from rungs.models.networks import MLP, Dense, GaussianMLP
 from rungs.models.objectives import Variational
+from rungs.probability.bernoulli import bernoulli_log_likelihood
 from rungs.probability.gaussian import (
     DiagonalGaussian,
-    bernoulli_log_likelihood,
     standard_gaussian_like,
 )
 

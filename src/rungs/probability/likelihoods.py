@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rungs.probability.gaussian import bernoulli_log_likelihood
+from rungs.probability.bernoulli import bernoulli_log_likelihood
 
 #: half the width of a grey level on the scale from 0 to 1
 HALF_BIN = 0.5 / 255
