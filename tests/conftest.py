@@ -16,7 +16,8 @@ from hypothesis import settings
 from rungs.data import prepare
 from rungs.paths import ROOT
 from rungs.study import profile as configuration
-from rungs.study.profile import Run
+from rungs.study.runs import Run
+from rungs.study.settings import resolve
 
 torch.set_num_threads(1)
 settings.register_profile("rungs", deadline=None, derandomize=True)
@@ -57,7 +58,7 @@ def spec_of(smoke_config: dict[str, Any]) -> Callable[..., dict[str, Any]]:
     """A small run's settings; keywords replace training settings."""
 
     def make(variant: str = "lvae-bn-wu", depth: int = 2, **training: Any) -> dict[str, Any]:
-        spec = configuration.resolve(smoke_config, Run("mnist5k", variant, depth, 0))
+        spec = resolve(smoke_config, Run("mnist5k", variant, depth, 0))
         spec["training"] |= training
         return spec
 

@@ -30,8 +30,9 @@ from rungs.storage import result_file
 from rungs.storage.result_file import Stored
 from rungs.study import profile as configuration
 from rungs.study.code_prior_settings import FOLDER as PRIOR_FOLDER
+from rungs.study.layers import Config
 from rungs.study.layout import Layout
-from rungs.study.profile import Config, Run
+from rungs.study.runs import Run
 
 #: rows (images times draws) that one pass through the networks holds
 CHUNK_ROWS = 2000
@@ -135,7 +136,7 @@ class Trained:
     Attributes:
         folder: where its files are.
         model: the torch module, in test mode, on the CPU (:mod:`rungs.models.protocol`).
-        spec: its resolved settings (:func:`rungs.study.profile.resolve`).
+        spec: its resolved settings (:func:`rungs.study.settings.resolve`).
         history: statistics of every epoch, such as ``history["elbo"]``.
         evaluation: what was measured on it, such as ``evaluation["test/lk"]``; None before that.
         prior: the prior that was learnt over its codes, if it has codes.

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 #: characters of a message
 LONGEST = 2000
+#: names that a message lists where none is near
+LISTED = 40
 
 
 class RungsError(Exception):
@@ -48,3 +53,34 @@ class ArchiveError(StoreError):
 
 class TrainingError(RungsError):
     """A run that cannot go on, for example because its loss is not finite."""
+
+
+def check_known(name: str, valid: Iterable[str], key: str, kind: str) -> None:
+    """Check a name that a configuration gives.
+
+    Args:
+        valid: the names that there are.
+        key: the configuration's key that holds the name.
+        kind: what the name is one of, for example ``variant``.
+
+    Raises:
+        ConfigError: if the name is not valid; it suggests the nearest that is.
+    """
+    if name not in valid:
+        raise ConfigError(
+            f"configuration key {key}: {kind} {name!r} is not known{nearest(name, valid)}"
+        )
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """The end of a sentence that offers the valid name nearest to ``name``.
+
+    >>> nearest("vea", ["vae", "lvae"])
+    "; did you mean 'vae'?"
+    """
+    valid = sorted(map(str, valid))
+    close = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    more = f" and {len(valid) - LISTED} more" if len(valid) > LISTED else ""
+    return f"; known are {', '.join(valid[:LISTED])}{more}."

@@ -19,9 +19,9 @@ from rungs.data import prepare
 from rungs.errors import ConfigError, DataError, StoreError
 from rungs.jobs import packs
 from rungs.paths import ROOT
-from rungs.study import profile as configuration
 from rungs.study.layout import Layout
-from rungs.study.profile import Run
+from rungs.study.runs import Run
+from rungs.study.settings import evaluation_settings
 
 RUN = "mnist5k/gauss/latent2/seed0"
 
@@ -54,7 +54,7 @@ def evaluated(place: Path, smoke_config: dict[str, Any]) -> Path:
 
     config = tiny(smoke_config)
     folder = train(config, RUN)
-    settings = configuration.evaluation_settings(config, Run.parse(RUN))
+    settings = evaluation_settings(config, Run.parse(RUN))
     # without the classifier, which takes longer to train than all of this
     single.evaluate(folder, Path(Layout.data("mnist5k")), settings | {"probe_latents": []})
     return folder

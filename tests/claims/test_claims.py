@@ -209,8 +209,8 @@ def real(
     smoke_config: dict[str, Any], digits: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str, str], Trained]:
     """Evaluations of small real models by name: ``trained`` for a few epochs or ``untrained``."""
-    from rungs.study import profile as configuration
-    from rungs.study.profile import Run
+    from rungs.study.runs import Run
+    from rungs.study.settings import resolve
 
     cache: dict[tuple[str, str], Stored] = {}
 
@@ -218,7 +218,7 @@ def real(
         key = (variant, state)
         if key not in cache:
             folder = tmp_path_factory.mktemp(f"{variant}-{state}")
-            spec = configuration.resolve(smoke_config, Run("mnist5k", variant, 5, 0))
+            spec = resolve(smoke_config, Run("mnist5k", variant, 5, 0))
             # an untrained run: one epoch with a learning rate that changes nothing
             training = (
                 {"epochs": 8} if state == "trained" else {"epochs": 1, "learning_rate": 1e-12}

@@ -16,8 +16,8 @@ from rungs.evaluation import classifier
 from rungs.evaluation.single_layer import evaluate
 from rungs.storage import result_file
 from rungs.storage.result_file import Stored
-from rungs.study import profile as configuration
-from rungs.study.profile import Run
+from rungs.study.runs import Run
+from rungs.study.settings import resolve
 from rungs.training.trainer import train
 
 MIXTURE = {claim.name: claim for claim in claims(["mixture"])}
@@ -205,7 +205,7 @@ def real(
         if key not in cache:
             folder = tmp_path_factory.mktemp(f"{variant}-{size}-{state}")
             run = Run("mnist5k", variant, size, 0, "latent")
-            spec = configuration.resolve(smoke_config, run)
+            spec = resolve(smoke_config, run)
             spec["network"]["prior_components"] = 60
             training = (
                 {"epochs": 8} if state == "trained" else {"epochs": 1, "learning_rate": 1e-12}

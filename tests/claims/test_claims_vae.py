@@ -18,8 +18,8 @@ from rungs.evaluation.latent_space import FACTORS
 from rungs.evaluation.probe import KINDS
 from rungs.storage import result_file
 from rungs.storage.result_file import Stored
-from rungs.study import profile as configuration
-from rungs.study.profile import Run
+from rungs.study.runs import Run
+from rungs.study.settings import resolve
 from rungs.training.trainer import train
 
 CLAIMS = {claim.name: claim for claim in claims(["vae", "moments"])}
@@ -299,7 +299,7 @@ def real(
         key = (variant, size, state)
         if key not in cache:
             folder = tmp_path_factory.mktemp(f"{variant}-{size}-{state}")
-            spec = configuration.resolve(smoke_config, Run("mnist5k", variant, size, 0, "latent"))
+            spec = resolve(smoke_config, Run("mnist5k", variant, size, 0, "latent"))
             training = (
                 {"epochs": 8} if state == "trained" else {"epochs": 1, "learning_rate": 1e-12}
             )

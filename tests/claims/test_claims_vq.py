@@ -20,7 +20,8 @@ from rungs.paths import ROOT
 from rungs.storage import result_file
 from rungs.storage.result_file import Stored
 from rungs.study import profile as configuration
-from rungs.study.profile import Run
+from rungs.study.runs import Run
+from rungs.study.settings import resolve
 from rungs.tables import vq as table
 from rungs.training.trainer import train
 
@@ -176,7 +177,7 @@ def real(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[st
         if key not in cache:
             folder = tmp_path_factory.mktemp(f"{variant}-{state}")
             axis, size = ("latent", LATENTS) if "conv" in variant else ("codes", CODES)
-            spec = configuration.resolve(config, Run("mnist5k", variant, size, 0, axis))
+            spec = resolve(config, Run("mnist5k", variant, size, 0, axis))
             spec["network"] |= SMALL
             # an untrained run: one epoch with a learning rate that changes nothing
             training = {"epochs": 2} if state == "trained" else {"epochs": 1}

@@ -23,7 +23,9 @@ from rungs.data.own_sources import MOST_PIXELS, READERS, Wanted, read_picture
 from rungs.data.prepared import Prepared
 from rungs.errors import ConfigError, DataError, RungsError
 from rungs.study import profile as configuration
-from rungs.study.profile import Run
+from rungs.study.runs import Run
+from rungs.study.settings import resolve
+from rungs.study.validation import validate
 
 COUNT = 60
 
@@ -180,15 +182,15 @@ def test_the_configuration_carries_what_was_found(
 ) -> None:
     """A frozen configuration does for a machine that does not see the images."""
     config = complete(with_data(smoke_config, images=str(folder), network={"batch_norm": True}))
-    configuration.validate(config)
+    validate(config)
     frozen = configuration.freeze(config, tmp_path)
     folder.rename(tmp_path / "elsewhere")
     loaded = configuration.load([frozen])
     assert catalogue(loaded)["mine"].shape == (8, 6)
-    spec = configuration.resolve(loaded, Run("mine", "vae", 2, 0))
+    spec = resolve(loaded, Run("mine", "vae", 2, 0))
     assert shape_of(spec) == (8, 6)
     assert spec["network"]["batch_norm"]
-    builtin = configuration.resolve(smoke_config, Run("mnist5k", "vae", 2, 0))
+    builtin = resolve(smoke_config, Run("mnist5k", "vae", 2, 0))
     assert "shape" not in builtin
     with pytest.raises(ConfigError, match=r"datasets\.mine\.images: .*pictures cannot be read"):
         prepare("mine", None, tmp_path, loaded)
@@ -332,7 +334,7 @@ def test_the_schema_knows_the_options(
     smoke_config: dict[str, Any], entry: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        configuration.validate(with_data(smoke_config, **entry))
+        validate(with_data(smoke_config, **entry))
     assert message in str(caught.value)
 
 
@@ -340,13 +342,13 @@ def test_the_schema_knows_the_options(
 def test_a_name_of_another_is_refused(smoke_config: dict[str, Any], name: str) -> None:
     config = smoke_config | {"datasets": {name: {"images": "x"}}}
     with pytest.raises(ConfigError, match=rf"datasets\.{name}: .*rename"):
-        configuration.validate(config)
+        validate(config)
 
 
 def test_settings_of_an_unknown_data_set_are_refused(smoke_config: dict[str, Any]) -> None:
     config = smoke_config | {"datasets": {"mnist5": {"training": {"epochs": 1}}}}
     with pytest.raises(ConfigError, match="'mnist5' is not known; did you mean 'mnist5k'"):
-        configuration.validate(config)
+        validate(config)
 
 
 def test_convolutions_refuse_sides_that_they_cannot_halve(
@@ -354,7 +356,7 @@ def test_convolutions_refuse_sides_that_they_cannot_halve(
 ) -> None:
     config = complete(with_data(smoke_config, images=str(folder)))
     with pytest.raises(ConfigError, match=r"divisible by 4; set datasets\.mine\.size"):
-        configuration.resolve(config, Run("mine", "vq", 16, 0, "codes"))
+        resolve(config, Run("mine", "vq", 16, 0, "codes"))
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

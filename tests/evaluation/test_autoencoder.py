@@ -21,7 +21,8 @@ from rungs.storage.result_file import Stored
 from rungs.study import profile as configuration
 from rungs.study.convergence import converged
 from rungs.study.layout import Layout
-from rungs.study.profile import Run
+from rungs.study.runs import Run
+from rungs.study.settings import resolve
 from rungs.training.trainer import train
 
 
@@ -91,7 +92,7 @@ def test_the_identity_returns_what_training_never_showed() -> None:
 def test_it_trains_on_intensities_and_converges_by_its_objective(
     digits: Path, smoke_config: dict[str, Any], tmp_path: Path
 ) -> None:
-    spec = configuration.resolve(smoke_config, Run("mnist5k", "ae", 4, 0, "latent"))
+    spec = resolve(smoke_config, Run("mnist5k", "ae", 4, 0, "latent"))
     assert set(spec["network"]) == {"latent_sizes", "hidden_sizes", "linear"}
     train(spec | {"training": spec["training"] | {"epochs": 4}}, digits, tmp_path, 5)
     training = result_file.read(tmp_path / "training.h5")

@@ -326,10 +326,10 @@ def trained(
     digits: Path, smoke_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Any, Split]:
     """A VAE with four latents after 15 epochs, and test images."""
-    from rungs.study import profile as configuration
-    from rungs.study.profile import Run
+    from rungs.study.runs import Run
+    from rungs.study.settings import resolve
 
-    spec = configuration.resolve(smoke_config, Run("mnist5k", "gauss", 4, 0, "latent"))
+    spec = resolve(smoke_config, Run("mnist5k", "gauss", 4, 0, "latent"))
     spec["training"] |= {"epochs": 15}
     folder = tmp_path_factory.mktemp("trained")
     train(spec, digits, folder, 5)

@@ -33,10 +33,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
     it uses."""
     from rungs.paths import ROOT
     from rungs.study import profile as configuration
-    from rungs.study.profile import Run
+    from rungs.study.runs import Run
+    from rungs.study.settings import resolve
 
     config = configuration.load([ROOT / "config" / "smoke.yaml"])
-    spec = configuration.resolve(config, Run("mnist5k", "vae", 1, 0))
+    spec = resolve(config, Run("mnist5k", "vae", 1, 0))
     spec["training"] |= {"epochs": 20}
     path: Path = tmp_path_factory.mktemp("reference") / "run"
     train(spec, digits, path, 5)

@@ -31,8 +31,9 @@ from rungs.storage import result_file
 from rungs.storage.atomic import sha256
 from rungs.study import profile as configuration
 from rungs.study.code_prior_settings import FOLDER
+from rungs.study.layers import Config, merge
 from rungs.study.layout import Layout
-from rungs.study.profile import Config, Run
+from rungs.study.runs import Run
 
 LADDER = Run.parse("mnist5k/lvae-bn-wu/depth2/seed0")
 RUNS = [
@@ -74,7 +75,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Iterator[P
 
 def profile() -> Config:
     config = configuration.load([ROOT / "config" / "smoke.yaml"])
-    small = configuration.merge(config, SMALL)
+    small = merge(config, SMALL)
     for name in ("gauss", "ae"):
         small["variants"][name]["evaluation"] = {"probe_latents": []}
     return small
@@ -319,7 +320,7 @@ def test_float16_weights_are_half_the_size_and_move_the_bound_by_little(
 
 
 def test_a_run_of_other_settings_is_not_exported(tmp_path: Path) -> None:
-    changed = configuration.merge(profile(), {"training": {"epochs": 2}})
+    changed = merge(profile(), {"training": {"epochs": 2}})
     with pytest.raises(ConfigError, match="was made with other settings"):
         export_run(changed, LADDER, tmp_path)
 

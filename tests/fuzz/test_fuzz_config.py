@@ -24,7 +24,10 @@ from rungs.models import outline
 from rungs.paths import ROOT
 from rungs.storage.untrusted import MOST_LEVELS, MOST_VALUES
 from rungs.study import profile as configuration
-from rungs.study.profile import Config, Run
+from rungs.study.layers import Config, read_file
+from rungs.study.runs import Run, runs
+from rungs.study.settings import evaluation_settings, resolve
+from rungs.study.validation import validate
 
 PROFILES = ("smoke", "quick", "paper", "gallery-vq", "gallery-mixture")
 BASES = {name: configuration.layer([ROOT / "config" / f"{name}.yaml"]) for name in PROFILES}
@@ -108,14 +111,14 @@ def mutated(name: str, data: st.DataObject) -> Config:
 
 def use(config: Config) -> int:
     """What every start of the workflow does with a valid configuration."""
-    configuration.validate(config)
+    validate(config)
     config = configuration.with_own_data(config)
-    found = configuration.runs(config)
+    found = runs(config)
     shapes = catalogue(config)
     for number, run in enumerate({(r.variant, r.axis): r for r in found}.values()):
         assert Run.parse(run.path) == run
-        spec = configuration.resolve(config, run)
-        configuration.evaluation_settings(config, run)
+        spec = resolve(config, run)
+        evaluation_settings(config, run)
         json.dumps(spec, allow_nan=False)
         if number < 5:
             outline(spec["model"], math.prod(shapes[run.dataset].shape), spec["network"])
@@ -148,7 +151,7 @@ def test_mutated_files(data: st.DataObject, tmp_path_factory: pytest.TempPathFac
     except (UnicodeEncodeError, TypeError, ValueError, yaml.YAMLError):
         return  # no such file can be written
     names = [path.name, "configuration", "run "]
-    read = told("configuration file", names, lambda: configuration.read_file(path))
+    read = told("configuration file", names, lambda: read_file(path))
     if read is None:
         return
     told("configuration file", names, lambda: configuration.load([path]))

@@ -36,8 +36,10 @@ from rungs.storage import hdf5, result_file
 from rungs.storage.atomic import read_json, read_seconds, sha256
 from rungs.storage.tensors import load_tensors, pack, save_tensors
 from rungs.study import profile as configuration
+from rungs.study.layers import Config, merge
 from rungs.study.layout import Layout
-from rungs.study.profile import Config, Run
+from rungs.study.runs import Run
+from rungs.study.settings import resolve
 from rungs.training.trainer import Trainer
 
 RUN = Run.parse("mnist5k/lvae-bn-wu/depth2/seed0")
@@ -81,7 +83,7 @@ strange = st.sampled_from(
 def profile() -> Config:
     config = configuration.load([ROOT / "config" / "smoke.yaml"])
     experiments = SMALL["experiments"]
-    return configuration.merge(config, SMALL) | {"experiments": experiments}
+    return merge(config, SMALL) | {"experiments": experiments}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -225,7 +227,7 @@ def test_checkpoints(
     change: str, data: st.DataObject, folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """A checkpoint is taken up as it was written, or not at all, and then nothing of it."""
-    spec = configuration.resolve(profile(), RUN) | {"seed": 7}
+    spec = resolve(profile(), RUN) | {"seed": 7}
     spec = spec | {"training": spec["training"] | {"epochs": 3}}
     images = torch.from_numpy(result_file.read(Layout.data("mnist5k"))["test/images"]).flatten(1)
     first = Trainer(spec, images[:256], "cpu", key="k")

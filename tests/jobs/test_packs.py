@@ -13,13 +13,14 @@ import torch
 from conftest import copy_workflow, run_snakemake
 from rungs.evaluation.standard import evaluate, evaluate_shard
 from rungs.jobs import cost
-from rungs.jobs.packs import all_runs, packs
+from rungs.jobs.packs import packs
 from rungs.models import build
 from rungs.paths import ROOT
 from rungs.storage import result_file
 from rungs.study import profile as configuration
 from rungs.study.layout import Layout
-from rungs.study.profile import Run
+from rungs.study.runs import Run, all_runs, parent_of, runs
+from rungs.study.settings import resolve
 from rungs.training.trainer import is_trained, run_key, train
 
 TINY = """
@@ -56,7 +57,7 @@ def test_the_longest_chain_of_jobs_is_started_first(tmp_path: Path) -> None:
     pack_of = {run: pack for pack, runs in found.items() for run in runs}
     heirs: dict[str, set[str]] = {}
     for run, pack in pack_of.items():
-        parent = configuration.parent_of(config, run)
+        parent = parent_of(config, run)
         if parent is not None:
             heirs.setdefault(pack_of[parent], set()).add(pack)
     assert heirs
@@ -84,7 +85,7 @@ def test_every_run_is_in_one_pack(paper: dict[str, Any], size: int) -> None:
     assert all(1 <= len(pack) <= size for pack in found.values())
     for pack in found.values():
         assert len({(run.dataset, paper["variants"][run.variant]["model"]) for run in pack}) == 1
-        parents = {configuration.parent_of(paper, run) for run in pack}
+        parents = {parent_of(paper, run) for run in pack}
         assert not parents & set(pack), "a run would wait for its own pack"
 
 
@@ -92,7 +93,7 @@ def test_continued_runs_are_trained_though_not_asked_for(smoke_config: dict[str,
     config = copy.deepcopy(smoke_config)
     config["experiments"] = {"ladder": config["experiments"]["ladder"]}
     config["experiments"]["ladder"][0]["variants"] = ["lvae-bn-wu-iw10"]
-    assert {run.variant for run in configuration.runs(config)} == {"lvae-bn-wu-iw10"}
+    assert {run.variant for run in runs(config)} == {"lvae-bn-wu-iw10"}
     assert {run.variant for run in all_runs(config)} == {"lvae-bn-wu-iw10", "lvae-bn-wu"}
 
 
@@ -187,7 +188,7 @@ def test_counted_multiply_adds_are_the_weights(
     paper: dict[str, Any], model: str, depth: int
 ) -> None:
     """A forward pass uses every weight matrix once."""
-    spec = configuration.resolve(paper, Run("mnist", "vae" if model == "vae" else "lvae", depth, 0))
+    spec = resolve(paper, Run("mnist", "vae" if model == "vae" else "lvae", depth, 0))
     built: Any = build(model, 784, spec["network"])
     weights = sum(p.numel() for p in built.parameters() if p.dim() == 2)
     assert sum(cost.multiply_adds(spec, 784)) == weights
@@ -219,7 +220,7 @@ def test_estimated_costs_are_near_the_measured(
     import json
 
     run = Run("mnist5k", "lvae-bn-wu", 5, 0)
-    spec = configuration.resolve(smoke_config, run)
+    spec = resolve(smoke_config, run)
     train(spec, digits, tmp_path, 5)
     measured = json.loads((tmp_path / "training-cost.json").read_text())
     estimated = cost.estimate(smoke_config, run)

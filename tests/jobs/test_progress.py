@@ -26,7 +26,7 @@ from rungs.jobs.reporting import Beacon, ProgressLine, Reporter, read_beacon, wo
 from rungs.jobs.survey import Pipeline, Survey
 from rungs.jobs.tensorboard import Events, require_tensorboard
 from rungs.study.layout import Layout
-from rungs.study.profile import Run
+from rungs.study.runs import Run
 from rungs.tables import TABLES
 from rungs.training.trainer import History, Interrupted, Job, Trainer, train, train_together
 

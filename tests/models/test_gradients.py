@@ -32,7 +32,8 @@ from rungs.probability.mixture import Mixture
 from rungs.probability.posteriors import FullGaussian, MixturePosterior
 from rungs.study import profile as configuration
 from rungs.study.code_prior_settings import prior_spec
-from rungs.study.profile import Run
+from rungs.study.runs import Run
+from rungs.study.settings import resolve
 
 Loss = Callable[[], Tensor]
 #: one that takes seconds
@@ -246,13 +247,13 @@ def check_objective(spec: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_objective(name: str, config: dict[str, Any]) -> None:
-    spec = configuration.resolve(config, Run.parse(f"mnist5k/{name}/seed0"))
+    spec = resolve(config, Run.parse(f"mnist5k/{name}/seed0"))
     check_objective(spec)
 
 
 @pytest.mark.parametrize("likelihood", sorted(set(LIKELIHOODS) - {"bernoulli"}))
 def test_objective_of_intensities(likelihood: str, config: dict[str, Any]) -> None:
-    spec = configuration.resolve(config, Run.parse("mnist5k/gauss/latent3/seed0"))
+    spec = resolve(config, Run.parse("mnist5k/gauss/latent3/seed0"))
     spec["network"] |= {"likelihood": likelihood}
     check_objective(spec)
 
@@ -277,7 +278,7 @@ def test_straight_through(variant: str, config: dict[str, Any]) -> None:
     """The surrogate: with z, e and the codes held at their values z0, e0 where gradients stop, the
     decoder sees ``z + (e0 - z0)``; the commitment loss is ``|z - e0|^2``, the codebook's
     ``|z0 - e|^2``."""
-    spec = configuration.resolve(config, Run.parse(f"mnist5k/{variant}/codes16/seed0"))
+    spec = resolve(config, Run.parse(f"mnist5k/{variant}/codes16/seed0"))
     model = model_of(spec)
     x, noise = batch_of(model, spec["training"])
     parameters = dict(model.named_parameters())
@@ -305,7 +306,7 @@ def test_straight_through(variant: str, config: dict[str, Any]) -> None:
 @pytest.mark.parametrize("variant", ["vaegan", "vaegan-mog"])
 def test_the_parts_of_a_vaegan(variant: str, config: dict[str, Any]) -> None:
     """What each part minimises, the other parts held fixed (Larsen et al. 2016, Algorithm 1)."""
-    spec = configuration.resolve(config, Run.parse(f"mnist5k/{variant}/latent3/seed0"))
+    spec = resolve(config, Run.parse(f"mnist5k/{variant}/latent3/seed0"))
     model = model_of(spec)
     x, noise = batch_of(model, spec["training"])
     parameters = dict(model.named_parameters())
@@ -352,7 +353,7 @@ def test_the_parts_of_a_vaegan(variant: str, config: dict[str, Any]) -> None:
 
 def test_a_wrong_gradient_is_noticed(config: dict[str, Any]) -> None:
     """The check can fail: of a loss whose KL weight is off by a thousandth."""
-    spec = configuration.resolve(config, Run.parse("mnist5k/gauss/latent3/seed0"))
+    spec = resolve(config, Run.parse("mnist5k/gauss/latent3/seed0"))
     model = model_of(spec)
     x, noise = batch_of(model, spec["training"])
     parameters = {n: p for n, p in model.named_parameters() if n.startswith("head")}

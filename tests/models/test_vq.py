@@ -42,7 +42,8 @@ from rungs.storage import result_file
 from rungs.study import profile as configuration
 from rungs.study.code_prior_settings import prior_spec
 from rungs.study.layout import Layout
-from rungs.study.profile import Run
+from rungs.study.runs import Run
+from rungs.study.settings import evaluation_settings, resolve
 from rungs.tables.moments import make as moments_table
 from rungs.tables.vq import perplexity
 from rungs.training.trainer import FlatParameters, Trainer
@@ -573,9 +574,9 @@ def test_a_priors_settings_are_its_own(tiny: dict[str, Any]) -> None:
         "grid": [7, 7],
     }
     assert spec["training"]["epochs"] == 2
-    trained = configuration.resolve(tiny, run)
+    trained = resolve(tiny, run)
     tiny["prior"]["training"]["epochs"] = 3
-    assert configuration.resolve(tiny, run) == trained
+    assert resolve(tiny, run) == trained
     assert prior_spec(tiny, run) != spec
     for variant, axis in (("vq-nocommit", "codes"), ("conv-vae", "latent")):
         assert prior_spec(tiny, Run("mnist5k", variant, 8, 0, axis)) is None
@@ -589,7 +590,7 @@ def test_train_prior_evaluate(tiny: dict[str, Any], variant: str) -> None:
     run = Run("mnist5k", variant, size, 0, axis)
     folder, data = Path(Layout("tiny").run(run)), Path(Layout.data("mnist5k"))
     train_runs(tiny, {run: folder})
-    settings = configuration.evaluation_settings(tiny, run)
+    settings = evaluation_settings(tiny, run)
     learnt = prior_spec(tiny, run) is not None
     if learnt:
         prior_run(tiny, run, folder / "prior")
@@ -623,7 +624,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     tiny: dict[str, Any], variant: str
 ) -> None:
     """The codebook's buffers included."""
-    spec = configuration.resolve(tiny, Run("mnist5k", variant, 8, 0, "codes"))
+    spec = resolve(tiny, Run("mnist5k", variant, 8, 0, "codes"))
     pictures = torch.randint(0, 256, (40, 784), generator=random(), dtype=torch.uint8)
 
     def fresh() -> Trainer:
@@ -646,7 +647,7 @@ def test_counted_multiply_adds(variant: str, axis: str) -> None:
     """Convolutions' multiply-adds, counted while they run; transposed ones by their input."""
     config = configuration.load([ROOT / "config" / "quick.yaml"])
     run = Run("mnist5k", variant, 4, 0, axis)
-    spec = configuration.resolve(config, run)
+    spec = resolve(config, run)
     model: Any = ready(build(spec["model"], 784, spec["network"]))
     counted = 0
 

@@ -16,6 +16,8 @@ from conftest import copy_workflow
 from rungs import __version__
 from rungs.paths import ROOT
 from rungs.study import profile as configuration
+from rungs.study.layers import read_file
+from rungs.study.runs import runs
 
 #: two epochs of a small network, laid over what a deployment begins with
 TINY = """
@@ -61,9 +63,9 @@ def test_the_catalogue_finds_what_it_asks_for() -> None:
 
 def test_a_deployment_begins_with_a_valid_configuration() -> None:
     config = configuration.load([ROOT / "config/config.yaml"])
-    assert len(configuration.runs(config)) == 2
+    assert len(runs(config)) == 2
     # complete() gives a module what configfile: gives the workflow itself, however often
-    own = configuration.read_file(ROOT / "config/config.yaml")
+    own = read_file(ROOT / "config/config.yaml")
     assert configuration.complete(own) == configuration.complete(configuration.complete(own))
     assert configuration.complete(own) == config
     assert configuration.complete({})["profile"] == "quick"

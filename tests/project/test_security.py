@@ -23,7 +23,9 @@ from rungs.data.sources import download
 from rungs.errors import ConfigError, DataError
 from rungs.paths import ROOT
 from rungs.study import profile as configuration
-from rungs.study.profile import Run
+from rungs.study.layers import merge
+from rungs.study.runs import Run, runs
+from rungs.study.validation import validate
 
 SOURCES = sorted(
     path
@@ -188,8 +190,8 @@ def test_modules_that_are_imported_by_name_are_the_registries() -> None:
     assert all(name.startswith("rungs.") for name in named)
     for hostile in ("os:system", "../x", "rungs.models.vae:VAE"):
         with pytest.raises(ConfigError):
-            configuration.validate(
-                configuration.merge(
+            validate(
+                merge(
                     configuration.layer([ROOT / "config" / "smoke.yaml"]),
                     {"variants": {"vae": {"model": hostile}}},
                 )
@@ -240,7 +242,7 @@ def test_wildcards_are_constrained_to_plain_names() -> None:
     names = [*catalogue(config), *config["variants"], *FIGURES, *TABLES, config["profile"]]
     for name in names:
         assert shlex.quote(name) == name, name
-    for run in configuration.runs(config):
+    for run in runs(config):
         assert shlex.quote(run.path) == run.path
 
 
@@ -275,7 +277,7 @@ def test_names_that_a_shell_reads_are_refused(name: str, smoke_config: dict[str,
         {"experiments": {"ladder": [grid | {"datasets": [name]}]}},
     ):
         with pytest.raises(ConfigError):
-            configuration.validate(configuration.merge(smoke_config, over))
+            validate(merge(smoke_config, over))
     if name not in ("é", "-rf"):  # names that there might be, but are not known
         with pytest.raises(ConfigError):
             Run.parse(f"mnist5k/{name}/depth1/seed0")

@@ -11,7 +11,10 @@ import pytest
 from rungs.errors import ConfigError
 from rungs.paths import ROOT
 from rungs.study import profile as configuration
-from rungs.study.profile import Run
+from rungs.study.layers import read_file
+from rungs.study.runs import Run, parent_of, runs
+from rungs.study.settings import evaluation_settings, resolve
+from rungs.study.validation import validate
 
 
 def changed(config: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
@@ -28,9 +31,9 @@ def changed(config: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 def test_the_profiles_are_valid(profile: str) -> None:
     config = configuration.load([ROOT / "config" / f"{profile}.yaml"])
     assert config["profile"] == profile
-    for run in configuration.runs(config):
+    for run in runs(config):
         assert Run.parse(run.path) == run
-        assert configuration.resolve(config, run)["training"]["epochs"] >= 1
+        assert resolve(config, run)["training"]["epochs"] >= 1
 
 
 MISTAKES = [
@@ -68,7 +71,7 @@ def test_a_mistake_is_named(
     smoke_config: dict[str, Any], path: str, value: Any, message: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        configuration.validate(changed(smoke_config, path, value))
+        validate(changed(smoke_config, path, value))
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
@@ -77,7 +80,7 @@ def test_a_missing_section_is_named(smoke_config: dict[str, Any]) -> None:
     config = copy.deepcopy(smoke_config)
     del config["training"]
     with pytest.raises(ConfigError, match="'training' is missing"):
-        configuration.validate(config)
+        validate(config)
 
 
 @pytest.mark.parametrize("content", ["a: [", "- 1\n- 2", "", "\x00", "a: &a [*a]"])
@@ -93,17 +96,15 @@ def test_layers(smoke_config: dict[str, Any]) -> None:
     config = copy.deepcopy(smoke_config)
     config["datasets"] = {"mnist5k": {"training": {"epochs": 7, "batch_size": 64}}}
     config["variants"]["vae"] = {"model": "vae", "training": {"epochs": 9}}
-    training = configuration.resolve(config, Run("mnist5k", "vae", 1, 0))["training"]
+    training = resolve(config, Run("mnist5k", "vae", 1, 0))["training"]
     assert (training["epochs"], training["batch_size"]) == (9, 64)
-    assert (
-        configuration.resolve(config, Run("mnist5k", "lvae-bn-wu", 1, 0))["training"]["epochs"] == 7
-    )
+    assert resolve(config, Run("mnist5k", "lvae-bn-wu", 1, 0))["training"]["epochs"] == 7
 
 
 def test_a_run_rests_only_on_what_concerns_it(smoke_config: dict[str, Any]) -> None:
     """Evaluation, figures, the ladder's own switches and other variants leave a VAE fresh."""
     run = Run("mnist5k", "vae", 2, 0)
-    before = configuration.resolve(smoke_config, run)
+    before = resolve(smoke_config, run)
     for path, value in [
         ("evaluation.samples", 77),
         ("network.upward", "hidden"),
@@ -112,19 +113,19 @@ def test_a_run_rests_only_on_what_concerns_it(smoke_config: dict[str, Any]) -> N
         ("figures.ladder_loglik", {"width": 3}),
         ("variants.lvae-bn-wu", {"model": "lvae"}),
     ]:
-        assert configuration.resolve(changed(smoke_config, path, value), run) == before
-    after = configuration.resolve(changed(smoke_config, "training.epochs", 5), run)
+        assert resolve(changed(smoke_config, path, value), run) == before
+    after = resolve(changed(smoke_config, "training.epochs", 5), run)
     assert after != before
 
 
 def test_a_continued_run_rests_on_its_parent(smoke_config: dict[str, Any]) -> None:
     run = Run("mnist5k", "lvae-bn-wu-iw10", 2, 0)
-    parent = configuration.parent_of(smoke_config, run)
+    parent = parent_of(smoke_config, run)
     assert parent == Run("mnist5k", "lvae-bn-wu", 2, 0)
-    spec = configuration.resolve(smoke_config, run)
-    assert spec["continues"] == configuration.resolve(smoke_config, parent)
+    spec = resolve(smoke_config, run)
+    assert spec["continues"] == resolve(smoke_config, parent)
     changed_parent = changed(smoke_config, "variants.lvae-bn-wu.training", {"warm_up": False})
-    assert configuration.resolve(changed_parent, run) != spec
+    assert resolve(changed_parent, run) != spec
 
 
 def test_longer_lists_leave_shallow_runs_fresh(smoke_config: dict[str, Any]) -> None:
@@ -132,13 +133,13 @@ def test_longer_lists_leave_shallow_runs_fresh(smoke_config: dict[str, Any]) -> 
     short = changed(smoke_config, "network.latent_sizes", [8, 4])
     rule = changed(smoke_config, "network.latent_sizes", {"first": 8, "ratio": 0.5, "least": 1})
     long = changed(smoke_config, "network.latent_sizes", [8, 4, 2, 2, 2])
-    specs = [configuration.resolve(config, run) for config in (short, rule, long)]
+    specs = [resolve(config, run) for config in (short, rule, long)]
     assert specs[0] == specs[1] == specs[2]
 
 
 @pytest.mark.parametrize("path", ["mnist5k/vea/depth2/seed0", "mnist6k/vae/depth2/seed0"])
 def test_a_run_that_cannot_be_is_named(smoke_config: dict[str, Any], path: str) -> None:
-    for question in (configuration.resolve, configuration.evaluation_settings):
+    for question in (resolve, evaluation_settings):
         with pytest.raises(ConfigError, match="is not known; did you mean"):
             question(smoke_config, Run.parse(path))
 
@@ -179,4 +180,4 @@ def test_a_key_that_is_there_twice_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "twice.yaml"
     path.write_text("profile: a\nnetwork: {batch_norm: true}\nnetwork: {upward: mu}\n")
     with pytest.raises(ConfigError, match="'network' is there twice"):
-        configuration.read_file(path)
+        read_file(path)

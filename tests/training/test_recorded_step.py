@@ -18,7 +18,8 @@ from rungs.paths import ROOT
 from rungs.storage import result_file
 from rungs.study import profile as configuration
 from rungs.study.code_prior_settings import prior_spec
-from rungs.study.profile import Run
+from rungs.study.runs import Run
+from rungs.study.settings import resolve
 from rungs.training import trainer as training
 from rungs.training.recorded_step import Unrecordable, record
 from rungs.training.trainer import RECORDED_FROM, Trainer
@@ -69,7 +70,7 @@ def images(digits: Path) -> Tensor:
 @pytest.mark.parametrize("variant", SMOKE["variants"])
 def test_every_variant_is_replayed_to_the_bit(variant: str, images: Tensor) -> None:
     """Weights, Adam's moments, buffers and history of two epochs, the KL weight rising."""
-    same(*both(configuration.resolve(SMOKE, run_of(variant)), images))
+    same(*both(resolve(SMOKE, run_of(variant)), images))
 
 
 def test_the_prior_of_codes_is_replayed_to_the_bit() -> None:

@@ -18,7 +18,7 @@ from rungs.jobs import packs
 from rungs.storage import result_file
 from rungs.storage.tensors import load_tensors
 from rungs.study.layout import Layout
-from rungs.study.profile import Run
+from rungs.study.runs import Run, all_runs
 from rungs.training import trainer as training
 from rungs.training.side_by_side import Ensemble, ensemble_key
 from rungs.training.trainer import Interrupted, Job, Trainer, clip_gradients, train, train_together
@@ -157,8 +157,8 @@ def test_packs_train_ensembles(
     (name,) = packs.packs(config)
     packs.work(config, "train", name)
     assert together == [2, 2]
-    for run in packs.all_runs(config):
+    for run in all_runs(config):
         assert (Path(Layout("smoke").work(run)) / "training.h5").is_file()
     packs.work(config, "train", name)
     assert together == [2, 2], "what is complete is not done again"
-    assert Run("mnist5k", "vae", 2, 1) in packs.all_runs(config)
+    assert Run("mnist5k", "vae", 2, 1) in all_runs(config)

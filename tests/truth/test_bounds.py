@@ -12,7 +12,8 @@ from rungs.evaluation.likelihood import standard_error
 from rungs.evaluation.standard import Split, load_model
 from rungs.paths import ROOT
 from rungs.study import profile as configuration
-from rungs.study.profile import Run
+from rungs.study.runs import Run
+from rungs.study.settings import resolve
 from rungs.training.trainer import train
 
 IMAGES, K = 50, 5000
@@ -23,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
     """The default profile's VAE with ten latents, fully trained."""
     config = configuration.load([ROOT / "config" / "quick.yaml"])
     path: Path = tmp_path_factory.mktemp("bounds") / "run"
-    train(configuration.resolve(config, Run.parse("mnist5k/gauss/latent10/seed0")), digits, path, 5)
+    train(resolve(config, Run.parse("mnist5k/gauss/latent10/seed0")), digits, path, 5)
     return path
 
 

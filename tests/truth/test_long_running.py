@@ -25,7 +25,8 @@ import pytest
 
 from rungs.paths import ROOT
 from rungs.study import profile as configuration
-from rungs.study.profile import Run
+from rungs.study.runs import Run
+from rungs.study.settings import evaluation_settings, resolve
 from rungs.training.trainer import train
 
 #: share of the measurements that are warm-up, of epochs and of evaluations
@@ -118,9 +119,9 @@ def check(name: str, found: np.ndarray, warm: float, growth: dict[str, float]) -
 def settings_of(name: str, **training: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     config = configuration.load([ROOT / "config" / "smoke.yaml"])
     parsed = Run.parse(f"mnist5k/{name}/seed0")
-    spec = configuration.resolve(config, parsed)
+    spec = resolve(config, parsed)
     spec["training"] |= training
-    return spec, configuration.evaluation_settings(config, parsed)
+    return spec, evaluation_settings(config, parsed)
 
 
 @pytest.mark.parametrize("name", ["lvae-bn-wu/depth3", "vq/codes16"])

@@ -19,7 +19,8 @@ from rungs.models import MODELS
 from rungs.paths import ROOT
 from rungs.storage import result_file
 from rungs.study import profile as configuration
-from rungs.study.profile import Run
+from rungs.study.runs import Run
+from rungs.study.settings import evaluation_settings, resolve
 from rungs.training.trainer import train
 
 #: what tells of times, of the machine's load, or of the moment of writing
@@ -87,9 +88,9 @@ def settings_of(name: str, **changes: Any) -> tuple[dict[str, Any], dict[str, An
     """A run of the default profile, for five epochs."""
     config = configuration.load([ROOT / "config" / "quick.yaml"])
     run = Run.parse(f"mnist5k/{name}/seed0")
-    spec = configuration.resolve(config, run) | changes
+    spec = resolve(config, run) | changes
     spec["training"] |= {"epochs": EPOCHS}
-    return spec, configuration.evaluation_settings(config, run) | {
+    return spec, evaluation_settings(config, run) | {
         "images": 500,
         "train_images": 500,
     }

@@ -24,8 +24,9 @@ from rungs.jobs import packs
 from rungs.paths import ROOT
 from rungs.storage import result_file
 from rungs.study import profile as configuration
+from rungs.study.layers import merge
 from rungs.study.layout import Layout, inputs
-from rungs.study.profile import Run
+from rungs.study.runs import Run, all_runs
 from rungs.tables import TABLES
 
 PAGE = (ROOT / "docs" / "own-data.md").read_text()
@@ -124,7 +125,7 @@ def finished(
         if request.param == "with labels":
             short_classifier()
         layout = Layout("mine")
-        for run in packs.all_runs(config):
+        for run in all_runs(config):
             packs.train_runs(config, {run: Path(layout.run(run))})
             packs.evaluate_run(config, run, Path(layout.run(run)))
         yield config
@@ -195,7 +196,7 @@ def test_the_workflow_knows_when_images_change(tmp_path: Path) -> None:
     assert plan.returncode == 0, plan.stderr
     assert "rule train:" in plan.stdout
     assert "rule classifier:" not in plan.stdout
-    small = configuration.merge(yaml.safe_load(PROFILE), yaml.safe_load(TINY))
+    small = merge(yaml.safe_load(PROFILE), yaml.safe_load(TINY))
     (clone / "one.yaml").write_text(yaml.safe_dump(small | {"experiments": ONE_RUN}))
     table = "results/mine/tables/loglik.csv"
     files = ["--configfile", "one.yaml"]

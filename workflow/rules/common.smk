@@ -14,46 +14,50 @@ BESIDE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True), "../..
 if BESIDE.is_dir():
     sys.path.insert(0, str(BESIDE.resolve()))
 try:
-    from rungs.study import profile as configuration
+    from rungs.study.layers import COMMON
 except ImportError as error:
     raise WorkflowError(
         f"the package rungs is not installed ({error}). Install the version that this workflow is "
         "of, see config/README.md: pip install --editable 'git+<repository>@<tag>#egg=rungs'."
     )
-if not configuration.COMMON.is_file():
+if not COMMON.is_file():
     raise WorkflowError(
-        f"{configuration.COMMON} is missing: rungs needs its repository; install it with "
+        f"{COMMON} is missing: rungs needs its repository; install it with "
         "pip install --editable 'git+<repository>@<tag>#egg=rungs'."
     )
 
 from rungs.paths import ROOT
 from rungs.report import captions
 from rungs.jobs import cost
-from rungs.study import documents
 from rungs.jobs import environment as jobs
-from rungs.study import layout
-from rungs.study import provenance
 from rungs.exchange import ro_crate as metadata
 from rungs.errors import RungsError
 from rungs.jobs import packs as packing
-from rungs.study import code_prior_settings as priors
 from rungs.claims import DOCUMENTS as CLAIMS
 from rungs.data import catalogue
 from rungs.figures import FIGURES
 from rungs.storage.atomic import sha256
 from rungs.models import entry
+from rungs.study import code_prior_settings as priors
+from rungs.study import documents
+from rungs.study import layout
+from rungs.study import profile
+from rungs.study import provenance
+from rungs.study.runs import SIZES, Run, all_runs, parent_of, runs
+from rungs.study.settings import evaluation_settings, resolve
+from rungs.study.validation import validate
 from rungs.tables import TABLES
 
 try:
-    config = configuration.complete(config)
-    configuration.validate(config)
-    config.update(configuration.with_own_data(config))
+    config = profile.complete(config)
+    validate(config)
+    config.update(profile.with_own_data(config))
 except RungsError as error:
     raise WorkflowError(str(error))
 
 DATASETS = catalogue(config)
 LAYOUT = layout.Layout(config["profile"])
-jobs.prepare_environment(configuration.freeze(config, f"{LAYOUT.root}/config"))
+jobs.prepare_environment(profile.freeze(config, f"{LAYOUT.root}/config"))
 # Of all that is ours, the report's templates see the configuration alone. Not a part of it: it has
 # been validated and frozen, and no rule has the captions of figures among its parameters.
 config["captions"] = captions.captions(config)
@@ -66,11 +70,11 @@ GPU = (
     else {}
 )
 PACKS = packing.packs(config) if config["compute"]["pack"] > 1 else {}
-PACK_OF = {run: name for name, runs in PACKS.items() for run in runs}
+PACK_OF = {run: name for name, members in PACKS.items() for run in members}
 # run -> those that continue it
 HEIRS = {}
-for heir in packing.all_runs(config):
-    HEIRS.setdefault(configuration.parent_of(config, heir), []).append(heir)
+for heir in all_runs(config):
+    HEIRS.setdefault(parent_of(config, heir), []).append(heir)
 # The priority of what takes a moment, and what others wait for.
 AT_ONCE = 1_000_000_000
 
@@ -78,7 +82,7 @@ AT_ONCE = 1_000_000_000
 wildcard_constraints:
     dataset="|".join(DATASETS),
     variant="|".join(config["variants"]),
-    size="({})[0-9]+".format("|".join(configuration.SIZES)),
+    size="({})[0-9]+".format("|".join(SIZES)),
     seed=r"\d+",
     shard=r"\d+",
     shards=r"\d+",
@@ -89,9 +93,9 @@ wildcard_constraints:
 
 def run_of(wildcards):
     """The run that a job's wildcards name; a run is its own."""
-    if isinstance(wildcards, configuration.Run):
+    if isinstance(wildcards, Run):
         return wildcards
-    return configuration.Run.parse(layout.RUN_PATTERN.format(**wildcards))
+    return Run.parse(layout.RUN_PATTERN.format(**wildcards))
 
 
 def ordered(value):
@@ -106,7 +110,7 @@ def ordered(value):
 @functools.cache
 def resolved(run):
     """All that training a run rests on."""
-    return ordered(configuration.resolve(config, run))
+    return ordered(resolve(config, run))
 
 
 @functools.cache
@@ -122,7 +126,7 @@ def spec_of(wildcards):
 
 def settings_of(wildcards):
     """How this run is evaluated."""
-    return ordered(configuration.evaluation_settings(config, run_of(wildcards)))
+    return ordered(evaluation_settings(config, run_of(wildcards)))
 
 
 def training_code(wildcards):
@@ -153,7 +157,7 @@ def prior_files(wildcards):
 
 def parent_weights(wildcards):
     """The weights that this run starts from, if its variant continues another."""
-    parent = configuration.parent_of(config, run_of(wildcards))
+    parent = parent_of(config, run_of(wildcards))
     return (
         {} if parent is None else {"start": f"{LAYOUT.run(parent)}/weights.safetensors"}
     )
@@ -214,7 +218,7 @@ def classifier_urgency(wildcards):
     """The priority of a classifier: that of the longest training, which evaluations wait for as well."""
     seconds = [
         seconds_left("train", companions(run))
-        for run in packing.all_runs(config)
+        for run in all_runs(config)
         if run.dataset == wildcards.dataset and classifier_of(run)
     ]
     return 1 + round(max(seconds, default=0))
@@ -337,7 +341,7 @@ def table_inputs(wildcards):
 
 def crate_inputs(wildcards):
     """Besides figures and tables, what a profile's metadata lists."""
-    trained, evaluated = packing.all_runs(config), configuration.runs(config)
+    trained, evaluated = all_runs(config), runs(config)
     return {
         "data": sorted({LAYOUT.data(run.dataset) for run in trained}),
         "trained": [

@@ -15,7 +15,9 @@ from rungs.data import prepare
 from rungs.data.binarise import binarise
 from rungs.paths import ROOT
 from rungs.study import profile as configuration
-from rungs.study.profile import RAW_DATA_VARIABLE, Run
+from rungs.study.profile import RAW_DATA_VARIABLE
+from rungs.study.runs import Run
+from rungs.study.settings import resolve
 
 #: the VAE of the comparison
 PIXELS, HIDDEN, UNITS = 784, 512, 64
@@ -39,6 +41,6 @@ def profile(name: str) -> dict[str, Any]:
 
 def spec_of(variant: str, depth: int, seed: int = 0, **changes: Any) -> dict[str, Any]:
     """The paper's recipe of a variant at a depth, with other training settings."""
-    spec = configuration.resolve(profile("paper"), Run("mnist", variant, depth, seed))
+    spec = resolve(profile("paper"), Run("mnist", variant, depth, seed))
     spec["training"] |= {"warm_up_epochs": 1, **changes}
     return spec

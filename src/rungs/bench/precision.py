@@ -7,7 +7,8 @@ from rungs.bench.data import images, profile
 from rungs.evaluation.likelihood import estimate
 from rungs.models.precision import bfloat16_in_hardware, set_arithmetic
 from rungs.numerics.torch_setup import prepare_process
-from rungs.study.profile import Run, resolve
+from rungs.study.runs import Run
+from rungs.study.settings import resolve
 from rungs.training.trainer import Trainer
 
 SEEDS, SAMPLES, IMAGES = 3, 100, 500

@@ -13,8 +13,9 @@ import click
 from rungs.cli.shared import cli, load_config, with_config
 from rungs.errors import ConfigError
 from rungs.study.definitions import LIKELIHOOD_BLOCK
+from rungs.study.layers import Config
 from rungs.study.layout import Layout
-from rungs.study.profile import Config, Run
+from rungs.study.runs import Run
 
 
 def _run_of(profiles: tuple[Path, ...], name: str) -> tuple[Config, Run]:

@@ -90,12 +90,12 @@ def ais(
     from rungs.evaluation.standard import Split, load_model
     from rungs.models import entry
     from rungs.numerics.torch_setup import prepare_process
-    from rungs.study import profile as configuration
+    from rungs.study.settings import evaluation_settings
 
     config = load_config(profiles)
     parsed, images = known_run(config, run), path.pop("images")
     layout, k = Layout(config["profile"]), path.pop("samples")
-    k = k or configuration.evaluation_settings(config, parsed)["samples"]
+    k = k or evaluation_settings(config, parsed)["samples"]
     model, spec = load_model(Path(layout.run(parsed)))
     if not entry(spec["model"]).sampled:
         raise ConfigError(f"run {run}: the model {spec['model']} has no likelihood to be sampled.")

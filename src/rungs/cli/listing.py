@@ -26,8 +26,9 @@ from rungs.cli.shared import (
 from rungs.errors import StoreError
 from rungs.paths import ROOT
 from rungs.study import profile as configuration
+from rungs.study.layers import Config
 from rungs.study.layout import Layout
-from rungs.study.profile import Config
+from rungs.study.runs import all_runs, runs
 
 #: name of a thing -> one line about it
 Described = dict[str, str]
@@ -83,7 +84,7 @@ def _claims(config: Config) -> Described:
 
 
 def _runs(config: Config) -> Described:
-    from rungs.jobs.packs import STAGES, all_runs
+    from rungs.jobs.packs import STAGES
 
     layout = Layout(config["profile"])
 
@@ -236,7 +237,7 @@ def check(profiles: tuple[Path, ...], as_json: bool, names: tuple[str, ...]) -> 
     config = load_config(profiles)
     for name in names:
         known(name, catalogue(config), "data set")
-    used = dict.fromkeys(run.dataset for run in configuration.runs(config))
+    used = dict.fromkeys(run.dataset for run in runs(config))
     raw = configuration.raw_data(config)
     found = [look(name, Path(Layout.data(name)), raw, config) for name in names or used]
     if as_json:

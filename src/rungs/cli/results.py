@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from rungs.cli.shared import FIGURE, TABLE, cli, known, load_config, with_config
+from rungs.study.layers import Config
 from rungs.study.layout import Layout, inputs
-from rungs.study.profile import Config, Run
+from rungs.study.runs import Run
 
 
 def _files(

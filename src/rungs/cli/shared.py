@@ -15,10 +15,11 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from rungs.errors import ConfigError
+from rungs.errors import ConfigError, nearest
 from rungs.paths import ROOT
 from rungs.study import profile as configuration
-from rungs.study.profile import SIZES, Config, Run
+from rungs.study.layers import Config
+from rungs.study.runs import SIZES, Run
 
 DEFAULT_PROFILE = ROOT / "config" / "quick.yaml"
 DONE, MISTAKE, USAGE, CONTINUE = 0, 1, 2, os.EX_TEMPFAIL
@@ -78,7 +79,7 @@ class Verbs(_Documented, click.Group):
         """Look the verb up."""
         name = args[0]
         if self.get_command(ctx, name) is None and not ctx.resilient_parsing:
-            ctx.fail(f"no such verb {name!r}{configuration.nearest(name, self.commands)}")
+            ctx.fail(f"no such verb {name!r}{nearest(name, self.commands)}")
         return super().resolve_command(ctx, args)
 
 
@@ -171,7 +172,7 @@ def _packs(config: Config) -> Iterable[str]:
 
 def run_names(config: Config) -> list[str]:
     """The runs of a configuration, and those that they continue."""
-    from rungs.jobs.packs import all_runs
+    from rungs.study.runs import all_runs
 
     return [run.path for run in all_runs(config)]
 
@@ -191,7 +192,7 @@ def known(name: str, valid: Iterable[str], kind: str) -> str:
         ConfigError: if it is not; the message offers the nearest.
     """
     if name not in valid:
-        raise ConfigError(f"{kind} {name!r} is not known{configuration.nearest(name, valid)}")
+        raise ConfigError(f"{kind} {name!r} is not known{nearest(name, valid)}")
     return name
 
 

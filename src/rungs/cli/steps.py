@@ -27,7 +27,8 @@ from rungs.errors import ConfigError, DataError
 from rungs.storage.atomic import read_json
 from rungs.study import profile as configuration
 from rungs.study.layout import Layout
-from rungs.study.profile import Run
+from rungs.study.runs import Run
+from rungs.study.settings import evaluation_settings
 
 
 @cli.command(
@@ -215,7 +216,7 @@ def likelihood(profiles: tuple[Path, ...], shard: int, run: str) -> None:
     if shard >= len(paths):
         raise ConfigError(f"--shard {shard}: this run's likelihood has {len(paths)} shards.")
     data, folder = Path(layout.data(parsed.dataset)), Path(layout.run(parsed))
-    settings = configuration.evaluation_settings(config, parsed)
+    settings = evaluation_settings(config, parsed)
     evaluate_shard(folder, data, settings, (shard, len(paths)), Path(paths[shard]))
 
 

@@ -13,6 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rungs.errors import ConfigError, nearest
+
 if TYPE_CHECKING:
     from rungs.data.prepared import Prepared
 
@@ -125,9 +127,6 @@ def prepare(
         ConfigError: if there is no such data set.
         DataError: if a source is missing, corrupt or of the wrong shape.
     """
-    from rungs.errors import ConfigError
-    from rungs.study.profile import nearest
-
     own = own_data(config or {})
     known = [*DATASETS, *own]
     if name not in known:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +13,6 @@ from rungs.data import Entry, catalogue, prepare
 from rungs.data.prepared import Prepared
 from rungs.errors import RungsError
 from rungs.storage import result_file
-from rungs.study.profile import Config
 
 NAMES = ("train/images", "train/labels", "test/images", "test/labels")
 
@@ -34,7 +35,7 @@ class Check:
     notes: list[str] = field(default_factory=list)
 
 
-def check(name: str, path: Path, raw: Path | None, config: Config) -> Check:
+def check(name: str, path: Path, raw: Path | None, config: Mapping[str, Any]) -> Check:
     """Check the prepared file at ``path``, and prepare again in memory to check the raw files and that
     the two agree. Nothing is downloaded and nothing written.
 
@@ -105,7 +106,9 @@ def _strange_classes(prepared: Prepared) -> list[str]:
     return [f"test labels {strange.tolist()} are not in the training set"] if len(strange) else []
 
 
-def _check_source(found: Check, entry: Entry, raw: Path | None, config: Config) -> Prepared | None:
+def _check_source(
+    found: Check, entry: Entry, raw: Path | None, config: Mapping[str, Any]
+) -> Prepared | None:
     """Prepare from the raw files, which checks their checksums; None if that cannot be done."""
     if entry.raw and raw is None:
         found.source = "download"

@@ -40,13 +40,14 @@ from rungs.errors import ArchiveError, ConfigError, RungsError, StoreError
 from rungs.storage import hdf5, result_file
 from rungs.storage.atomic import replacing, sha256
 from rungs.storage.result_file import Stored
-from rungs.study import profile as configuration
 from rungs.study.code_prior_settings import FOLDER as PRIOR
 from rungs.study.code_prior_settings import prior_spec
 from rungs.study.convergence import converged
 from rungs.study.definitions import ACTIVE_KL
+from rungs.study.layers import Config
 from rungs.study.layout import Layout
-from rungs.study.profile import Config, Run
+from rungs.study.runs import Run
+from rungs.study.settings import resolve
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -154,7 +155,7 @@ def export_run(
 
 
 def _check_settings(config: Config, run: Run, training: Stored, evaluation: Stored) -> None:
-    spec = configuration.resolve(config, run)
+    spec = resolve(config, run)
     for found in (training, evaluation):
         if found.attributes["run"] != spec:
             raise ConfigError(

@@ -19,14 +19,14 @@ from urllib.parse import quote
 from rungs.data import catalogue
 from rungs.errors import StoreError
 from rungs.figures import FIGURES
-from rungs.jobs.packs import all_runs
 from rungs.paths import ROOT
 from rungs.storage import result_file
 from rungs.storage.atomic import read_seconds, replacing, sha256, write_text
 from rungs.study import profile as configuration
 from rungs.study.code_prior_settings import FOLDER as PRIOR
+from rungs.study.layers import Config
 from rungs.study.layout import Layout
-from rungs.study.profile import Config
+from rungs.study.runs import all_runs, runs
 from rungs.tables import TABLES
 
 Entity = dict[str, Any]
@@ -116,7 +116,7 @@ def _results(config: Config, layout: Layout) -> Iterable[tuple[str, str]]:
         for suffix in (".csv", ".md"):
             yield f"tables/{name}{suffix}", table.title
     yield "summary.txt", "Summary of bounds and claims"
-    asked = set(configuration.runs(config))
+    asked = set(runs(config))
     for run in all_runs(config):
         for name, text in RUN_FILES.items():
             path = f"runs/{run.path}/{name}"
@@ -238,7 +238,7 @@ def origins(config: Config) -> list[dict[str, Any]]:
     layout = Layout(config["profile"])
     return [
         result_file.read(f"{layout.run(run)}/{name}.h5", only=()).attributes["provenance"]
-        for run in configuration.runs(config)
+        for run in runs(config)
         for name in ("training", "evaluation")
     ]
 

@@ -20,7 +20,7 @@ import numpy as np
 from rungs.errors import ConfigError, RungsError, StoreError
 from rungs.exchange.ro_crate import machines_of, origins, version_of
 from rungs.figures import FIGURES
-from rungs.jobs.packs import STAGES, all_runs
+from rungs.jobs.packs import STAGES
 from rungs.models import entry
 from rungs.numerics.torch_setup import prepare_process
 from rungs.storage import result_file
@@ -30,8 +30,11 @@ from rungs.study import profile as configuration
 from rungs.study.code_prior_settings import FOLDER as PRIOR
 from rungs.study.code_prior_settings import prior_spec
 from rungs.study.definitions import LIKELIHOOD_BLOCK
+from rungs.study.layers import Config
 from rungs.study.layout import Layout
-from rungs.study.profile import Config, Run
+from rungs.study.runs import Run, all_runs, parent_of, runs
+from rungs.study.settings import evaluation_settings, resolve
+from rungs.study.validation import check_section
 from rungs.tables import TABLES
 
 if TYPE_CHECKING:
@@ -102,7 +105,7 @@ def _compared(folder: Path, data: Path, images: int) -> list[Comparison]:
     evaluation = result_file.read(folder / "evaluation.h5")
     settings = evaluation.attributes["evaluation"]
     # the configuration's, besides the key of the prior of its codes
-    configuration.check_section("evaluation", {k: v for k, v in settings.items() if k != "prior"})
+    check_section("evaluation", {k: v for k, v in settings.items() if k != "prior"})
     model, spec = load_model(folder)
     prepare_process(spec["threads"])
     test = Split.read(data, "test", settings["images"], model.binary)
@@ -246,7 +249,7 @@ def configuration_of(root: Path, run: Run | None = None) -> Config:
     for path in found:
         with suppress(ConfigError):  # of another version of rungs
             config = configuration.load([path])
-            if configuration.resolve(config, run) == trained:
+            if resolve(config, run) == trained:
                 return config
     return configuration.load(found[:1])
 
@@ -294,7 +297,7 @@ def _checks(config: Config) -> list[tuple[str, Check]]:
     names = {run.path for run in all_runs(config)}
     for dataset in sorted({run.dataset for run in all_runs(config)}):
         found.append((layout.data(dataset), _check_stored_data))
-    asked = set(configuration.runs(config))
+    asked = set(runs(config))
     for run in all_runs(config):
         found += _run_checks(config, run, run in asked)
     for name in FIGURES:
@@ -314,7 +317,7 @@ def _run_checks(config: Config, run: Run, evaluated: bool) -> list[tuple[str, Ch
     """A run's files; one that is there only to be continued is not evaluated."""
     layout = Layout(config["profile"])
     folder = Path(layout.run(run))
-    spec = configuration.resolve(config, run)
+    spec = resolve(config, run)
     found: list[tuple[str, Check]] = [
         (f"{folder}/training.h5", lambda path: _check_training(config, run, path)),
         (f"{folder}/weights.safetensors", lambda path: _check_weights(path, spec)),
@@ -359,10 +362,10 @@ def _check_key(path: Path, found: Stored, expected: str) -> None:
 def _check_training(config: Config, run: Run, path: Path) -> None:
     from rungs.training.trainer import run_key
 
-    layout, spec = Layout(config["profile"]), configuration.resolve(config, run)
+    layout, spec = Layout(config["profile"]), resolve(config, run)
     found = _of_settings(path, spec)
     _check_origin(found)
-    parent = configuration.parent_of(config, run)
+    parent = parent_of(config, run)
     start = None if parent is None else Path(layout.run(parent)) / "weights.safetensors"
     _check_key(path, found, run_key(spec, Path(layout.data(run.dataset)), start))
 
@@ -370,10 +373,10 @@ def _check_training(config: Config, run: Run, path: Path) -> None:
 def _check_evaluation(config: Config, run: Run, path: Path) -> None:
     from rungs.evaluation.standard import evaluation_key
 
-    layout, spec = Layout(config["profile"]), configuration.resolve(config, run)
+    layout, spec = Layout(config["profile"]), resolve(config, run)
     found = _of_settings(path, spec)
     _check_origin(found)
-    settings = configuration.evaluation_settings(config, run)
+    settings = evaluation_settings(config, run)
     if prior_spec(config, run) is not None:
         trained = result_file.read(path.parent / PRIOR / "training.h5", only=())
         settings |= {"prior": trained.attributes["key"]}

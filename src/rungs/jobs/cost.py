@@ -19,10 +19,12 @@ from typing import Any
 
 from rungs.data import Entry, catalogue
 from rungs.jobs import multiply_adds as convolutional
-from rungs.jobs.packs import all_runs, packs
+from rungs.jobs.packs import packs
 from rungs.models import entry as model_entry
 from rungs.study.code_prior_settings import prior_spec
-from rungs.study.profile import Config, evaluation_settings, resolve, runs
+from rungs.study.layers import Config
+from rungs.study.runs import all_runs, runs
+from rungs.study.settings import evaluation_settings, resolve
 
 #: multiply-adds a second of one core in fp32, all operations of large networks included
 RATE = 33e9

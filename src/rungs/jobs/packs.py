@@ -18,14 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rungs.data import catalogue
-from rungs.errors import ConfigError
+from rungs.errors import ConfigError, nearest
 from rungs.jobs.reporting import read_beacon, remove_beacon, working
 from rungs.jobs.tensorboard import require_tensorboard
 from rungs.storage import result_file
 from rungs.storage.atomic import replacing
 from rungs.study.code_prior_settings import FOLDER, prior_spec
+from rungs.study.layers import Config
 from rungs.study.layout import Layout
-from rungs.study.profile import Config, Run, evaluation_settings, nearest, parent_of, resolve, runs
+from rungs.study.runs import Run, all_runs, parent_of
+from rungs.study.settings import evaluation_settings, resolve
 
 if TYPE_CHECKING:
     from rungs.training.trainer import Job
@@ -36,19 +38,6 @@ STAGES = {
     "evaluate": ("evaluation.h5", "evaluation-cost.json"),
     "prior": ("weights.safetensors", "training.h5", "training-cost.json"),
 }
-
-
-def all_runs(config: Config) -> list[Run]:
-    """The runs that the configuration asks for, and those that they continue."""
-    found: dict[Run, None] = {}
-    for run in runs(config):
-        chain: list[Run] = []
-        ancestor: Run | None = run
-        while ancestor is not None:
-            chain.insert(0, ancestor)
-            ancestor = parent_of(config, ancestor)
-        found.update(dict.fromkeys(chain))
-    return list(found)
 
 
 def packs(config: Config) -> dict[str, list[Run]]:

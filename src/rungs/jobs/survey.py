@@ -18,11 +18,12 @@ from typing import Any
 
 from rungs.figures import FIGURES
 from rungs.jobs.cost import START_SECONDS, Cost, estimate
-from rungs.jobs.packs import STAGES, all_runs
+from rungs.jobs.packs import STAGES
 from rungs.jobs.reporting import read_beacon
 from rungs.study.code_prior_settings import FOLDER, prior_spec
+from rungs.study.layers import Config
 from rungs.study.layout import Layout
-from rungs.study.profile import Config, Run, runs
+from rungs.study.runs import Run, all_runs, runs
 from rungs.tables import TABLES
 
 #: what is made from all runs

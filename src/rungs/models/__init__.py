@@ -35,7 +35,7 @@ class Family:
 @dataclass(frozen=True)
 class Entry:
     """Where a model is, which keys of the configuration's ``network`` section it takes, along
-    which axis its family is studied (a key of :data:`rungs.study.profile.SIZES`), the module that
+    which axis its family is studied (a key of :data:`rungs.study.runs.SIZES`), the module that
     evaluates it, whether its likelihood is estimated by sampling and can be split over jobs, and the
     model that is learnt as the prior of its codes."""
 

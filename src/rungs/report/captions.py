@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from rungs.figures import FIGURES
 from rungs.study.documents import document_name
-from rungs.study.layout import RUN_FILES, selected
-from rungs.study.profile import SIZES, Config, Run, runs
+from rungs.study.layers import Config
+from rungs.study.layout import RUN_FILES
+from rungs.study.runs import SIZES, Run, runs, selected
 from rungs.tables import TABLES
 
 #: what a caption's template is given: ``title, look_for, document, runs``

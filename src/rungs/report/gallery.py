@@ -12,8 +12,9 @@ from rungs.exchange.ro_crate import origins
 from rungs.figures import FIGURES
 from rungs.report.scorecard import decided
 from rungs.storage.atomic import replacing, write_text
+from rungs.study.layers import Config
 from rungs.study.layout import Layout
-from rungs.study.profile import Config, Run, runs
+from rungs.study.runs import Run, runs
 from rungs.tables import TABLES, read_rows
 
 COLOURS = 128

@@ -18,8 +18,9 @@ from rungs.storage import result_file
 from rungs.storage.atomic import write_text
 from rungs.study.convergence import converged
 from rungs.study.documents import document_name
+from rungs.study.layers import Config
 from rungs.study.layout import Layout
-from rungs.study.profile import Config, runs
+from rungs.study.runs import runs
 from rungs.tables import read_rows
 
 Row = dict[str, str]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 
 from rungs.report.scorecard import read_claims, to_text
+from rungs.study.layers import Config
 from rungs.study.layout import Layout
-from rungs.study.profile import Config
 from rungs.tables import read_rows
 
 

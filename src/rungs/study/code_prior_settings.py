@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 from rungs.data.image_shape import ImageShape
-from rungs.study.profile import Config, Run, merge, prior_settings, resolve
+from rungs.study.layers import Config, merge
+from rungs.study.runs import Run
+from rungs.study.settings import prior_settings, resolve
 
 FOLDER = "prior"
 #: what the prior's training takes from nowhere else: no KL term, one draw, gradients as they are

@@ -6,7 +6,7 @@ Rules and command line both ask here, so that they cannot disagree.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rungs.data import catalogue
@@ -15,7 +15,9 @@ from rungs.models import entry
 from rungs.study.code_prior_settings import FOLDER as PRIOR_FOLDER
 from rungs.study.code_prior_settings import prior_spec
 from rungs.study.definitions import LIKELIHOOD_BLOCK
-from rungs.study.profile import SIZES, Config, Run, evaluation_settings, runs
+from rungs.study.layers import Config
+from rungs.study.runs import Run, runs, selected
+from rungs.study.settings import evaluation_settings
 
 RESULTS = "results"
 RUN_PATTERN = "{dataset}/{variant}/{size}/seed{seed}"
@@ -116,22 +118,6 @@ class Layout:
     def report(self) -> str:
         """Snakemake's report: everything in one page."""
         return f"{self.root}/report.html"
-
-
-def selected(found: list[Run], settings: Config) -> list[Run]:
-    """The runs that a figure shows: of its ``variants``, in their order, and its sizes (``depths``,
-    ...); of each the first seed only where the settings say ``first_seed``."""
-    variants = settings.get("variants") or list(dict.fromkeys(run.variant for run in found))
-    kept = [run for name in variants for run in found if run.variant == name]
-    for axis, key in SIZES.items():
-        if key in settings:
-            kept = [run for run in kept if run.axis != axis or run.size in settings[key]]
-    if settings.get("first_seed"):
-        first: dict[Run, Run] = {}
-        for run in sorted(kept, key=lambda run: run.seed):
-            first.setdefault(replace(run, seed=0), run)
-        kept = [run for run in kept if run in first.values()]
-    return kept
 
 
 def inputs(

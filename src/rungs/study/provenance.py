@@ -23,7 +23,11 @@ GLUE = frozenset(
     {
         "rungs",
         "rungs.cli",
+        "rungs.study.layers",
         "rungs.study.profile",
+        "rungs.study.runs",
+        "rungs.study.settings",
+        "rungs.study.validation",
         "rungs.errors",
         "rungs.jobs.environment",
         "rungs.study.provenance",

@@ -13,7 +13,7 @@ from rungs.models.code_prior import pack_codes
 from rungs.numerics.torch_setup import prepare_process
 from rungs.storage import result_file
 from rungs.storage.tensors import load_weights
-from rungs.study.profile import Config
+from rungs.study.layers import Config
 from rungs.training.trainer import build_model, run_key, train
 
 CODES = "codes.h5"

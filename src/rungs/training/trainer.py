@@ -225,7 +225,7 @@ class Trainer:
     """One run in training.
 
     Args:
-        spec: the run's resolved settings (:func:`rungs.study.profile.resolve`).
+        spec: the run's resolved settings (:func:`rungs.study.settings.resolve`).
         images: the training images, uint8 ``[n, pixels]``.
         device: where to compute.
         start: weights of the run that this one continues; without it they are drawn.

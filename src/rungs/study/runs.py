@@ -1,0 +1,121 @@
+"""The runs of a study: data set, variant, size and seed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from rungs.errors import ConfigError
+from rungs.study.layers import Config
+
+#: what a grid varies besides the seed: the number of stochastic layers, the units of a single one,
+#: or the number of discrete codes -> the key of the grid
+SIZES = {"depth": "depths", "latent": "latents", "codes": "codes"}
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """One dataset, variant, size and seed. Its path names its folder and its jobs.
+
+    The size is that of the axis along which the model's family is studied: see :data:`SIZES`.
+
+    >>> Run.parse("mnist5k/vae-bn/depth5/seed0").size
+    5
+    >>> Run.parse("mnist5k/mog/latent10/seed0").axis
+    'latent'
+    """
+
+    dataset: str
+    variant: str
+    size: int
+    seed: int
+    axis: str = "depth"
+
+    @property
+    def path(self) -> str:
+        """``dataset/variant/<axis><size>/seed<seed>``."""
+        return f"{self.dataset}/{self.variant}/{self.axis}{self.size}/seed{self.seed}"
+
+    @property
+    def depth(self) -> int:
+        """The number of stochastic layers."""
+        return self.size if self.axis == "depth" else 1
+
+    @classmethod
+    def parse(cls, path: str) -> Run:
+        """The run of a path.
+
+        Raises:
+            ConfigError: if ``path`` is not of the form ``dataset/variant/depthD/seedS``.
+        """
+        axes = "|".join(SIZES)
+        match = re.fullmatch(
+            rf"([\w-]+)/([\w-]+)/({axes})([0-9]{{1,18}})/seed([0-9]{{1,18}})", path
+        )
+        if not match:
+            raise ConfigError(
+                f"run {path!r}: expected dataset/variant/depth<D>/seed<S> (or latent<N>, codes<K> in "
+                "the place of depth), for example mnist5k/vae-bn/depth5/seed0."
+            )
+        return cls(match[1], match[2], int(match[4]), int(match[5]), match[3])
+
+
+def axis_of(grid: Config) -> str:
+    """What a grid of runs varies besides the seed: a key of :data:`SIZES`."""
+    return next(axis for axis, key in SIZES.items() if key in grid)
+
+
+def runs(config: Config, document: str | None = None) -> list[Run]:
+    """Every run that the configuration asks for, each once, in the order of the file.
+
+    Runs that are only there to be continued by others are not among them.
+    """
+    found: dict[Run, None] = {}
+    for name, grids in config["experiments"].items():
+        if document is not None and name != document:
+            continue
+        for grid in grids:
+            found.update(
+                (Run(dataset, variant, size, seed, axis), None)
+                for axis in [axis_of(grid)]
+                for dataset in grid["datasets"]
+                for variant in grid["variants"]
+                for size in grid[SIZES[axis]]
+                for seed in grid["seeds"]
+            )
+    return list(found)
+
+
+def parent_of(config: Config, run: Run) -> Run | None:
+    """The run whose weights this one starts from, if its variant continues another."""
+    parent = config["variants"][run.variant].get("continues")
+    return None if parent is None else replace(run, variant=parent)
+
+
+def all_runs(config: Config) -> list[Run]:
+    """The runs that the configuration asks for, and those that they continue."""
+    found: dict[Run, None] = {}
+    for run in runs(config):
+        chain: list[Run] = []
+        ancestor: Run | None = run
+        while ancestor is not None:
+            chain.insert(0, ancestor)
+            ancestor = parent_of(config, ancestor)
+        found.update(dict.fromkeys(chain))
+    return list(found)
+
+
+def selected(found: list[Run], settings: Config) -> list[Run]:
+    """The runs that a figure shows: of its ``variants``, in their order, and its sizes (``depths``,
+    ...); of each the first seed only where the settings say ``first_seed``."""
+    variants = settings.get("variants") or list(dict.fromkeys(run.variant for run in found))
+    kept = [run for name in variants for run in found if run.variant == name]
+    for axis, key in SIZES.items():
+        if key in settings:
+            kept = [run for run in kept if run.axis != axis or run.size in settings[key]]
+    if settings.get("first_seed"):
+        first: dict[Run, Run] = {}
+        for run in sorted(kept, key=lambda run: run.seed):
+            first.setdefault(replace(run, seed=0), run)
+        kept = [run for run in kept if run in first.values()]
+    return kept
