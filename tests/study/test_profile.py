@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rungs.errors import ConfigError
+from rungs.figures import FIGURES, settings_of
 from rungs.paths import ROOT
 from rungs.study import profile as configuration
 from rungs.study.layers import read_file
@@ -74,6 +75,18 @@ def test_a_mistake_is_named(
         validate(changed(smoke_config, path, value))
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_figure_without_settings_is_named(smoke_config: dict[str, Any]) -> None:
+    config = copy.deepcopy(smoke_config)
+    del config["figures"]["ladder_loglik"]
+    validate(config)
+    with pytest.raises(ConfigError, match=r"figures\.ladder_loglik is missing.*common\.yaml"):
+        settings_of(config, "ladder_loglik")
+
+
+def test_every_figure_has_settings(smoke_config: dict[str, Any]) -> None:
+    assert smoke_config["figures"].keys() == FIGURES.keys()
 
 
 def test_a_missing_section_is_named(smoke_config: dict[str, Any]) -> None:

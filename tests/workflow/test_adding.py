@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 import subprocess
 import sys
@@ -108,3 +109,28 @@ def test_a_wrong_option_is_named(extended: Path, options: str, message: str) -> 
     )
     assert done.returncode == 1
     assert message in done.stdout + done.stderr
+
+
+def test_a_figure_without_settings_is_named(extended: Path) -> None:
+    """A line of the registry alone: whoever draws or plans is told which key is missing."""
+    common = extended / "config/common.yaml"
+    text = common.read_text()
+    common.write_text(re.sub(r"^  effective_samples: .*\n", "", text, flags=re.M))
+    try:
+        planned = run_snakemake(extended, "all", "--dry-run", "--configfile", "config/smoke.yaml")
+        drawn = subprocess.run(
+            [sys.executable, "-m", "rungs", "figure", "effective_samples"],
+            cwd=extended,
+            env={**os.environ, "PYTHONPATH": str(extended / "src")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        common.write_text(text)
+    for done in (planned, drawn):
+        assert done.returncode == 1
+        assert "configuration key figures.effective_samples is missing" in (
+            done.stdout + done.stderr
+        )
+        assert "Traceback" not in done.stdout + done.stderr

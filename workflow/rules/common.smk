@@ -36,6 +36,7 @@ from rungs.jobs import packs as packing
 from rungs.claims import DOCUMENTS as CLAIMS
 from rungs.data import catalogue
 from rungs.figures import FIGURES
+from rungs.figures import settings_of as figure_settings
 from rungs.storage.atomic import sha256
 from rungs.models import entry
 from rungs.study import code_prior_settings as priors
@@ -52,6 +53,7 @@ try:
     config = profile.complete(config)
     validate(config)
     config.update(profile.with_own_data(config))
+    CAPTIONS = captions.captions(config)
 except RungsError as error:
     raise WorkflowError(str(error))
 
@@ -60,7 +62,7 @@ LAYOUT = layout.Layout(config["profile"])
 jobs.prepare_environment(profile.freeze(config, f"{LAYOUT.root}/config"))
 # Of all that is ours, the report's templates see the configuration alone. Not a part of it: it has
 # been validated and frozen, and no rule has the captions of figures among its parameters.
-config["captions"] = captions.captions(config)
+config["captions"] = CAPTIONS
 RUN = f"{LAYOUT.runs}/{layout.RUN_PATTERN}"
 THREADS = config["compute"]["threads"]
 # Some executors take even `gpu=0` for a wish.
@@ -298,7 +300,7 @@ def pack_prior_inputs(wildcards):
 def figure_inputs(wildcards):
     """The stored results that a figure is drawn from."""
     entry = FIGURES[wildcards.figure]
-    settings = config["figures"][wildcards.figure]
+    settings = figure_settings(config, wildcards.figure)
     return layout.inputs(config, entry.needs, entry.document, settings)
 
 

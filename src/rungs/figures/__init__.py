@@ -6,7 +6,11 @@ results only: they never train, never load a model, and never know which profile
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from rungs.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -277,3 +281,18 @@ FIGURES = {
         ),
     ),
 }
+
+
+def settings_of(config: Mapping[str, Any], figure: str) -> dict[str, Any]:
+    """Return the section of the configuration that a figure is drawn by.
+
+    Raises:
+        ConfigError: if the figure is in the registry and the configuration has no such section.
+    """
+    if figure not in config["figures"]:
+        raise ConfigError(
+            f"configuration key figures.{figure} is missing: every figure of the registry needs its "
+            "settings; add them to the section figures of config/common.yaml."
+        )
+    settings: dict[str, Any] = config["figures"][figure]
+    return settings
