@@ -25,7 +25,13 @@ from rungs.jobs.packs import prior_run, train_runs
 from rungs.models import build
 from rungs.models.code_prior import CodePrior, pack_codes, unpack_codes
 from rungs.models.conv_vae import ConvolutionalVAE
-from rungs.models.convolutional import Convolution, channels_last, from_planes, to_planes
+from rungs.models.convolutional import (
+    Convolution,
+    DoublingConvolution,
+    channels_last,
+    from_planes,
+    to_planes,
+)
 from rungs.models.networks import initialise
 from rungs.models.pixelcnn import GatedPixelCNN, Vertical
 from rungs.models.vq import VQVAE, Codebook, code_counts, code_sums, kmeans, nearest_codes
@@ -483,7 +489,7 @@ def test_convolutions_are_torchs() -> None:
     theirs = nn.Conv2d(3, 5, 4, 2, 1)
     theirs.weight.data, theirs.bias.data = ours.weight.data, ours.bias.data  # type: ignore[union-attr]
     assert torch.allclose(ours(x), theirs(x), atol=1e-6)
-    ours = ready(Convolution(3, 5, (4, 4), (1, 1), stride=2, transposed=True))
+    ours = ready(DoublingConvolution(3, 5))
     back = nn.ConvTranspose2d(3, 5, 4, 2, 1)
     back.weight.data, back.bias.data = ours.weight.data, ours.bias.data  # type: ignore[union-attr]
     assert torch.allclose(ours(x), back(x), atol=1e-6)
@@ -654,11 +660,11 @@ def test_counted_multiply_adds(variant: str, axis: str) -> None:
     def count(module: Any, inputs: tuple[Tensor], output: Tensor) -> None:
         nonlocal counted
         taps = module.weight.numel()
-        places = inputs[0] if module.transposed else output
+        places = inputs[0] if isinstance(module, DoublingConvolution) else output
         counted += taps * places.shape[-1] * places.shape[-2]
 
     for module in model.modules():
-        if isinstance(module, Convolution):
+        if isinstance(module, Convolution | DoublingConvolution):
             module.register_forward_hook(count)
     x = images(1, 784)
     model.objective(x, model.training_noise(1, SETTINGS, random()), SETTINGS, 1.0)
@@ -722,7 +728,7 @@ def test_one_channel_lies_channels_last_for_a_convolution() -> None:
 @pytest.mark.parametrize("outputs", [1, 3, 8])
 def test_doubling_is_the_transposed_convolution(outputs: int) -> None:
     """Value and gradients, also of a grid that is not square."""
-    convolution = ready(Convolution(5, outputs, (4, 4), (1, 1), stride=2, transposed=True))
+    convolution = ready(DoublingConvolution(5, outputs))
     x = torch.randn(2, 5, 3, 4, generator=random(), requires_grad=True)
     settings = (convolution.weight, convolution.bias, 2, 1)
     found, expected = convolution(x), torch.nn.functional.conv_transpose2d(x, *settings)

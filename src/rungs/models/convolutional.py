@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rungs.data.image_shape import ImageShape
-from rungs.models.networks import Dense
+from rungs.models.networks import draw_glorot
 
 #: positions of a grid on which a 1x1 convolution is faster as a matrix product, twice as fast on 7x7;
 #: on 28x28 it is slower
@@ -85,11 +85,8 @@ class Doubling(torch.autograd.Function):
         return found
 
 
-class Convolution(Dense):
-    """A convolution, strided or transposed, its window and padding given as (height, width).
-
-    It is a :class:`Dense` so that its weights are drawn with those of all other layers.
-    """
+class Convolution(nn.Module):
+    """A convolution, strided or not; window and padding are given as (height, width)."""
 
     def __init__(
         self,
@@ -98,12 +95,15 @@ class Convolution(Dense):
         window: tuple[int, int],
         padding: tuple[int, int] = (0, 0),
         stride: int = 1,
-        transposed: bool = False,
     ) -> None:
-        super().__init__(inputs, outputs, batch_norm=False)
-        first = (inputs, outputs) if transposed else (outputs, inputs)
-        self.weight = nn.Parameter(torch.empty(*first, *window))
-        self.padding, self.stride, self.transposed = padding, stride, transposed
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, *window))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.padding, self.stride = padding, stride
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw Glorot-normal weights."""
+        draw_glorot(self.weight, generator)
 
     def forward(self, x: Tensor, then: Convolution | None = None) -> Tensor:
         """Map ``[batch, inputs, h, w]`` to ``[batch, outputs, h', w']``, channels last in memory.
@@ -112,24 +112,37 @@ class Convolution(Dense):
             then: a 1x1 convolution that follows, applied at no cost: the two are one convolution.
         """
         weight: Tensor = self.weight
-        bias: Tensor | None = self.bias
+        bias: Tensor = self.bias
         if then is not None:
-            assert bias is not None
-            assert then.bias is not None
             across = then.weight.flatten(1)
             weight = (across @ weight.flatten(1)).view(-1, *weight.shape[1:])
             bias = torch.addmv(then.bias, across, bias)
         x = channels_last(x)
-        plain = self.stride == 1 and self.padding == (0, 0) and not self.transposed
-        if plain and weight.shape[2:] == (1, 1) and x.shape[2] * x.shape[3] <= SMALL_GRID:
+        pointwise = (self.stride, self.padding, weight.shape[2:]) == (1, (0, 0), (1, 1))
+        if pointwise and x.shape[2] * x.shape[3] <= SMALL_GRID:
             return functional.linear(x.movedim(1, -1), weight.flatten(1), bias).movedim(-1, 1)
-        if not self.transposed:
-            return functional.conv2d(x, weight, bias, stride=self.stride, padding=self.padding)
-        doubling = (self.stride, self.padding, weight.shape[2:]) == (2, (1, 1), (4, 4))
-        if doubling and weight.shape[1] <= FEW_OUTPUTS and x.device.type == "cpu":
-            doubled: Tensor = Doubling.apply(x, weight, bias)
+        return functional.conv2d(x, weight, bias, stride=self.stride, padding=self.padding)
+
+
+class DoublingConvolution(nn.Module):
+    """A transposed convolution of window 4x4 and stride 2, which doubles height and width."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(inputs, outputs, 4, 4))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw Glorot-normal weights."""
+        draw_glorot(self.weight, generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[batch, inputs, h, w]`` to ``[batch, outputs, 2 h, 2 w]``, channels last in memory."""
+        x = channels_last(x)
+        if self.weight.shape[1] <= FEW_OUTPUTS and x.device.type == "cpu":
+            doubled: Tensor = Doubling.apply(x, self.weight, self.bias)
             return doubled
-        return functional.conv_transpose2d(x, weight, bias, self.stride, self.padding)
+        return functional.conv_transpose2d(x, self.weight, self.bias, stride=2, padding=1)
 
 
 class ResidualBlock(nn.Module):
@@ -179,9 +192,9 @@ class Decoder(nn.Module):
             Convolution(inputs, channels, (3, 3), (1, 1)),
             *(ResidualBlock(channels, residual_channels) for _ in range(residual_blocks)),
             nn.ReLU(),
-            Convolution(channels, channels // 2, (4, 4), (1, 1), stride=2, transposed=True),
+            DoublingConvolution(channels, channels // 2),
             nn.ReLU(),
-            Convolution(channels // 2, outputs, (4, 4), (1, 1), stride=2, transposed=True),
+            DoublingConvolution(channels // 2, outputs),
         )
 
     def forward(self, grid: Tensor) -> Tensor:

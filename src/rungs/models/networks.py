@@ -77,8 +77,8 @@ class Dense(nn.Module):
         narrow: whether factors of the product are rounded to bfloat16 (see :mod:`rungs.models.precision`).
         emulated: whether the rounded factors are then multiplied as float32, in which their products
             are exact, because torch's own bfloat16 is 50 times slower where no hardware has it.
-        blocks: of a head, sizes of the blocks of outputs that are drawn by a fan-out of their own in
-            the beginning; outputs after them start at 0.
+        blocks: for a head, which is several affine layers in one matrix: the outputs of each. Each
+            block is initialised by its own fan-out; outputs after the last block start at 0.
     """
 
     narrow = False
@@ -91,6 +91,16 @@ class Dense(nn.Module):
         self.norm = BatchNorm(outputs) if batch_norm else None
         # Batch normalisation has its own shift: a bias before it would have no effect.
         self.bias = None if batch_norm else nn.Parameter(torch.zeros(outputs))
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw Glorot-normal weights, block by block."""
+        if self.blocks is None:
+            draw_glorot(self.weight, generator)
+            return
+        with torch.no_grad():
+            self.weight.zero_()
+            for block in self.weight[: sum(self.blocks)].split(self.blocks):
+                draw_glorot(block, generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[..., inputs]`` to ``[..., outputs]``."""
@@ -158,23 +168,23 @@ class GaussianMLP(nn.Module):
 
 
 def initialise(model: nn.Module, generator: torch.Generator) -> None:
-    """Draw Glorot-normal weights; biases and shifts start at 0, scales at 1.
+    """Let every part of a model that has a method ``initialise`` draw its own parameters.
 
-    A head is several affine layers in one matrix (:attr:`Dense.blocks`). A module with a method
-    ``initialise`` draws its own parameters.
+    Parameters that are not drawn keep the values that they are constructed with: biases and
+    shifts 0, scales 1.
     """
     for module in model.modules():
-        if isinstance(module, Dense):
-            with torch.no_grad():
-                parts = [module.weight]
-                if module.blocks is not None:
-                    module.weight.zero_()
-                    parts = list(module.weight[: sum(module.blocks)].split(module.blocks))
-                for part in parts:
-                    if part.numel():
-                        nn.init.xavier_normal_(part, generator=generator)
-        elif callable(own := getattr(module, "initialise", None)):
+        if callable(own := getattr(module, "initialise", None)):
             own(generator)
+
+
+def draw_glorot(weight: Tensor, generator: torch.Generator) -> None:
+    """Fill a weight ``[outputs, inputs, ...]`` with Glorot-normal numbers (Glorot and Bengio 2010).
+
+    A layer without inputs or outputs has no numbers to draw.
+    """
+    if weight.numel():
+        nn.init.xavier_normal_(weight, generator=generator)
 
 
 def collect_statistics(

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from rungs.data.image_shape import ImageShape
 from rungs.models.convolutional import Encoder, to_planes
-from rungs.models.networks import Dense
+from rungs.models.networks import draw_glorot
 from rungs.models.pixel_decoder import PixelDecoder
 from rungs.models.protocol import Objective
 from rungs.numerics.custom_op import opaque
@@ -89,7 +89,7 @@ def start_at_centres(
         started.fill_(1)
 
 
-class Codebook(Dense):
+class Codebook(nn.Module):
     """K vectors, learnt by gradient or by exponential moving averages.
 
     Learnt by gradient, the vectors are ``weight + speed * moved``: ``weight`` is where they start
@@ -108,18 +108,21 @@ class Codebook(Dense):
         decay: of the averages.
     """
 
-    weight: Tensor  # type: ignore[assignment] # a buffer here
+    weight: Tensor
     counts: Tensor
     started: Tensor
 
     def __init__(self, codes: int, dim: int, update: str, speed: float, decay: float) -> None:
-        super().__init__(dim, codes, batch_norm=False)
-        del self.weight, self.bias
+        super().__init__()
         self.register_buffer("weight", torch.empty(codes, dim))
         self.register_buffer("counts", torch.ones(codes))
         self.register_buffer("started", torch.zeros(1))
         self.moved = nn.Parameter(torch.zeros(codes, dim)) if update == "gradient" else None
         self.speed, self.decay = speed, decay
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw the vectors as a dense layer draws its weights."""
+        draw_glorot(self.weight, generator)
 
     def vectors(self) -> Tensor:
         """The codebook, ``[codes, dim]``."""
