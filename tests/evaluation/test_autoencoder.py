@@ -12,6 +12,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from rungs.evaluation.autoencoder import error_arrays, pca_error
+from rungs.evaluation.convergence import converged
 from rungs.jobs import cost
 from rungs.models.autoencoder import Autoencoder
 from rungs.models.networks import initialise
@@ -19,7 +20,6 @@ from rungs.paths import ROOT
 from rungs.storage import result_file
 from rungs.storage.result_file import Stored
 from rungs.study import profile as configuration
-from rungs.study.convergence import converged
 from rungs.study.layout import Layout
 from rungs.study.runs import Run
 from rungs.study.settings import resolve

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from scipy import integrate, optimize, special, stats
 
 from rungs.evaluation.aggregate import Components, aggregate_arrays, components
+from rungs.evaluation.definitions import MOMENTS, POSTERIOR_KINDS
 from rungs.evaluation.latent_space import FACTORS, lattice, plane_arrays, rescaled_arrays
 from rungs.evaluation.moments import (
     cdf,
@@ -33,7 +34,6 @@ from rungs.models import build
 from rungs.models.networks import initialise
 from rungs.models.protocol import draw_noise
 from rungs.probability.gaussian import DiagonalGaussian, standard_gaussian_like
-from rungs.study.definitions import MOMENTS, POSTERIOR_KINDS
 from rungs.training.trainer import train
 
 

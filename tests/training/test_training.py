@@ -21,13 +21,13 @@ from rungs.cli.steps import interruptible
 from rungs.data.binarise import TrainingImages
 from rungs.data.prepared import read_images
 from rungs.errors import StoreError, TrainingError
+from rungs.evaluation.convergence import converged, movement
 from rungs.evaluation.standard import evaluate, load_model
 from rungs.models.objectives import Terms, kl_weight, objective_noise, objective_terms
 from rungs.models.protocol import draw_noise, log_weights
 from rungs.numerics.seeds import generator
 from rungs.storage import result_file
 from rungs.storage.tensors import load_tensors, load_weights, save_tensors
-from rungs.study.convergence import converged, movement
 from rungs.training.trainer import FlatParameters, Interrupted, Trainer, run_key, train
 
 SpecOf = Callable[..., dict[str, Any]]

@@ -17,8 +17,8 @@ import numpy as np
 from scipy.special import stdtrit
 
 from rungs.errors import StoreError
+from rungs.evaluation.convergence import converged
 from rungs.storage.result_file import Stored
-from rungs.study.convergence import converged
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from rungs.claims.core import Claim, Evaluations, Need, Statement
+from rungs.evaluation.definitions import ACTIVE_KL
 from rungs.storage.result_file import Stored
-from rungs.study.definitions import ACTIVE_KL
 
 DEPTH = 5
 #: layers are counted from 1; "higher" ones lie above the second

@@ -6,9 +6,9 @@ import numpy as np
 
 from rungs.claims.core import Claim, Evaluations, Need
 from rungs.claims.vae import distance
+from rungs.evaluation.definitions import ACTIVE_KL
 from rungs.evaluation.moments import Moments, resampled_moments
 from rungs.storage.result_file import Stored
-from rungs.study.definitions import ACTIVE_KL
 
 #: the VAEs whose latents, all of them, the variance law is about: the widest has inactive ones
 LAW = {f"z{n}": Need("gauss", n, "latent") for n in (2, 10, 50)}

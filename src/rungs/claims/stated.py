@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rungs.claims import published
 from rungs.claims.core import Claim
-from rungs.study import published
 
 
 def stated(claim: Claim, dataset: str, used: Sequence[Mapping[str, Any]]) -> tuple[float, str]:

@@ -12,7 +12,7 @@ import click
 
 from rungs.cli.shared import cli, load_config, with_config
 from rungs.errors import ConfigError
-from rungs.study.definitions import LIKELIHOOD_BLOCK
+from rungs.numerics.seeds import LIKELIHOOD_BLOCK
 from rungs.study.layers import Config
 from rungs.study.layout import Layout
 from rungs.study.runs import Run

@@ -81,8 +81,8 @@ def need_data(run: Run) -> None:
 def trained_numbers(run: Run, folder: Path) -> dict[str, Any]:
     """What a script asks of a trained run; ``criterion`` is the training ELBO or, for a model
     without, its objective."""
+    from rungs.evaluation.convergence import criterion
     from rungs.storage import result_file
-    from rungs.study.convergence import criterion
 
     stored = result_file.read(folder / "training.h5", only=["elbo", "objective"])
     name = criterion(stored)

@@ -6,8 +6,8 @@ array                              what it is; n is the number of test images
 ``layers/<i>/posterior_mean``      the components' means, ``[n, units]``, or ``[n, C, units]`` where
                                    q(z|x) is a mixture; ``posterior_variance`` likewise
 ``layers/<i>/posterior_weight``    of a mixture, ``[n, C]``
-``layers/<i>/posterior_kind``      one of :data:`rungs.study.definitions.POSTERIOR_KINDS`
-``layers/<i>/test_moments``        the columns :data:`rungs.study.definitions.MOMENTS`, ``[units, 8]``
+``layers/<i>/posterior_kind``      one of :data:`rungs.evaluation.definitions.POSTERIOR_KINDS`
+``layers/<i>/test_moments``        the columns :data:`rungs.evaluation.definitions.MOMENTS`, ``[units, 8]``
 ``layers/<i>/train_moments``       the same over the training images of the evaluation
 =================================  ================================================================
 """
@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from rungs.evaluation import moments
+from rungs.evaluation.definitions import POSTERIOR_KINDS
 from rungs.models.protocol import Layer, draw_noise, noise_sizes
 from rungs.numerics.seeds import generator
-from rungs.study.definitions import POSTERIOR_KINDS
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Components:
     kind: str
 
     def summary(self) -> np.ndarray:
-        """:data:`rungs.study.definitions.MOMENTS` of each unit, ``[units, 8]``."""
+        """:data:`rungs.evaluation.definitions.MOMENTS` of each unit, ``[units, 8]``."""
         mean, variance, share = flat(self.mean, self.variance, self.weight)
         found = moments.moments(mean, variance, share)
         distance, error = moments.kolmogorov_smirnov(mean, variance, share)

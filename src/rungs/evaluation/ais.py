@@ -33,9 +33,8 @@ from torch import Tensor
 from rungs.errors import ConfigError
 from rungs.evaluation.likelihood import estimate
 from rungs.models.protocol import LatentVariableModel, draw_noise, noise_sizes
-from rungs.numerics.seeds import generator
+from rungs.numerics.seeds import LIKELIHOOD_BLOCK, generator
 from rungs.probability.gaussian import Distribution
-from rungs.study.definitions import LIKELIHOOD_BLOCK
 
 #: share of proposals that the adaptation aims at, factor by which it corrects a size, first size
 #: and bounds

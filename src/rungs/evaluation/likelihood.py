@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from rungs.models.protocol import LatentVariableModel, draw_noise, log_weights, noise_sizes
-from rungs.numerics.seeds import generator
-from rungs.study.definitions import LIKELIHOOD_BLOCK
+from rungs.numerics.seeds import LIKELIHOOD_BLOCK, generator
 
 
 @dataclass(frozen=True)

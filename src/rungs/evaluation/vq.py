@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from rungs.evaluation.aggregate import aggregate_arrays
+from rungs.evaluation.definitions import PRIOR_OBJECTIVE
 from rungs.evaluation.standard import (
     COST_FILE,
     Split,
@@ -36,7 +37,6 @@ from rungs.storage import result_file
 from rungs.storage.atomic import read_seconds
 from rungs.study import provenance
 from rungs.study.code_prior_settings import FOLDER
-from rungs.study.convergence import PRIOR_OBJECTIVE
 from rungs.training.trainer import write_cost
 
 #: images that pass the networks at once

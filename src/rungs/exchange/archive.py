@@ -37,13 +37,13 @@ import numpy as np
 
 from rungs.data import catalogue
 from rungs.errors import ArchiveError, ConfigError, RungsError, StoreError
+from rungs.evaluation.convergence import converged
+from rungs.evaluation.definitions import ACTIVE_KL
 from rungs.storage import hdf5, result_file
 from rungs.storage.atomic import replacing, sha256
 from rungs.storage.result_file import Stored
 from rungs.study.code_prior_settings import FOLDER as PRIOR
 from rungs.study.code_prior_settings import prior_spec
-from rungs.study.convergence import converged
-from rungs.study.definitions import ACTIVE_KL
 from rungs.study.layers import Config
 from rungs.study.layout import Layout
 from rungs.study.runs import Run

@@ -22,6 +22,7 @@ from rungs.exchange.ro_crate import machines_of, origins, version_of
 from rungs.figures import FIGURES
 from rungs.jobs.packs import STAGES
 from rungs.models import entry
+from rungs.numerics.seeds import LIKELIHOOD_BLOCK
 from rungs.numerics.torch_setup import prepare_process
 from rungs.storage import result_file
 from rungs.storage.atomic import sha256
@@ -29,7 +30,6 @@ from rungs.storage.result_file import Stored
 from rungs.study import profile as configuration
 from rungs.study.code_prior_settings import FOLDER as PRIOR
 from rungs.study.code_prior_settings import prior_spec
-from rungs.study.definitions import LIKELIHOOD_BLOCK
 from rungs.study.layers import Config
 from rungs.study.layout import Layout
 from rungs.study.runs import Run, all_runs, parent_of, runs

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from rungs.evaluation.definitions import ACTIVE_KL
 from rungs.figures.style import (
     LAYER_COLOURS,
     legend_below,
@@ -15,7 +16,6 @@ from rungs.figures.style import (
     variant_label,
 )
 from rungs.storage import result_file
-from rungs.study.definitions import ACTIVE_KL
 from rungs.study.layout import Files
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.special import ndtri
 
+from rungs.evaluation.definitions import MOMENTS
 from rungs.evaluation.moments import density, quantile
 from rungs.figures.style import PALETTE, legend_below, nothing_to_show, panels
 from rungs.storage import result_file
-from rungs.study.definitions import MOMENTS
 from rungs.study.layout import Files
 
 NAMES = tuple(

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from rungs.evaluation.definitions import ACTIVE_KL, MOMENTS
 from rungs.figures.style import PALETTE, nothing_to_show, panels
 from rungs.storage import result_file
-from rungs.study.definitions import ACTIVE_KL, MOMENTS
 from rungs.study.layout import Files
 
 NAMES = ("layers/1/kl", "layers/1/test_moments")

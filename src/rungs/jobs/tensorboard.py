@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rungs.errors import RungsError
-from rungs.study.definitions import ACTIVE_KL
+from rungs.evaluation.definitions import ACTIVE_KL
 
 if TYPE_CHECKING:
     from rungs.training.trainer import Trainer

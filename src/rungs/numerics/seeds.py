@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 #: The test set is binarised once, in the same way for every run of every profile.
 TEST_SET_SEED = 20160206
+#: Test images that share a random stream of the likelihood. An image's estimate depends on its
+#: block, not on how the blocks are shared out among jobs.
+LIKELIHOOD_BLOCK = 50
 
 
 def derive_seed(seed: int, purpose: str) -> int:

@@ -13,10 +13,10 @@ from textwrap import fill, shorten
 from rungs.claims import claims
 from rungs.claims.core import LACKING
 from rungs.errors import StoreError
+from rungs.evaluation.convergence import converged
 from rungs.figures import FIGURES
 from rungs.storage import result_file
 from rungs.storage.atomic import write_text
-from rungs.study.convergence import converged
 from rungs.study.documents import document_name
 from rungs.study.layers import Config
 from rungs.study.layout import Layout

@@ -12,9 +12,9 @@ from pathlib import Path
 from rungs.data import catalogue
 from rungs.errors import ConfigError
 from rungs.models import entry
+from rungs.numerics.seeds import LIKELIHOOD_BLOCK
 from rungs.study.code_prior_settings import FOLDER as PRIOR_FOLDER
 from rungs.study.code_prior_settings import prior_spec
-from rungs.study.definitions import LIKELIHOOD_BLOCK
 from rungs.study.layers import Config
 from rungs.study.runs import Run, runs, selected
 from rungs.study.settings import evaluation_settings

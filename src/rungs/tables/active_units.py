@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from rungs.claims.published import beside, published
+from rungs.evaluation.definitions import ACTIVE_KL, ACTIVE_VARIANCE
 from rungs.storage import result_file
-from rungs.study.definitions import ACTIVE_KL, ACTIVE_VARIANCE
 from rungs.study.layout import Files
-from rungs.study.published import beside, published
 
 
 def make(files: Files) -> pd.DataFrame:

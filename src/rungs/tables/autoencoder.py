@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from rungs.evaluation.convergence import converged
 from rungs.storage import result_file
-from rungs.study.convergence import converged
 from rungs.study.layout import Files
 
 NAMES = ("autoencoder/", "frechet/")

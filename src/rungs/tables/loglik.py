@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pandas as pd
 
+from rungs.claims.published import beside, published
+from rungs.evaluation.convergence import converged
 from rungs.storage import result_file
-from rungs.study.convergence import converged
 from rungs.study.layout import Files
-from rungs.study.published import beside, published
 from rungs.tables.families import family_columns
 
 

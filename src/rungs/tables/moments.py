@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from rungs.evaluation.definitions import ACTIVE_KL, ACTIVE_VARIANCE, MOMENTS, POSTERIOR_KINDS
 from rungs.storage import result_file
-from rungs.study.definitions import ACTIVE_KL, ACTIVE_VARIANCE, MOMENTS, POSTERIOR_KINDS
 from rungs.study.layout import Files
 
 NEEDED = ("test_moments", "train_moments", "posterior_kind", "kl", "active_variance")

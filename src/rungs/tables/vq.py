@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rungs.data.image_shape import ImageShape
+from rungs.evaluation.convergence import converged
 from rungs.storage import result_file
-from rungs.study.convergence import converged
 from rungs.study.layout import Files
 
 if TYPE_CHECKING:

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from rungs.data.binarise import TrainingImages, model_input
 from rungs.data.prepared import read_images
 from rungs.errors import RungsError, StoreError, TrainingError
+from rungs.evaluation.definitions import ACTIVE_KL
 from rungs.jobs.reporting import Reporter, duration, has_beacon, remove_beacon
 from rungs.models import build, entry
 from rungs.models.networks import collect_statistics, initialise
@@ -39,7 +40,6 @@ from rungs.storage.atomic import sha256, write_text
 from rungs.storage.locks import locked
 from rungs.storage.tensors import load_tensors, load_weights, save_tensors
 from rungs.study import provenance
-from rungs.study.definitions import ACTIVE_KL
 from rungs.training.recorded_step import Recording, Unrecordable
 
 Spec = dict[str, Any]

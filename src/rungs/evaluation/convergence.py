@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from rungs.evaluation.definitions import PRIOR_OBJECTIVE
 from rungs.storage.result_file import Stored
 
 MOVEMENT = 0.5
-#: the array of an evaluation with the training objective of the run's learnt prior, every epoch
-PRIOR_OBJECTIVE = "prior/objective"
 
 
 def movement(elbo: np.ndarray) -> float:
