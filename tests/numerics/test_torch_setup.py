@@ -5,6 +5,7 @@ import platform
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -36,7 +37,8 @@ def test_freed_memory_is_kept() -> None:
     blocks of 128 KiB and more one by one, it gives back all of them."""
     gives_back = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(128 * 1024)}
     script = (
-        "from rungs.numerics.torch_setup import prepare_process; from tests.test_runtime import *; "
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); "
+        "from test_torch_setup import *; "
     )
     counts = []
     for prepare in ("", "prepare_process(1); "):
