@@ -31,13 +31,8 @@ from torch import Tensor
 
 from rungs.data import shape_of
 from rungs.evaluation.classifier import Classifier
-from rungs.evaluation.latent_space import (
-    MOST_FITTED,
-    PICTURES,
-    as_bytes,
-    fitted_arrays,
-    plane_arrays,
-)
+from rungs.evaluation.latent_space import MOST_FITTED, fitted_arrays, plane_arrays
+from rungs.evaluation.pictures import PICTURES, as_bytes
 from rungs.evaluation.probe import probe_arrays
 from rungs.evaluation.single_layer import sample_arrays, samples
 from rungs.evaluation.standard import COST_FILE, Split, evaluation_key, load_model

@@ -35,6 +35,7 @@ from torch import Tensor
 from rungs.evaluation.classifier import Classifier
 from rungs.evaluation.frechet import frechet_distance
 from rungs.evaluation.gaussian_mixture import fit
+from rungs.evaluation.pictures import PICTURES, as_bytes
 from rungs.models.protocol import draw_noise
 from rungs.numerics.seeds import derive_seed, generator
 from rungs.probability.gaussian import DiagonalGaussian, standard_gaussian_like
@@ -49,12 +50,6 @@ MOST_TRAVERSED, MOST_FITTED, MOST_SCALES = 20, 100, 16
 #: components of the fitted mixture (Ghosh et al. 2019)
 COMPONENTS = 10
 FACTORS = (0.5, 0.8, 1.0, 1.25, 2.0)
-PICTURES = 100
-
-
-def as_bytes(images: Tensor) -> np.ndarray:
-    """Images from 0 to 1 as uint8."""
-    return np.asarray((255 * images).round().to(torch.uint8).numpy())
 
 
 def lattice(points: int) -> np.ndarray:

@@ -45,9 +45,10 @@ from rungs.evaluation.latent_space import (
     rescaled_arrays,
     scale_arrays,
 )
+from rungs.evaluation.pictures import PICTURES, as_bytes
 from rungs.evaluation.posterior_shape import shape_of
 from rungs.evaluation.probe import probe_arrays
-from rungs.evaluation.standard import PICTURES, Split
+from rungs.evaluation.standard import Split
 from rungs.models.protocol import draw_noise, noise_sizes
 from rungs.numerics.seeds import generator
 from rungs.probability.divergences import lower, upper
@@ -95,11 +96,6 @@ def evaluate(
         }
 
     standard.evaluate(folder, data, settings, output, shards, classifier, more)
-
-
-def as_bytes(images: Tensor) -> np.ndarray:
-    """Images from 0 to 1 as uint8."""
-    return np.asarray((255 * images).round().to(torch.uint8).numpy())
 
 
 @torch.no_grad()

@@ -19,6 +19,7 @@ from rungs.errors import RungsError, StoreError
 from rungs.evaluation.activity import unit_statistics
 from rungs.evaluation.aggregate import aggregate_arrays
 from rungs.evaluation.likelihood import estimate
+from rungs.evaluation.pictures import PICTURES, as_bytes
 from rungs.evaluation.representation import nearest_neighbours_correct
 from rungs.models.objectives import objective_noise, objective_terms
 from rungs.models.precision import arithmetic, set_decoding_arithmetic
@@ -31,8 +32,6 @@ from rungs.storage.tensors import load_weights
 from rungs.study import provenance
 from rungs.training.trainer import Spec, build_model, write_cost
 
-#: samples and reconstructions kept as pictures
-PICTURES = 100
 COST_FILE = "evaluation-cost.json"
 
 
@@ -267,9 +266,6 @@ def picture_arrays(model: LatentVariableModel, spec: Spec, test: Split) -> dict[
     originals = test.x[:PICTURES]
     noise = draw_noise(noise_sizes(model), len(originals), generator=random)
     layers = model.draw(model.encode(originals), noise)
-
-    def as_bytes(images: Tensor) -> np.ndarray:
-        return (255 * images).round().to(torch.uint8).numpy()
 
     return {
         "pictures/samples": as_bytes(model.decode(latents[0])),

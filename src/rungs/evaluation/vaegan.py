@@ -12,8 +12,8 @@ import torch
 
 from rungs.data.prepared import read_images
 from rungs.evaluation.classifier import Classifier
+from rungs.evaluation.pictures import PICTURES, as_bytes
 from rungs.evaluation.single_layer import (
-    as_bytes,
     component_arrays,
     interpolation_arrays,
     sample_arrays,
@@ -21,7 +21,6 @@ from rungs.evaluation.single_layer import (
 )
 from rungs.evaluation.standard import (
     COST_FILE,
-    PICTURES,
     Split,
     evaluation_key,
     load_model,

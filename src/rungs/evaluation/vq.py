@@ -18,6 +18,7 @@ from torch import Tensor
 
 from rungs.evaluation.aggregate import aggregate_arrays
 from rungs.evaluation.definitions import PRIOR_OBJECTIVE
+from rungs.evaluation.pictures import CONVOLUTIONAL_PICTURES, as_bytes
 from rungs.evaluation.standard import (
     COST_FILE,
     Split,
@@ -28,7 +29,6 @@ from rungs.evaluation.standard import (
     merged,
     unit_arrays,
 )
-from rungs.jobs.multiply_adds import PICTURES
 from rungs.models.code_prior import CodePrior
 from rungs.models.protocol import draw_noise
 from rungs.numerics.seeds import generator
@@ -138,9 +138,9 @@ def discrete_arrays(
         "codebook": model.codebook.vectors(),
     }
     pictures = Pictures(model, spec)
-    noise = uniform(PICTURES, arrays["test/codes"].shape[1], random=pictures.random)
+    noise = uniform(CONVOLUTIONAL_PICTURES, arrays["test/codes"].shape[1], random=pictures.random)
     drawn = (noise * model.code_count).long() if prior is None else prior.sample(noise)
-    arrays |= pictures.arrays(test.x, model.codes(test.x[:PICTURES]), drawn)
+    arrays |= pictures.arrays(test.x, model.codes(test.x[:CONVOLUTIONAL_PICTURES]), drawn)
     return arrays
 
 
@@ -170,10 +170,10 @@ def continuous_arrays(model: Any, spec: dict[str, Any], test: Split) -> dict[str
             found.setdefault(name, []).append(value)
     arrays: dict[str, Any] = {f"test/{name}": torch.cat(parts) for name, parts in found.items()}
     pictures = Pictures(model, spec)
-    originals = test.x[:PICTURES]
+    originals = test.x[:CONVOLUTIONAL_PICTURES]
     noise = draw_noise(model.latent_sizes, len(originals), generator=pictures.random)
     (layer,) = model.draw(model.encode(originals), noise)
-    drawn = draw_noise(model.latent_sizes, PICTURES, generator=pictures.random)
+    drawn = draw_noise(model.latent_sizes, CONVOLUTIONAL_PICTURES, generator=pictures.random)
     return arrays | pictures.arrays(test.x, layer.sample, model.generate(drawn)[0])
 
 
@@ -206,7 +206,7 @@ class Pictures:
 
         Args:
             x: test images.
-            latents: of the first :data:`PICTURES` of them.
+            latents: of the first :data:`CONVOLUTIONAL_PICTURES` of them.
             drawn: from the prior.
         """
         originals = x[: len(latents)]
@@ -214,9 +214,6 @@ class Pictures:
         reconstructions, samples = self.image(torch.cat([latents, drawn])).split(
             [len(latents), len(drawn)]
         )
-
-        def as_bytes(images: Tensor) -> Tensor:
-            return (255 * images).round().to(torch.uint8)
 
         return {
             "pictures/originals": as_bytes(originals),

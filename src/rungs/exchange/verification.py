@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rungs.errors import ConfigError, RungsError, StoreError
+from rungs.evaluation.pictures import PICTURES, as_bytes
 from rungs.exchange.ro_crate import machines_of, origins, version_of
 from rungs.figures import FIGURES
 from rungs.jobs.packs import STAGES
@@ -47,8 +48,6 @@ TOLERANCE = {"nats": 0.01, "squared intensity": 0.01, "grey levels": 1.0}
 #: so many times more where the weights were rounded to float16 after the evaluation: of one image,
 #: and of the mean over images
 HALF_FACTOR, HALF_MEAN_FACTOR = 50, 5
-#: images of a picture array that are stored
-PICTURES = 100
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def _compared(folder: Path, data: Path, images: int) -> list[Comparison]:
 
 def _check_data(test: Split, evaluation: Stored, data: Path) -> None:
     originals = evaluation["pictures/originals"]
-    found = (255 * test.x[: len(originals)]).round().byte().numpy()
+    found = as_bytes(test.x[: len(originals)])
     if found.shape != originals.shape or not np.array_equal(found, originals):
         raise StoreError(
             f"{data}: its test images are not those that {evaluation.path} was measured on; "
@@ -159,7 +158,7 @@ def _recomputed(
             return {"autoencoder/squared_error": error.numpy()}
         x = x[:PICTURES]
         pictures = model.decode(model.encode(x)[0].mean)
-        return {"pictures/reconstructions": (255 * pictures).round().byte().numpy()}
+        return {"pictures/reconstructions": as_bytes(pictures)}
 
 
 def _coded_bound(model: Any, folder: Path, settings: Config, x: Tensor) -> np.ndarray:

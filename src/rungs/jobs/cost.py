@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rungs.data import Entry, catalogue
+from rungs.evaluation.pictures import CONVOLUTIONAL_PICTURES
 from rungs.jobs import multiply_adds as convolutional
 from rungs.jobs.packs import packs
 from rungs.models import entry as model_entry
@@ -143,7 +144,7 @@ def _convolutional(spec: Config, evaluation: Config, prior: Config | None, entry
     test = min(evaluation["images"], entry.test)
     draws = evaluation["samples"] if "latent_sizes" in spec["network"] else 2
     evaluate = test * (once + draws * each) / CONVOLUTION_RATE
-    pictures = convolutional.PICTURES * convolutional.sampling_multiply_adds(spec)
+    pictures = CONVOLUTIONAL_PICTURES * convolutional.sampling_multiply_adds(spec)
     evaluate += pictures / CONVOLUTION_RATE
     learning = 0.0
     if prior is not None:

@@ -7,9 +7,6 @@ from typing import Any
 
 from rungs.data.image_shape import ImageShape
 
-#: images that an evaluation draws (see rungs.evaluation.vq)
-PICTURES = 36
-
 
 def _residual(channels: int, settings: dict[str, Any]) -> int:
     hidden = settings["residual_channels"]
