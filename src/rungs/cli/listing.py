@@ -7,7 +7,6 @@ import sys
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -23,7 +22,6 @@ from rungs.cli.shared import (
     with_config,
     with_json,
 )
-from rungs.errors import StoreError
 from rungs.paths import ROOT
 from rungs.study import profile as configuration
 from rungs.study.layers import Config
@@ -173,41 +171,31 @@ def claims(profiles: tuple[Path, ...], as_json: bool) -> None:
 
     It is read from the table of claims that the profile's last run has made.
     """
-    config = load_config(profiles)
-    rows = read_claims(config)
+    from rungs.report.scorecard import read_claims
+
+    rows = read_claims(load_config(profiles))
     if as_json:
-        print_json(rows)
+        print_json(
+            [
+                row
+                | {
+                    "measured": float(row["measured"]) if row["measured"] else None,
+                    "runs": row["runs"].split(),
+                }
+                for row in rows
+            ]
+        )
         return
     shown = ("claim", "dataset", "measured", "threshold", "interval", "verdict")
-    numbers = [row | {"measured": _number(row["measured"])} for row in rows]
     head = ("claim", "dataset", "ours", *shown[3:])
-    print_columns([head, *([str(row[name]) for name in shown] for row in numbers)])
+    print_columns([head, *([_shown(row, name) for name in shown] for row in rows)])
 
 
-def read_claims(config: Config) -> list[dict[str, Any]]:
-    """The rows of the stored table of claims; ``measured`` is a number, or None.
-
-    Raises:
-        StoreError: if the table has not been made.
-    """
-    from rungs.tables import read_rows
-
-    path = Path(Layout(config["profile"]).table("claims", ".csv"))
-    try:
-        rows: list[dict[str, Any]] = [dict(row) for row in read_rows(path)]
-    except OSError as error:
-        raise StoreError(
-            f"{path}: the table of claims is not there; make it with 'snakemake --cores all {path}' and "
-            f"the same configuration, or with 'rungs table claims' once the runs are evaluated."
-        ) from error
-    for row in rows:
-        row["measured"] = float(row["measured"]) if row["measured"] else None
-        row["runs"] = row["runs"].split()
-    return rows
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _shown(row: dict[str, str], column: str) -> str:
+    """A cell of the scorecard on a terminal."""
+    if column != "measured":
+        return row[column]
+    return f"{float(row[column]):.3f}" if row[column] else "-"
 
 
 @cli.group("data", section="look", examples=("rungs data check mnist5k",))

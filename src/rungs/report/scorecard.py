@@ -46,7 +46,10 @@ def read_claims(config: Config) -> list[Row]:
     """
     path = Path(Layout(config["profile"]).table("claims", ".csv"))
     if not path.is_file():
-        raise StoreError(f"{path}: is missing; make it with 'snakemake --cores all {path}'.")
+        raise StoreError(
+            f"{path}: the table of claims is missing; make it with 'snakemake --cores all {path}' and "
+            "the same configuration, or with 'rungs table claims' once the runs are evaluated."
+        )
     return read_rows(path)
 
 
