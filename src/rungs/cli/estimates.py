@@ -4,7 +4,6 @@ estimate of a run's likelihood."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -82,7 +81,16 @@ def bench(only: tuple[str, ...], repetitions: int, share: float, threads: int) -
 @click.option("--float64", "double", is_flag=True, help="Chains in double precision.")
 @click.argument("run", type=RUN)
 def ais(
-    profiles: tuple[Path, ...], as_json: bool, run: str, simulated: bool, double: bool, **path: Any
+    profiles: tuple[Path, ...],
+    as_json: bool,
+    images: int,
+    chains: int,
+    steps: int,
+    samples: int | None,
+    start: str,
+    simulated: bool,
+    double: bool,
+    run: str,
 ) -> None:
     """Check L_k of the trained RUN by annealed importance sampling."""
     from rungs.evaluation.ais import Settings, compare, simulate
@@ -93,9 +101,8 @@ def ais(
     from rungs.study.settings import evaluation_settings
 
     config = load_config(profiles)
-    parsed, images = known_run(config, run), path.pop("images")
-    layout, k = Layout(config["profile"]), path.pop("samples")
-    k = k or evaluation_settings(config, parsed)["samples"]
+    parsed, layout = known_run(config, run), Layout(config["profile"])
+    k = samples or evaluation_settings(config, parsed)["samples"]
     model, spec = load_model(Path(layout.run(parsed)))
     if not entry(spec["model"]).sampled:
         raise ConfigError(f"run {run}: the model {spec['model']} has no likelihood to be sampled.")
@@ -105,7 +112,7 @@ def ais(
         x, z = simulate(model, images, spec["seed"])
     else:
         x = Split.read(Path(layout.data(parsed.dataset)), "test", images, model.binary).x
-    found = compare(model, x, z, Settings(**path), k, spec["seed"], double)
+    found = compare(model, x, z, Settings(chains, steps, start=start), k, spec["seed"], double)
     names = {"lower": "AIS", "lk": f"L_{k}", "upper": "AIS backwards"}
     told = {
         names[name]: {
