@@ -38,7 +38,6 @@ from rungs.data import catalogue
 from rungs.figures import FIGURES
 from rungs.figures import settings_of as figure_settings
 from rungs.storage.atomic import sha256
-from rungs.models import entry
 from rungs.study import code_prior_settings as priors
 from rungs.study import documents
 from rungs.study import layout
@@ -166,13 +165,9 @@ def parent_weights(wildcards):
 
 
 def classifier_of(wildcards):
-    """The classifier of the run's data set, if its evaluation compares samples, and if the images
-    have labels."""
-    run = run_of(wildcards)
-    compared = entry(resolved(run)["model"]).classifier
-    if not compared or not DATASETS[run.dataset].labelled:
-        return {}
-    return {"classifier": LAYOUT.classifier(run.dataset)}
+    """The classifier by which the run's samples are compared, if it has one."""
+    classifier = LAYOUT.classifier_of(config, run_of(wildcards))
+    return {} if classifier is None else {"classifier": classifier}
 
 
 def cost_of(wildcards):

@@ -381,8 +381,9 @@ def _check_evaluation(config: Config, run: Run, path: Path) -> None:
         settings |= {"prior": trained.attributes["key"]}
     if found.attributes["evaluation"] != settings:
         raise StoreError(f"{path}: was evaluated with other settings than the configuration's")
-    judge = Path(layout.classifier(run.dataset)) if entry(spec["model"]).classifier else None
-    expected = evaluation_key(path.parent, Path(layout.data(run.dataset)), settings, judge)
+    compared = layout.classifier_of(config, run)
+    classifier = None if compared is None else Path(compared)
+    expected = evaluation_key(path.parent, Path(layout.data(run.dataset)), settings, classifier)
     _check_key(path, found, expected)
     for name in ("test/lk", "test/elbo"):
         if name in found.arrays and not np.isfinite(found[name]).all():

@@ -17,7 +17,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rungs.data import catalogue
 from rungs.errors import ConfigError, nearest
 from rungs.jobs.reporting import read_beacon, remove_beacon, working
 from rungs.jobs.tensorboard import require_tensorboard
@@ -170,11 +169,11 @@ def evaluate_run(config: Config, run: Run, folder: Path) -> None:
     from rungs.models import entry
 
     model = entry(config["variants"][run.variant]["model"])
-    compared_by_classifier = model.classifier and catalogue(config)[run.dataset].labelled
     evaluate = import_module(model.evaluation).evaluate
     layout, settings = Layout(config["profile"]), evaluation_settings(config, run)
     trained, data = Path(layout.run(run)), Path(layout.data(run.dataset))
-    classifier = Path(layout.classifier(run.dataset)) if compared_by_classifier else None
+    compared_by = layout.classifier_of(config, run)
+    classifier = None if compared_by is None else Path(compared_by)
     if prior_spec(config, run) is not None:
         settings |= {
             "prior": result_file.read(trained / FOLDER / "training.h5", only=()).attributes["key"]

@@ -71,6 +71,13 @@ class Layout:
         folder = f"{self.run(run)}/{PRIOR_FOLDER}"
         return [f"{folder}/weights.safetensors", f"{folder}/training.h5"]
 
+    def classifier_of(self, config: Config, run: Run) -> str | None:
+        """The classifier by which a run's samples are compared: None where the model has no samples to
+        compare, or the images have no classes."""
+        compared = entry(config["variants"][run.variant]["model"]).classifier
+        labelled = catalogue(config)[run.dataset].labelled
+        return self.classifier(run.dataset) if compared and labelled else None
+
     def pack(self, stage: str, name: str) -> str:
         """The mark of a stage of a pack that is done."""
         return f"{self.root}/packs/{stage}/{name}.done"
