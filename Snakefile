@@ -1,6 +1,6 @@
 # rungs: replicate variational autoencoders, from data to figures, tables and claims.
 #
-#   snakemake --cores 8 all                                   the default profile, config/quick.yaml
+#   snakemake --cores 8 all                                   the default profile, config/config.yaml
 #   snakemake --cores 8 all --configfile config/smoke.yaml    another one
 #   snakemake --cores 8 results/quick/figures/ladder_loglik.png
 
@@ -9,15 +9,14 @@ from snakemake.utils import min_version
 min_version("9.17")  # functions for priorities
 
 
-configfile: "config/common.yaml"
+# Another profile takes the default's place instead of being laid over it. Either is laid over
+# config/common.yaml, in common.smk.
+if "profile" not in config:
+
+    configfile: "config/config.yaml"
 
 
 report: "workflow/report/front.rst"
-
-
-if "profile" not in config:
-
-    configfile: "config/quick.yaml"
 
 
 include: "workflow/rules/common.smk"

@@ -29,6 +29,7 @@ from rungs.jobs.packs import packs
 from rungs.paths import ROOT
 from rungs.storage import result_file
 from rungs.study import profile as configuration
+from rungs.study.layers import DEFAULT
 from rungs.tables import TABLES
 
 ALL_VERBS = [((), cli), *verbs()]
@@ -121,7 +122,7 @@ def test_examples_are_valid(example: str, monkeypatch: pytest.MonkeyPatch) -> No
     while isinstance(found, click.Group):
         found = found.commands[parts.pop(0)]
     context = found.make_context("x", parts)
-    profiles = context.params.get("profiles") or (ROOT / "config" / "quick.yaml",)
+    profiles = context.params.get("profiles") or (DEFAULT,)
     config = configuration.load(profiles)
     for parameter in found.params:
         value = context.params[parameter.name or ""]

@@ -16,8 +16,7 @@ from conftest import copy_workflow
 from rungs import __version__
 from rungs.paths import ROOT
 from rungs.study import profile as configuration
-from rungs.study.layers import read_file
-from rungs.study.runs import runs
+from rungs.study.layers import DEFAULT, read_file
 
 #: two epochs of a small network, laid over what a deployment begins with
 TINY = """
@@ -61,14 +60,46 @@ def test_the_catalogue_finds_what_it_asks_for() -> None:
     assert "workflow" in readme
 
 
-def test_a_deployment_begins_with_a_valid_configuration() -> None:
-    config = configuration.load([ROOT / "config/config.yaml"])
-    assert len(runs(config)) == 2
+def test_the_default_configuration_is_the_profile_quick() -> None:
+    """``config/config.yaml`` is what Snakemake, the command line and a deployment begin with."""
+    config = configuration.load([DEFAULT])
+    assert (ROOT / "config/config.yaml").samefile(DEFAULT)
+    assert config["profile"] == "quick"
+    assert config == configuration.load([ROOT / "config/quick.yaml"])
     # complete() gives a module what configfile: gives the workflow itself, however often
-    own = read_file(ROOT / "config/config.yaml")
-    assert configuration.complete(own) == configuration.complete(configuration.complete(own))
+    own = read_file(DEFAULT)
     assert configuration.complete(own) == config
-    assert configuration.complete({})["profile"] == "quick"
+    assert configuration.complete(config) == config
+    assert configuration.complete({}) == config
+
+
+def test_a_profile_replaces_the_default_and_other_settings_are_laid_over_it(tmp_path: Path) -> None:
+    clone = copy_workflow(tmp_path)
+    (clone / "faster.yaml").write_text("training: {epochs: 7}\n")
+    frozen = {
+        "smoke": configuration.load([ROOT / "config/smoke.yaml"]),
+        "quick": configuration.load([DEFAULT, clone / "faster.yaml"]),
+    }
+    for name, options in (("smoke", ["config/smoke.yaml"]), ("quick", ["faster.yaml"])):
+        planned = snakemake(clone, "--dry-run", "--quiet", "all", "--configfile", *options)
+        assert planned.returncode == 0, planned.stdout + planned.stderr
+        (path,) = clone.glob(f"results/{name}/config/*.json")
+        assert read_file(path) == frozen[name]
+
+
+def test_the_workflow_runs_in_the_folder_of_tests(tmp_path: Path) -> None:
+    """``.test`` holds the smoke profile, where the tools of workflow catalogues look for it."""
+    clone = copy_workflow(tmp_path)
+    assert read_file(clone / ".test/config/config.yaml") == read_file(clone / "config/smoke.yaml")
+    for snakefile in ("Snakefile", "workflow/Snakefile"):
+        where = ("--snakefile", snakefile, "--directory", ".test")
+        planned = snakemake(clone, "--dry-run", "all", *where)
+        assert planned.returncode == 0, planned.stdout + planned.stderr
+        assert re.search(r"^figure +\d", planned.stdout, re.M)
+        assert "results/smoke/summary.txt" in planned.stdout
+        assert not (clone / "results").exists()
+        lint = snakemake(clone, "--lint", *where)
+        assert lint.returncode == 0, lint.stdout + lint.stderr
 
 
 def use_as_module(folder: Path, snakefile: str) -> None:

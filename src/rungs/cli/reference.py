@@ -18,7 +18,7 @@ HEAD = """# The command line
 Written by `python -m rungs.cli.reference`; `rungs VERB --help` says the same in a terminal.
 
 Verbs work on a profile (`--config PATH`, which may be repeated, later ones win, or the environment
-variable `RUNGS_CONFIG`; by default `config/quick.yaml`) and on `results/` in the working directory.
+variable `RUNGS_CONFIG`; by default `config/config.yaml`) and on `results/` in the working directory.
 Wrong names are answered with the nearest right one.
 
 | exit status | |

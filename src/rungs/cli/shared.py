@@ -16,12 +16,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from rungs.errors import ConfigError, nearest
-from rungs.paths import ROOT
 from rungs.study import profile as configuration
-from rungs.study.layers import Config
+from rungs.study.layers import DEFAULT, Config
 from rungs.study.runs import SIZES, Run
 
-DEFAULT_PROFILE = ROOT / "config" / "quick.yaml"
 DONE, MISTAKE, USAGE, CONTINUE = 0, 1, 2, os.EX_TEMPFAIL
 #: what a script can rely on
 EXIT_STATUS = {
@@ -139,7 +137,7 @@ class Name(click.ParamType[str]):
     ) -> list[CompletionItem]:
         """The names that begin so; none where the configuration cannot be read."""
         try:
-            config = configuration.layer(ctx.params.get("profiles") or (DEFAULT_PROFILE,))
+            config = configuration.layer(ctx.params.get("profiles") or (DEFAULT,))
             names = list(self._known(config))
         except Exception:  # a Tab is no place for a traceback
             return []
@@ -229,7 +227,7 @@ def with_config(function: Callable[..., None]) -> Callable[..., None]:
         multiple=True,
         envvar=configuration.CONFIG_VARIABLE,
         type=click.Path(path_type=Path),
-        help="Profile (default: config/quick.yaml); may be repeated, later ones win.",
+        help="Profile (default: config/config.yaml); may be repeated, later ones win.",
     )(function)
 
 
@@ -242,7 +240,7 @@ def with_json(function: Callable[..., None]) -> Callable[..., None]:
 
 def load_config(profiles: tuple[Path, ...]) -> Config:
     """The configuration of a verb."""
-    return configuration.load(profiles or (DEFAULT_PROFILE,))
+    return configuration.load(profiles or (DEFAULT,))
 
 
 def print_json(content: Any) -> None:

@@ -11,6 +11,8 @@ from rungs.paths import ROOT
 from rungs.storage.untrusted import MOST_CHARACTERS, NotPlainError, parse_json, parse_yaml
 
 COMMON = ROOT / "config" / "common.yaml"
+#: the profile that is run where none is named, called quick
+DEFAULT = ROOT / "config" / "config.yaml"
 
 Config = dict[str, Any]
 

@@ -1,6 +1,6 @@
 """A profile: the layers of its configuration, read, checked and frozen.
 
-A profile (``config/quick.yaml``) is laid over ``config/common.yaml``, key by key.
+A profile (``config/smoke.yaml``) is laid over ``config/common.yaml``, key by key.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rungs.data import own_data
-from rungs.paths import ROOT
 from rungs.storage.atomic import sha256, write_text
-from rungs.study.layers import COMMON, Config, merge, read_file
+from rungs.study.layers import COMMON, DEFAULT, Config, merge, read_file
 from rungs.study.validation import validate
 
 RAW_DATA_VARIABLE = "RUNGS_RAW_DATA"
@@ -55,11 +54,14 @@ def with_own_data(config: Config) -> Config:
 
 
 def complete(config: Config) -> Config:
-    """``config`` over ``config/common.yaml``, and over the default profile if it names none: a
-    workflow that uses this one as a module hands on its own settings only."""
+    """Lay ``config`` over ``config/common.yaml`` and, if it names no profile, over the default one.
+
+    Snakemake reads profiles itself, and a workflow that uses this one as a module hands on its own
+    settings only.
+    """
     base = read_file(COMMON)
     if "profile" not in config:
-        base = merge(base, read_file(ROOT / "config" / "quick.yaml"))
+        base = merge(base, read_file(DEFAULT))
     return merge(base, config)
 
 
