@@ -102,7 +102,7 @@ def copy_workflow(folder: Path) -> Path:
     """A copy of what the workflow needs, to run and to change."""
     target = folder / "clone"
     ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for name in ("config", "workflow", "src", "resources", "envs"):
+    for name in (".test/config", "config", "workflow", "src", "resources", "envs"):
         shutil.copytree(ROOT / name, target / name, ignore=ignore)
     shutil.copy(ROOT / "Snakefile", target)
     (target / "profiles").symlink_to("workflow/profiles")
