@@ -12,7 +12,7 @@ from torch.distributions import Bernoulli, Normal
 from rungs.models import build
 from rungs.models.ladder import LadderVAE
 from rungs.models.networks import BatchNorm, collect_statistics, initialise
-from rungs.models.objectives import objective_terms
+from rungs.models.objectives import elbo_loss, elbo_terms
 from rungs.models.protocol import draw_noise, log_weights
 from rungs.models.vae import BottomUpVAE
 from rungs.probability.gaussian import DiagonalGaussian
@@ -152,7 +152,7 @@ def test_every_parameter_gets_a_gradient(model: str, x: Tensor) -> None:
     built = build(model, 20, SIZES | {"batch_norm": True} | (LADDER if model == "lvae" else {}))
     initialise(built, torch.Generator().manual_seed(0))  # type: ignore[arg-type]
     noise = draw_noise(SIZES["latent_sizes"], len(x), generator=torch.Generator().manual_seed(0))
-    objective_terms(built, x.float(), noise).loss(1.0).backward()
+    elbo_loss(elbo_terms(built, x.float(), noise)).backward()
     for name, parameter in built.named_parameters():  # type: ignore[attr-defined]
         assert parameter.grad is not None, name
         assert float(parameter.grad.abs().sum()) > 0, name

@@ -23,7 +23,7 @@ from rungs.data.prepared import read_images
 from rungs.errors import StoreError, TrainingError
 from rungs.evaluation.convergence import converged, movement
 from rungs.evaluation.standard import evaluate, load_model
-from rungs.models.objectives import Terms, kl_weight, objective_noise, objective_terms
+from rungs.models.objectives import ElboTerms, elbo_loss, elbo_terms, kl_weight, objective_noise
 from rungs.models.protocol import draw_noise, log_weights
 from rungs.numerics.seeds import generator
 from rungs.storage import result_file
@@ -73,9 +73,8 @@ def test_a_step_is_adams(spec_of: SpecOf, digits: Path) -> None:
     for chosen in order.split(200):
         x = inputs.batch(chosen)
         optimiser.zero_grad()
-        objective_terms(plain, x, objective_noise(plain.latent_sizes, len(x), random)).loss(
-            1.0
-        ).backward()
+        noise = objective_noise(plain.latent_sizes, len(x), random)
+        elbo_loss(elbo_terms(plain, x, noise)).backward()
         torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
         torch.nn.utils.clip_grad_value_(plain.parameters(), settings["max_gradient_element"])
         optimiser.step()
@@ -291,7 +290,8 @@ def test_the_importance_weighted_objective(variant: str, spec_of: SpecOf, digits
         random = torch.Generator().manual_seed(8)
         return [n.double() for n in draw_noise(model.latent_sizes, 2, 3, 3, generator=random)]
 
-    found = objective_terms(model, x, noise(), weighted=True).loss(1.0)
+    settings = {"monte_carlo_samples": 2, "importance_samples": 3}
+    found = model.objective(x, noise(), settings, 1.0).loss
     expected = -torch.stack(
         [bound_by_hand(model, x, [n[m] for n in noise()]) for m in (0, 1)]
     ).mean()
@@ -310,17 +310,15 @@ def test_monte_carlo_samples_average_the_elbo(spec_of: SpecOf, digits: Path) -> 
     x = (images(digits, 100) > 127).float()
     with torch.no_grad():
 
-        def terms(seed: int, draws: int = 1) -> Terms:
+        def terms(seed: int, draws: int = 1) -> ElboTerms:
             random = torch.Generator().manual_seed(seed)
-            return objective_terms(
-                model, x, objective_noise(model.latent_sizes, 100, random, draws)
-            )
+            return elbo_terms(model, x, objective_noise(model.latent_sizes, 100, random, draws))
 
         many = terms(0, 400)
-        single = [float(terms(seed).loss(1.0)) for seed in range(100)]
+        single = [float(elbo_loss(terms(seed))) for seed in range(100)]
     assert many.kl.shape == (400, 1, 100, 12)
     error = np.std(single) / 10
-    assert float(many.loss(1.0)) == pytest.approx(np.mean(single), abs=5 * error)
+    assert float(elbo_loss(many)) == pytest.approx(np.mean(single), abs=5 * error)
 
 
 @pytest.mark.parametrize("samples", [{"monte_carlo_samples": 3}, {"importance_samples": 3}])

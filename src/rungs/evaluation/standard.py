@@ -21,7 +21,7 @@ from rungs.evaluation.aggregate import aggregate_arrays
 from rungs.evaluation.likelihood import estimate
 from rungs.evaluation.pictures import PICTURES, as_bytes
 from rungs.evaluation.representation import nearest_neighbours_correct
-from rungs.models.objectives import objective_noise, objective_terms
+from rungs.models.objectives import elbo_terms, objective_noise
 from rungs.models.precision import arithmetic, set_decoding_arithmetic
 from rungs.models.protocol import LatentVariableModel, draw_noise, noise_sizes
 from rungs.numerics.seeds import TEST_SET_SEED, generator
@@ -280,8 +280,6 @@ def elbo(model: LatentVariableModel, x: Tensor, seed: int, chunk_rows: int) -> T
     random = generator(seed, "train elbo")
     parts = []
     for block in x.split(chunk_rows):
-        terms = objective_terms(
-            model, block, objective_noise(noise_sizes(model), len(block), random)
-        )
+        terms = elbo_terms(model, block, objective_noise(noise_sizes(model), len(block), random))
         parts.append(terms.reconstruction - terms.kl.sum(-1))
     return torch.cat(parts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -10,11 +9,18 @@ from torch import Tensor, nn
 
 from rungs.errors import ConfigError
 from rungs.models.networks import MLP, Dense, GaussianHead
-from rungs.models.objectives import Terms, Variational, objective_noise, statistics
+from rungs.models.objectives import (
+    Variational,
+    elbo_loss,
+    importance_weighted_loss,
+    objective_noise,
+    statistics,
+)
 from rungs.models.posterior_heads import FullGaussianHead, MixtureHead
 from rungs.models.priors import MixturePrior, StandardPrior, VampPrior
 from rungs.models.protocol import Layer, Objective
-from rungs.probability.divergences import has_closed_form, lower, upper
+from rungs.models.stratified import StratifiedDraw
+from rungs.probability.divergences import BOUNDS, has_closed_form
 from rungs.probability.gaussian import DiagonalGaussian
 from rungs.probability.likelihoods import LIKELIHOODS
 from rungs.probability.mixture import Mixture
@@ -138,48 +144,46 @@ class SingleLayerVAE(Variational, nn.Module):
     def objective(
         self, x: Tensor, noise: list[Tensor], settings: dict[str, Any], kl_weight: Tensor | float
     ) -> Objective:
-        """The ELBO or, with several importance samples, the importance weighted objective.
+        """The objective that ``importance_samples`` and the model's ``divergence`` choose."""
+        draw = self._draw_strata(x, noise[0])
+        if settings["importance_samples"] > 1:
+            return self._importance_weighted(draw, kl_weight)
+        if self.divergence in BOUNDS:
+            return self._bounded(draw, kl_weight)
+        return self._elbo(draw, kl_weight)
 
-        A mixture posterior is sampled by strata: with draws ``z_c`` of every component, weights
-        ``u_c`` and ``r = log p(x, z) - log q(z|x)``, the ELBO is ``sum_c u_c r(z_c)`` and the
-        importance weighted objective ``log (1/k) sum_i sum_c u_c exp r(z_ic)`` (Morningstar et al.
-        2020, eq. 7 and 9).
-        """
+    def _draw_strata(self, x: Tensor, noise: Tensor) -> StratifiedDraw:
         posterior, prior = self.encode(x)
         log_strata: Tensor | None = None
         if isinstance(posterior, MixturePosterior):
-            z, log_strata = posterior.stratified(noise[0]), posterior.log_weights.T
+            z, log_strata = posterior.stratified(noise), posterior.log_weights.T
         else:
-            z = posterior.sample(noise[0])
+            z = posterior.sample(noise)
+        analytic = self.divergence == "analytic" and has_closed_form(posterior, prior)
+        layer = Layer(z, posterior, prior, analytic)
+        return StratifiedDraw(layer, self.log_likelihood(x, z), log_strata)
 
-        def average(values: Tensor) -> Tensor:
-            """Over strata, ``[..., batch]``."""
-            return values if log_strata is None else (log_strata.exp() * values).sum(-2)
+    def _elbo(self, draw: StratifiedDraw, kl_weight: Tensor | float) -> Objective:
+        """The ELBO ``sum_c u_c (log p(x|z_c) + log p(z_c) - log q(z_c|x))``, or with the KL in closed
+        form ``log p(x|z) - KL(q || p)``."""
+        terms = draw.elbo_terms()
+        return Objective(elbo_loss(terms, kl_weight), statistics(terms))
 
-        layer = Layer(z, posterior, prior, has_closed_form(posterior, prior))
-        reconstruction = self.log_likelihood(x, z)
-        closed = layer.analytic and self.divergence == "analytic"
-        weighted = settings["importance_samples"] > 1
-        ratio = None if closed and not weighted else layer.log_ratio().sum(-1)
-        if closed or ratio is None:
-            kl = layer.kl()
-            kl = kl.expand(*average(reconstruction).shape, kl.shape[-1])
-        else:
-            kl = -average(ratio).unsqueeze(-1)
-        means = posterior.mean.expand(*average(reconstruction).shape, self.units)
-        terms = Terms(average(reconstruction), kl, means)
-        if weighted and ratio is not None:
-            log_weights = reconstruction + kl_weight * ratio
-            if log_strata is not None:
-                log_weights = (log_weights + log_strata).logsumexp(-2)
-            bound = log_weights.logsumexp(-2) - math.log(settings["importance_samples"])
-            return Objective(-bound.mean(), statistics(terms))
-        if self.divergence in ("upper", "lower"):
-            estimate = upper if self.divergence == "upper" else lower
-            trained = estimate(posterior, prior).mean()
-            loss = kl_weight * trained - terms.reconstruction.mean()
-            return Objective(loss, statistics(terms) | {"kl_trained": trained.detach()})
-        return Objective(terms.loss(kl_weight), statistics(terms))
+    def _bounded(self, draw: StratifiedDraw, kl_weight: Tensor | float) -> Objective:
+        """``E log p(x|z) - B``, B being the upper or lower bound of KL(q || p) of
+        :mod:`rungs.probability.divergences`; the statistics are those of the sampled ELBO."""
+        terms = draw.elbo_terms()
+        bound = BOUNDS[self.divergence](draw.layer.posterior, draw.layer.prior).mean()
+        loss = kl_weight * bound - terms.reconstruction.mean()
+        return Objective(loss, statistics(terms) | {"kl_trained": bound.detach()})
+
+    def _importance_weighted(self, draw: StratifiedDraw, kl_weight: Tensor | float) -> Objective:
+        """The importance weighted objective ``log (1/k) sum_i sum_c u_c w_ic``,
+        ``w = p(x, z)/q(z|x)`` (Burda et al. 2016, eq. 8; Morningstar et al. 2020, eq. 9)."""
+        log_weights = draw.reconstruction + kl_weight * draw.log_ratio
+        if draw.log_strata is not None:
+            log_weights = (log_weights + draw.log_strata).logsumexp(-2)
+        return Objective(importance_weighted_loss(log_weights), statistics(draw.elbo_terms()))
 
 
 def _check(prior: str, posterior: str, divergence: str, batch_norm: bool) -> None:

@@ -14,6 +14,9 @@ convex), and ``sum_c u_c lower(q_c) - H(u)`` a lower bound.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
@@ -25,8 +28,6 @@ from rungs.probability.posteriors import FullGaussian, MixturePosterior
 
 Gaussian = DiagonalGaussian | FullGaussian
 Posterior = Gaussian | MixturePosterior
-#: what the configuration's ``network.divergence`` may say
-ESTIMATES = ("analytic", "sampled", "upper", "lower")
 
 
 def as_mixture(prior: DiagonalGaussian | Mixture) -> Mixture:
@@ -113,3 +114,7 @@ def overlaps(q: DiagonalGaussian, p: Mixture) -> Tensor:
         )
         log_overlap = log_overlap + checkpoint(term, *arguments, use_reentrant=False)
     return log_overlap
+
+
+#: the bounds by their names in the configuration
+BOUNDS: dict[str, Callable[[Any, Any], Tensor]] = {"upper": upper, "lower": lower}
