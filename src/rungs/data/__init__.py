@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Entry:
+class DatasetEntry:
     """A data set: the module whose ``prepare`` makes it, what it is, and the files that it is made
     from in a raw-data folder, none where it is embedded."""
 
@@ -35,8 +35,10 @@ class Entry:
 
 
 DATASETS = {
-    "mnist5k": Entry("rungs.data.mnist5k", "5,000 MNIST digits, embedded", (28, 28), 4000, 1000),
-    "omniglot": Entry(
+    "mnist5k": DatasetEntry(
+        "rungs.data.mnist5k", "5,000 MNIST digits, embedded", (28, 28), 4000, 1000
+    ),
+    "omniglot": DatasetEntry(
         "rungs.data.omniglot",
         "OMNIGLOT, the papers' file",
         (28, 28),
@@ -44,7 +46,7 @@ DATASETS = {
         8070,
         raw=("omniglot/chardata.mat",),
     ),
-    "omniglot28": Entry(
+    "omniglot28": DatasetEntry(
         "rungs.data.omniglot28",
         "OMNIGLOT, reduced from the originals",
         (28, 28),
@@ -52,7 +54,7 @@ DATASETS = {
         8115,
         raw=("omniglot/images_background.npz", "omniglot/images_evaluation.npz"),
     ),
-    "mnist": Entry(
+    "mnist": DatasetEntry(
         "rungs.data.mnist",
         "MNIST, complete",
         (28, 28),
@@ -65,7 +67,7 @@ DATASETS = {
             "mnist/t10k-labels-idx1-ubyte.gz",
         ),
     ),
-    "cifar10": Entry(
+    "cifar10": DatasetEntry(
         "rungs.data.cifar10",
         "CIFAR-10, complete",
         (32, 32, 3),
@@ -73,7 +75,7 @@ DATASETS = {
         10000,
         raw=("cifar10/cifar-10-binary.tar.gz",),
     ),
-    "cifar10-10k": Entry(
+    "cifar10-10k": DatasetEntry(
         "rungs.data.cifar10_10k",
         "CIFAR-10, a subset of 10,000",
         (32, 32, 3),
@@ -90,7 +92,7 @@ def own_data(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: settings for name, settings in entries.items() if "images" in settings}
 
 
-def catalogue(config: Mapping[str, Any]) -> dict[str, Entry]:
+def catalogue(config: Mapping[str, Any]) -> dict[str, DatasetEntry]:
     """Every data set that a configuration can use: those of :data:`DATASETS` and one's own."""
     found = dict(DATASETS)
     for name, settings in own_data(config).items():
@@ -102,7 +104,9 @@ def catalogue(config: Mapping[str, Any]) -> dict[str, Entry]:
         shape = tuple(known["shape"])
         title = f"own data, {settings['images']}"
         counts = known["train"], known["test"]
-        found[name] = Entry("rungs.data.own", title, shape, *counts, labelled=known["labelled"])
+        found[name] = DatasetEntry(
+            "rungs.data.own", title, shape, *counts, labelled=known["labelled"]
+        )
     return found
 
 

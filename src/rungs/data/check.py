@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rungs.data import Entry, catalogue, prepare
+from rungs.data import DatasetEntry, catalogue, prepare
 from rungs.data.prepared import Prepared
 from rungs.errors import RungsError
 from rungs.storage import result_file
@@ -59,7 +59,7 @@ def _again(name: str) -> str:
     return f"Delete it and run: rungs prepare {name}"
 
 
-def _check_prepared(found: Check, entry: Entry, path: Path) -> Prepared | None:
+def _check_prepared(found: Check, entry: DatasetEntry, path: Path) -> Prepared | None:
     """Checksums, types, shapes and ranges of the prepared file; None if it is not sound."""
     if not path.exists():
         return None
@@ -107,7 +107,7 @@ def _strange_classes(prepared: Prepared) -> list[str]:
 
 
 def _check_source(
-    found: Check, entry: Entry, raw: Path | None, config: Mapping[str, Any]
+    found: Check, entry: DatasetEntry, raw: Path | None, config: Mapping[str, Any]
 ) -> Prepared | None:
     """Prepare from the raw files, which checks their checksums; None if that cannot be done."""
     if entry.raw and raw is None:

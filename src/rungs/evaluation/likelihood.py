@@ -17,7 +17,7 @@ from rungs.numerics.seeds import LIKELIHOOD_BLOCK, generator
 
 
 @dataclass(frozen=True)
-class Likelihood:
+class LikelihoodEstimate:
     """Estimates for each image, float64, nats.
 
     Attributes:
@@ -103,7 +103,7 @@ def estimate(
     seed: int,
     chunk_rows: int,
     shard: tuple[int, int] = (0, 1),
-) -> Likelihood:
+) -> LikelihoodEstimate:
     """L_k, L_1, effective sample size and nested bounds of every image.
 
     Args:
@@ -128,7 +128,7 @@ def estimate(
             )
         )
     lk, elbo, ess, nested = (torch.cat(part, -1) for part in zip(*parts, strict=True))
-    return Likelihood(lk, elbo, ess, ks, nested)
+    return LikelihoodEstimate(lk, elbo, ess, ks, nested)
 
 
 T = TypeVar("T")

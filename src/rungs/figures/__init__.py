@@ -14,7 +14,7 @@ from rungs.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Entry:
+class FigureEntry:
     """A figure: its module, its document, what it is made from, and what it shows."""
 
     module: str
@@ -28,7 +28,7 @@ class Entry:
 
 
 FIGURES = {
-    "ladder_loglik": Entry(
+    "ladder_loglik": FigureEntry(
         "rungs.figures.ladder_loglik",
         "ladder",
         ("training", "evaluation"),
@@ -41,7 +41,7 @@ FIGURES = {
         ),
         resources=("published.csv",),
     ),
-    "ladder_ablation": Entry(
+    "ladder_ablation": FigureEntry(
         "rungs.figures.ladder_ablation",
         "ladder",
         ("evaluation",),
@@ -52,7 +52,7 @@ FIGURES = {
             "so a difference is surer than the bars look."
         ),
     ),
-    "ladder_kl_history": Entry(
+    "ladder_kl_history": FigureEntry(
         "rungs.figures.ladder_kl_history",
         "ladder",
         ("training",),
@@ -63,7 +63,7 @@ FIGURES = {
             "alight."
         ),
     ),
-    "active_units_history": Entry(
+    "active_units_history": FigureEntry(
         "rungs.figures.active_units_history",
         "ladder",
         ("training",),
@@ -74,7 +74,7 @@ FIGURES = {
             "belongs to a run to be trained longer."
         ),
     ),
-    "ladder_pca": Entry(
+    "ladder_pca": FigureEntry(
         "rungs.figures.ladder_pca",
         "ladder",
         ("evaluation",),
@@ -85,7 +85,7 @@ FIGURES = {
             "ladder even the top layer should separate digits."
         ),
     ),
-    "ladder_samples": Entry(
+    "ladder_samples": FigureEntry(
         "rungs.figures.ladder_samples",
         "ladder",
         ("evaluation",),
@@ -95,7 +95,7 @@ FIGURES = {
             "agree."
         ),
     ),
-    "ladder_reconstructions": Entry(
+    "ladder_reconstructions": FigureEntry(
         "rungs.figures.ladder_reconstructions",
         "ladder",
         ("evaluation",),
@@ -105,7 +105,7 @@ FIGURES = {
             "strokes that one model loses and the other keeps."
         ),
     ),
-    "ladder_depth": Entry(
+    "ladder_depth": FigureEntry(
         "rungs.figures.ladder_depth",
         "ladder",
         ("training", "evaluation"),
@@ -116,7 +116,7 @@ FIGURES = {
         ),
         resources=("published.csv",),
     ),
-    "likelihood_calibration": Entry(
+    "likelihood_calibration": FigureEntry(
         "rungs.figures.likelihood_calibration",
         None,
         ("calibration", "evaluation"),
@@ -127,7 +127,7 @@ FIGURES = {
             "understates that model's likelihood."
         ),
     ),
-    "mixture_samples": Entry(
+    "mixture_samples": FigureEntry(
         "rungs.figures.mixture_samples",
         "mixture",
         ("evaluation",),
@@ -137,7 +137,7 @@ FIGURES = {
             "prior's log-density along the lines are valleys between separate islands."
         ),
     ),
-    "mixture_components": Entry(
+    "mixture_components": FigureEntry(
         "rungs.figures.mixture_components",
         "mixture",
         ("evaluation",),
@@ -147,7 +147,7 @@ FIGURES = {
             "them, and whether a component belongs to one class."
         ),
     ),
-    "mixture_kl": Entry(
+    "mixture_kl": FigureEntry(
         "rungs.figures.mixture_kl",
         "mixture",
         ("evaluation",),
@@ -157,7 +157,7 @@ FIGURES = {
             "side of zero, apart from the grey band, which is the reference's own error."
         ),
     ),
-    "latent_dimension": Entry(
+    "latent_dimension": FigureEntry(
         "rungs.figures.latent_dimension",
         "mixture",
         ("evaluation",),
@@ -167,7 +167,7 @@ FIGURES = {
             "latents the model should give the average image."
         ),
     ),
-    "vq_reconstructions": Entry(
+    "vq_reconstructions": FigureEntry(
         "rungs.figures.vq_reconstructions",
         "vq",
         ("evaluation",),
@@ -177,7 +177,7 @@ FIGURES = {
             "autoregressive decoder are noisier than means, and that is no fault."
         ),
     ),
-    "vq_samples": Entry(
+    "vq_samples": FigureEntry(
         "rungs.figures.vq_samples",
         "vq",
         ("evaluation",),
@@ -187,7 +187,7 @@ FIGURES = {
             "continuous VAE."
         ),
     ),
-    "vq_codebook": Entry(
+    "vq_codebook": FigureEntry(
         "rungs.figures.vq_codebook",
         "vq",
         ("training", "evaluation"),
@@ -197,7 +197,7 @@ FIGURES = {
             "encoder's norm should grow, the more the slower the codebook learns."
         ),
     ),
-    "vae_samples": Entry(
+    "vae_samples": FigureEntry(
         "rungs.figures.vae_samples",
         "vae",
         ("evaluation",),
@@ -208,7 +208,7 @@ FIGURES = {
             "than two. Titles give Frechet distances, lower is better."
         ),
     ),
-    "vae_manifold": Entry(
+    "vae_manifold": FigureEntry(
         "rungs.figures.vae_manifold",
         "vae",
         ("evaluation",),
@@ -218,7 +218,7 @@ FIGURES = {
             "share of the prior, so a class that fills much of the plane is sampled often."
         ),
     ),
-    "latent_traversal": Entry(
+    "latent_traversal": FigureEntry(
         "rungs.figures.latent_traversal",
         "vae",
         ("evaluation",),
@@ -228,7 +228,7 @@ FIGURES = {
             "(slant, roundness, width), the last, if unused, should change nothing."
         ),
     ),
-    "autoencoder_identity": Entry(
+    "autoencoder_identity": FigureEntry(
         "rungs.figures.autoencoder_identity",
         "vae",
         ("evaluation",),
@@ -238,7 +238,7 @@ FIGURES = {
             "training showed it none: it has learnt to copy. The narrow ones should not."
         ),
     ),
-    "latent_scatter": Entry(
+    "latent_scatter": FigureEntry(
         "rungs.figures.latent_scatter",
         "moments",
         ("evaluation",),
@@ -249,7 +249,7 @@ FIGURES = {
             "posteriors."
         ),
     ),
-    "aggregate_posterior": Entry(
+    "aggregate_posterior": FigureEntry(
         "rungs.figures.aggregate_posterior",
         "moments",
         ("evaluation",),
@@ -259,7 +259,7 @@ FIGURES = {
             "diagonal of a quantile plot show where it is not."
         ),
     ),
-    "kl_fixed_ratio": Entry(
+    "kl_fixed_ratio": FigureEntry(
         "rungs.figures.kl_fixed_ratio",
         "moments",
         ("evaluation",),
@@ -270,7 +270,7 @@ FIGURES = {
             "reached the optimum that the variance law describes."
         ),
     ),
-    "overpruning": Entry(
+    "overpruning": FigureEntry(
         "rungs.figures.overpruning",
         "moments",
         ("evaluation",),

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rungs.data import Entry, catalogue
+from rungs.data import DatasetEntry, catalogue
 from rungs.evaluation.pictures import CONVOLUTIONAL_PICTURES
 from rungs.jobs import multiply_adds as convolutional
 from rungs.jobs.packs import packs
@@ -136,7 +136,9 @@ def estimate(config: Config, run: Any) -> Cost:
     return Cost(train, evaluate, memory, disk)
 
 
-def _convolutional(spec: Config, evaluation: Config, prior: Config | None, entry: Entry) -> Cost:
+def _convolutional(
+    spec: Config, evaluation: Config, prior: Config | None, entry: DatasetEntry
+) -> Cost:
     """The cost of a run with convolutional networks, of its evaluation and of its prior."""
     once, each = convolutional.multiply_adds(spec)
     training = spec["training"]

@@ -33,7 +33,7 @@ class Family:
 
 
 @dataclass(frozen=True)
-class Entry:
+class ModelEntry:
     """Where a model is, which keys of the configuration's ``network`` section it takes, along
     which axis its family is studied (a key of :data:`rungs.study.runs.SIZES`), the module that
     evaluates it, whether its likelihood is estimated by sampling and can be split over jobs, and the
@@ -67,20 +67,20 @@ _CONVOLUTIONAL = ("shape", "convolutional", "decoder", "pixelcnn")
 
 #: name in the configuration -> module, class and network settings
 MODELS = {
-    "vae": Entry("rungs.models.vae:BottomUpVAE", _DENSE, family=_HIERARCHY),
-    "lvae": Entry(
+    "vae": ModelEntry("rungs.models.vae:BottomUpVAE", _DENSE, family=_HIERARCHY),
+    "lvae": ModelEntry(
         "rungs.models.ladder:LadderVAE",
         (*_DENSE, "upward", "share_top_down"),
         family=_HIERARCHY,
     ),
-    "single": Entry(
+    "single": ModelEntry(
         "rungs.models.single:SingleLayerVAE",
         (*_DENSE, *_SINGLE),
         axis="latent",
         evaluation="rungs.evaluation.single_layer",
         classifier=True,
     ),
-    "vaegan": Entry(
+    "vaegan": ModelEntry(
         "rungs.models.vaegan:VAEGAN",
         ("latent_sizes", "hidden_sizes", "prior", "prior_components"),
         axis="latent",
@@ -89,7 +89,7 @@ MODELS = {
         sampled=False,
         family=Family(likelihood="none"),
     ),
-    "vq": Entry(
+    "vq": ModelEntry(
         "rungs.models.vq:VQVAE",
         (*_CONVOLUTIONAL, "codes", "vq"),
         "codes",
@@ -99,7 +99,7 @@ MODELS = {
         prior="code-prior",
         family=Family("over codes", "deterministic", "logistic mixture"),
     ),
-    "conv-vae": Entry(
+    "conv-vae": ModelEntry(
         "rungs.models.conv_vae:ConvolutionalVAE",
         (*_CONVOLUTIONAL, "latent_sizes"),
         "latent",
@@ -108,8 +108,8 @@ MODELS = {
         family=Family(likelihood="logistic mixture"),
     ),
     # no variant's model: trained on the codes of another run (see rungs.study.code_prior_settings)
-    "code-prior": Entry("rungs.models.code_prior:CodePrior", (), "codes", side_by_side=False),
-    "autoencoder": Entry(
+    "code-prior": ModelEntry("rungs.models.code_prior:CodePrior", (), "codes", side_by_side=False),
+    "autoencoder": ModelEntry(
         "rungs.models.autoencoder:Autoencoder",
         ("latent_sizes", "hidden_sizes", "linear"),
         axis="latent",
@@ -121,7 +121,7 @@ MODELS = {
 }
 
 
-def entry(model: str) -> Entry:
+def entry(model: str) -> ModelEntry:
     """The registry's entry of ``model``.
 
     Raises:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Entry:
+class TableEntry:
     """A table: its module, what it is made from, what it shows."""
 
     module: str
@@ -36,7 +36,7 @@ class Entry:
 
 
 TABLES = {
-    "loglik": Entry(
+    "loglik": TableEntry(
         "rungs.tables.loglik",
         ("training", "evaluation"),
         "Bounds on the log-likelihood",
@@ -48,7 +48,7 @@ TABLES = {
         ),
         resources=("published.csv",),
     ),
-    "active_units": Entry(
+    "active_units": TableEntry(
         "rungs.tables.active_units",
         ("evaluation",),
         "Active units of each layer",
@@ -58,7 +58,7 @@ TABLES = {
         ),
         resources=("published.csv",),
     ),
-    "claims": Entry(
+    "claims": TableEntry(
         "rungs.tables.claims",
         ("training", "evaluation"),
         "The documents' claims, decided by these runs",
@@ -70,7 +70,7 @@ TABLES = {
         rests_on=tuple(DOCUMENTS.values()),
         resources=("published.csv",),
     ),
-    "perplexity": Entry(
+    "perplexity": TableEntry(
         "rungs.tables.perplexity",
         ("evaluation",),
         "Likelihood a dimension, samples and posteriors of single-layer models",
@@ -81,7 +81,7 @@ TABLES = {
             "posteriors, whether any image has a posterior with several modes."
         ),
     ),
-    "compute": Entry(
+    "compute": TableEntry(
         "rungs.tables.compute",
         ("cost",),
         "What each run cost",
@@ -90,7 +90,7 @@ TABLES = {
             "are longer than those of jobs alone."
         ),
     ),
-    "vq": Entry(
+    "vq": TableEntry(
         "rungs.tables.vq",
         ("training", "evaluation"),
         "VQ-VAE: codes, losses and bounds",
@@ -101,7 +101,7 @@ TABLES = {
             "zero it ignores them."
         ),
     ),
-    "moments": Entry(
+    "moments": TableEntry(
         "rungs.tables.moments",
         ("evaluation",),
         "Moments of every latent's aggregate posterior",
@@ -111,7 +111,7 @@ TABLES = {
             "for a Gaussian and need not be here."
         ),
     ),
-    "linear_probe": Entry(
+    "linear_probe": TableEntry(
         "rungs.tables.linear_probe",
         ("evaluation",),
         "The encoder as a feature map",
@@ -121,7 +121,7 @@ TABLES = {
             "from the encoder one that starts at random; with many labels the advantage should shrink."
         ),
     ),
-    "autoencoder": Entry(
+    "autoencoder": TableEntry(
         "rungs.tables.autoencoder",
         ("training", "evaluation"),
         "Reconstruction by plain autoencoders, and samples by prior and by fitted density",
