@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 import yaml
 
+from conftest import copy_workflow
+from rungs.figures import FIGURES
 from rungs.paths import ROOT
+from rungs.tables import TABLES
 
 
 def pins(lines: list[str]) -> dict[str, str]:
@@ -21,13 +27,103 @@ def pins(lines: list[str]) -> dict[str, str]:
     )
 
 
-PIP = pins((ROOT / "envs" / "requirements.txt").read_text().splitlines())
+ENVS = ROOT / "envs"
+PIP = pins((ENVS / "requirements.txt").read_text().splitlines())
+
+
+def conda(name: str) -> dict[str, str]:
+    """The pins of a conda environment, Python's among them."""
+    found = yaml.safe_load((ROOT / "workflow/envs" / name).read_text())
+    python, pip, nested = found["dependencies"]
+    assert pip == "pip"
+    return {"python": python.removeprefix("python=")} | pins(nested["pip"])
 
 
 def test_pip_and_conda_have_the_same_pins() -> None:
-    conda = yaml.safe_load((ROOT / "envs" / "rungs.yaml").read_text())
-    (nested,) = [entry["pip"] for entry in conda["dependencies"] if isinstance(entry, dict)]
-    assert pins(nested) == PIP
+    python = conda("rungs.yaml").pop("python")
+    assert conda("rungs.yaml") == {"python": python} | PIP
+    light = conda("drawing.yaml")
+    assert light.items() < conda("rungs.yaml").items()
+    assert not {"torch", "torchvision"} & light.keys()
+
+
+def test_every_environment_lies_in_both_places() -> None:
+    """The rules' own files are in workflow/envs; links at the top lead there."""
+    files = sorted((ROOT / "workflow/envs").iterdir())
+    assert files
+    assert all(not path.is_symlink() for path in files)
+    assert [path.resolve() for path in sorted(ENVS.glob("*.yaml"))] == files
+    asked = re.compile(r'conda:\s+"(.*)"')
+    named = {
+        n for p in (ROOT / "workflow/rules").glob("*.smk") for n in asked.findall(p.read_text())
+    }
+    assert named == {f"../envs/{path.name}" for path in files}
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "apptainer.def"])
+def test_images_install_the_requirements(name: str) -> None:
+    """Without a container engine: the same Python as conda's, requirements.txt and nothing else."""
+    text = (ENVS / name).read_text()
+    python = conda("rungs.yaml")["python"]
+    assert re.findall(r"^From:? (.*)$", text, re.M | re.I) == [f"python:{python}-slim-bookworm"]
+    (installed,) = re.findall(r"pip install (.*)$", text, re.M)
+    words = [word for word in installed.split() if word not in ("--no-cache-dir", "--requirement")]
+    assert words[0].removeprefix("/opt/envs/") == "requirements.txt"
+    assert words[1:] in ([], ["${MORE}"])
+    copied = re.search(r"^(?:COPY|    envs/requirements.txt) .*", text, re.M)
+    assert copied
+    assert "requirements.txt" in copied[0]
+
+
+#: imports fail that the environment without torch could not do
+WITHOUT_THE_REST = """
+import importlib.metadata as metadata, re, sys
+from packaging.requirements import Requirement
+there, waiting = set(), {light!r}
+while waiting:
+    name = re.sub("[-_.]+", "-", waiting.pop()).lower()
+    if name in there:
+        continue
+    try:
+        required = metadata.requires(name) or []
+    except metadata.PackageNotFoundError:
+        continue
+    there.add(name)
+    parsed = map(Requirement, required)
+    waiting += [r.name for r in parsed if r.marker is None or r.marker.evaluate({{"extra": ""}})]
+owners = {{
+    module: {{re.sub("[-_.]+", "-", name).lower() for name in names}}
+    for module, names in metadata.packages_distributions().items()
+}}
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        owner = owners.get(name.partition(".")[0])
+        if owner and not owner & there and "rungs" not in owner:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+"""
+
+
+def test_drawing_needs_its_own_environment_alone(tiny_workflow: Path, tmp_path: Path) -> None:
+    """Every command of the rules with the environment ``drawing.yaml``, in one process, where only
+    that environment's packages can be imported."""
+    clone = copy_workflow(tmp_path)
+    shutil.copytree(tiny_workflow / "clone/results", clone / "results")
+    shutil.copy(tiny_workflow / "clone/tiny.yaml", clone)
+    light = [name for name in conda("drawing.yaml") if name != "python"]
+    verbs = [["figure", name] for name in FIGURES] + [["table", name] for name in TABLES]
+    verbs += [["summary"], ["scorecard"], ["crate"]]
+    code = WITHOUT_THE_REST.format(light=light) + "import rungs.cli\n"
+    code += f"for verb in {verbs!r}: rungs.cli.cli(verb, standalone_mode=False)\n"
+    code += "print('torch' in sys.modules)"
+    environment = {"PYTHONPATH": str(clone / "src"), "RUNGS_CONFIG": "tiny.yaml"}
+    assert run(code, clone, **environment).splitlines()[-1] == "False"
+    report = "from snakemake.cli import main\nmain(['--configfile', 'tiny.yaml', '--cores', '1',"
+    report += " '--report', 'report.html', '--', 'results'])"
+    with pytest.raises(AssertionError, match="No module named 'torch'"):
+        run(WITHOUT_THE_REST.format(light=light) + "import torch")
+    run(WITHOUT_THE_REST.format(light=light) + report, clone, **environment)
+    assert (clone / "report.html").is_file()
 
 
 def test_the_option_for_tensorboard_is_what_is_tested() -> None:
@@ -43,9 +139,15 @@ def test_the_environment_has_what_is_pinned(package: str) -> None:
     assert version(package).split("+")[0] == PIP[package]
 
 
-def run(code: str) -> str:
+def run(code: str, folder: Path | None = None, **environment: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

@@ -24,7 +24,7 @@ rule crate:
     log:
         f"{LAYOUT.root}/logs/crate.log",
     conda:
-        "../../envs/rungs.yaml"
+        "../envs/drawing.yaml"
     resources:
         mem_mb=1000,
         runtime=30,

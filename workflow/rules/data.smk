@@ -8,7 +8,7 @@ rule prepare:
         "results/data/{dataset}.log",
     priority: AT_ONCE
     conda:
-        "../../envs/rungs.yaml"
+        "../envs/rungs.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
@@ -29,7 +29,7 @@ rule classifier:
         "results/data/{dataset}-classifier.log",
     priority: classifier_urgency
     conda:
-        "../../envs/rungs.yaml"
+        "../envs/rungs.yaml"
     resources:
         mem_mb=3000,
         runtime=30,

@@ -14,7 +14,7 @@ rule likelihood:
         f"{RUN}/likelihood-{{shard}}of{{shards}}.log",
     priority: urgency("evaluate")
     conda:
-        "../../envs/rungs.yaml"
+        "../envs/rungs.yaml"
     threads: THREADS
     resources:
         mem_mb=lambda w, attempt: cost.mem_mb(cost_of(w).memory_mb, attempt),
@@ -37,7 +37,7 @@ rule calibrate:
     log:
         f"{LAYOUT.root}/logs/calibrate.log",
     conda:
-        "../../envs/rungs.yaml"
+        "../envs/rungs.yaml"
     resources:
         mem_mb=2000,
         runtime=30,

@@ -16,7 +16,7 @@ rule figure:
     log:
         f"{LAYOUT.root}/logs/figures/{{figure}}.log",
     conda:
-        "../../envs/rungs.yaml"
+        "../envs/drawing.yaml"
     resources:
         mem_mb=2000,
         runtime=30,

@@ -32,7 +32,7 @@ rule train_pack:
         f"{LAYOUT.root}/logs/packs/train-{{pack}}.log",
     priority: urgency("train")
     conda:
-        "../../envs/rungs.yaml"
+        "../envs/rungs.yaml"
     threads: THREADS
     resources:
         **GPU,
@@ -61,7 +61,7 @@ rule train:
         f"{RUN}/training.log",
     priority: AT_ONCE
     conda:
-        "../../envs/rungs.yaml"
+        "../envs/rungs.yaml"
     resources:
         mem_mb=100,
         runtime=5,
@@ -82,7 +82,7 @@ rule prior_pack:
         f"{LAYOUT.root}/logs/packs/prior-{{pack}}.log",
     priority: urgency("prior")
     conda:
-        "../../envs/rungs.yaml"
+        "../envs/rungs.yaml"
     threads: THREADS
     resources:
         **GPU,
@@ -113,7 +113,7 @@ rule prior:
         f"{RUN}/prior/training.log",
     priority: AT_ONCE
     conda:
-        "../../envs/rungs.yaml"
+        "../envs/rungs.yaml"
     resources:
         mem_mb=100,
         runtime=5,
@@ -134,7 +134,7 @@ rule evaluate_pack:
         f"{LAYOUT.root}/logs/packs/evaluate-{{pack}}.log",
     priority: urgency("evaluate")
     conda:
-        "../../envs/rungs.yaml"
+        "../envs/rungs.yaml"
     threads: THREADS
     resources:
         mem_mb=lambda w, attempt: cost.mem_mb(pack_cost(w).memory_mb, attempt),
@@ -163,7 +163,7 @@ rule evaluate:
         f"{RUN}/evaluation.log",
     priority: AT_ONCE
     conda:
-        "../../envs/rungs.yaml"
+        "../envs/rungs.yaml"
     resources:
         mem_mb=100,
         runtime=5,

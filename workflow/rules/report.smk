@@ -11,7 +11,7 @@ rule scorecard:
     log:
         f"{LAYOUT.root}/logs/scorecard.log",
     conda:
-        "../../envs/rungs.yaml"
+        "../envs/drawing.yaml"
     resources:
         mem_mb=1000,
         runtime=30,
@@ -32,7 +32,7 @@ rule report:
     log:
         f"{LAYOUT.root}/logs/report.log",
     conda:
-        "../../envs/rungs.yaml"
+        "../envs/drawing.yaml"
     resources:
         mem_mb=2000,
         runtime=30,

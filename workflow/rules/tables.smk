@@ -19,7 +19,7 @@ rule table:
     # before the figures: the summary and the report wait for the claims
     priority: 1
     conda:
-        "../../envs/rungs.yaml"
+        "../envs/drawing.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
@@ -41,7 +41,7 @@ rule summary:
     log:
         f"{LAYOUT.root}/logs/summary.log",
     conda:
-        "../../envs/rungs.yaml"
+        "../envs/drawing.yaml"
     resources:
         mem_mb=500,
         runtime=10,

@@ -16,7 +16,7 @@ rule train:
         f"{RUN}/training.log",
     priority: urgency("train")
     conda:
-        "../../envs/rungs.yaml"
+        "../envs/rungs.yaml"
     threads: THREADS
     resources:
         **GPU,
@@ -48,7 +48,7 @@ rule prior:
         f"{RUN}/prior/training.log",
     priority: urgency("prior")
     conda:
-        "../../envs/rungs.yaml"
+        "../envs/rungs.yaml"
     threads: THREADS
     resources:
         **GPU,
@@ -81,7 +81,7 @@ rule evaluate:
         f"{RUN}/evaluation.log",
     priority: urgency("evaluate")
     conda:
-        "../../envs/rungs.yaml"
+        "../envs/rungs.yaml"
     threads: THREADS
     resources:
         mem_mb=lambda w, attempt: cost.mem_mb(cost_of(w).memory_mb, attempt),

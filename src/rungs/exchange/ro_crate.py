@@ -44,7 +44,13 @@ LANGUAGE = "https://w3id.org/workflowhub/workflow-ro-crate#snakemake"
 DEVELOPERS, AGENT = "#rungs-developers", "#agent"
 #: where the copy of the workflow lies in the crate, and what it consists of
 SOURCE = "source"
-WORKFLOW = ("Snakefile", "workflow/rules/*.smk", "workflow/schemas/*.yaml", "envs/r*")
+WORKFLOW = (
+    "Snakefile",
+    "workflow/rules/*.smk",
+    "workflow/schemas/*.yaml",
+    "workflow/envs/*.yaml",
+    "envs/requirements.txt",
+)
 FORMATS = {
     ".csv": "text/csv",
     ".h5": "application/x-hdf5",
