@@ -168,7 +168,7 @@ def test_modules_and_files_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     made = set(re.findall(r"^```\w+ file=(\S+)", text, re.M)) | {"config/mine.yaml"}
     prose = FENCE.sub("", text)
-    for dotted in re.findall(r"(?<![\w/])rungs(?:\.[A-Za-z_]\w*)+", prose):
+    for dotted in re.findall(r"(?<![\w/])rungs(?!\.yaml)(?:\.[A-Za-z_]\w*)+", prose):
         assert exists(dotted), f"{dotted} is not in the package"
     for name in re.findall(rf"`((?:{FOLDERS})/[\w./-]*)`", prose):
         assert name in made or (ROOT / name).exists(), f"{name} does not exist"
