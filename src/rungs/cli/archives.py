@@ -37,14 +37,16 @@ def _run_of(profiles: tuple[Path, ...], name: str) -> tuple[Config, Run]:
     ),
 )
 @with_config
-@click.option("--half", is_flag=True, help="float16 weights, if they move L_k by less than 0.01.")
+@click.option(
+    "--half", is_flag=True, help="Store float16 weights, if they move L_k by less than 0.01."
+)
 @click.argument("run")
 @click.argument("output", type=click.Path(path_type=Path), default=Path())
 def export(profiles: tuple[Path, ...], half: bool, run: str, output: Path) -> None:
-    """Write the trained RUN as one small archive: weights, settings, origin, numbers, pictures.
+    """Write the trained RUN as one archive: weights, settings, origin, numbers, pictures.
 
-    RUN is dataset/variant/depthD/seedS of the profile, or its folder. OUTPUT is the file, or the
-    folder that it goes to.
+    RUN is dataset/variant/depthD/seedS of the profile, or the folder of a run. OUTPUT is the file,
+    or the folder that receives it.
     """
     config, parsed = _run_of(profiles, run)
     from rungs.exchange.archive import export_run
@@ -59,11 +61,11 @@ def export(profiles: tuple[Path, ...], half: bool, run: str, output: Path) -> No
     section="archives",
     examples=("rungs load quick-mnist5k-vae-depth2-seed0.zip --as vae",),
 )
-@click.option("--as", "folder", type=click.Path(path_type=Path), help="Where to unpack to.")
+@click.option("--as", "folder", type=click.Path(path_type=Path), help="Folder to unpack into.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.argument("archive", type=click.Path(path_type=Path))
 def load(folder: Path | None, as_json: bool, archive: Path) -> None:
-    """Unpack ARCHIVE into a run folder, every file checked, and show its numbers."""
+    """Unpack ARCHIVE into a run folder, check every file, and show its numbers."""
     from rungs.exchange.archive import open_archive
 
     target = open_archive(archive, folder)
@@ -91,18 +93,19 @@ def load(folder: Path | None, as_json: bool, archive: Path) -> None:
     default=LIKELIHOOD_BLOCK,
     show_default=True,
     type=click.IntRange(1),
-    help="Test images whose numbers are computed again.",
+    help="Number of test images to evaluate again.",
 )
-@click.option("--data", type=click.Path(path_type=Path), help="The prepared data set.")
+@click.option("--data", type=click.Path(path_type=Path), help="Path of the prepared data set.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.argument("what")
 def verify(
     profiles: tuple[Path, ...], images: int, data: Path | None, as_json: bool, what: str
 ) -> None:
-    """Check WHAT: an archive, a run, or all results of a profile. Status 1 if something is wrong.
+    """Check WHAT: an archive, a run, or all results of a profile.
 
-    Of an archive or a run, numbers of some test images are computed again with the same random
-    numbers. Of results/PROFILE, every file is checked: content, settings, keys, origin.
+    For an archive or a run, some test images are evaluated again with the same random numbers. For
+    results/PROFILE, every file is checked: content, settings, keys, origin. The exit status is 1 if
+    something is wrong.
     """
     path = Path(what)
     if path.is_dir() and "/runs/" not in what and not (path / "training.h5").is_file():
@@ -176,7 +179,7 @@ def _verify_profile(profiles: tuple[Path, ...], root: Path, as_json: bool) -> No
     examples=("rungs crate --config config/quick.yaml",),
 )
 @with_config
-@click.option("--agent", envvar="RUNGS_AGENT", help="Who ran the profile: a name.")
+@click.option("--agent", envvar="RUNGS_AGENT", help="Name of who ran the profile.")
 def crate(profiles: tuple[Path, ...], agent: str | None) -> None:
     """Describe a finished profile's results as a Workflow Run RO-Crate."""
     from rungs.exchange.ro_crate import write_crate

@@ -48,12 +48,18 @@ def cost(profiles: tuple[Path, ...], as_json: bool) -> None:
 
 
 @cli.command(examples=("rungs bench --only training --only likelihood", "rungs bench --share 0.1"))
-@click.option("--only", multiple=True, help="One benchmark; may be repeated. All by default.")
-@click.option("--repetitions", default=5, show_default=True, type=click.IntRange(2))
-@click.option("--share", default=1.0, show_default=True, help="Of the work; less is a quick look.")
-@click.option("--threads", default=1, show_default=True, type=click.IntRange(1))
+@click.option("--only", multiple=True, help="Run this benchmark only; may be repeated.")
+@click.option(
+    "--repetitions", default=5, show_default=True, type=click.IntRange(2), help="Number of turns."
+)
+@click.option(
+    "--share", default=1.0, show_default=True, help="Share of the work; less gives a quick look."
+)
+@click.option(
+    "--threads", default=1, show_default=True, type=click.IntRange(1), help="Threads of torch."
+)
 def bench(only: tuple[str, ...], repetitions: int, share: float, threads: int) -> None:
-    """Measure our speed beside the machine's limits and beside pythae, into results/bench/."""
+    """Compare our speed with the machine's limits and with pythae, in results/bench/."""
     from rungs.bench import BENCHMARKS, Scale, run
     from rungs.tables import save, to_markdown
 
@@ -72,13 +78,26 @@ def bench(only: tuple[str, ...], repetitions: int, share: float, threads: int) -
 )
 @with_config
 @with_json
-@click.option("--images", default=100, show_default=True, type=click.IntRange(2))
-@click.option("--chains", default=16, show_default=True, type=click.IntRange(1))
-@click.option("--steps", default=1000, show_default=True, type=click.IntRange(1))
-@click.option("--samples", type=click.IntRange(1), help="k of L_k; by default the profile's.")
-@click.option("--start", default="prior", type=click.Choice(["prior", "posterior"]))
-@click.option("--simulated", is_flag=True, help="Images from the model: an upper bound, too.")
-@click.option("--float64", "double", is_flag=True, help="Chains in double precision.")
+@click.option(
+    "--images", default=100, show_default=True, type=click.IntRange(2), help="Number of images."
+)
+@click.option(
+    "--chains", default=16, show_default=True, type=click.IntRange(1), help="Chains per image."
+)
+@click.option(
+    "--steps", default=1000, show_default=True, type=click.IntRange(1), help="Annealing steps."
+)
+@click.option("--samples", type=click.IntRange(1), help="k of L_k; the default is the profile's.")
+@click.option(
+    "--start",
+    default="prior",
+    type=click.Choice(["prior", "posterior"]),
+    help="Where chains start.",
+)
+@click.option(
+    "--simulated", is_flag=True, help="Draw images from the model, which adds an upper bound."
+)
+@click.option("--float64", "double", is_flag=True, help="Run the chains in double precision.")
 @click.argument("run", type=RUN)
 def ais(
     profiles: tuple[Path, ...],

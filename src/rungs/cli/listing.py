@@ -133,7 +133,7 @@ KINDS = {
 def list_(profiles: tuple[Path, ...], as_json: bool, kind: str | None) -> None:
     """List data sets, variants, models, runs, figures, tables, claims.
 
-    KIND is one of datasets, variants, figures, tables, claims, runs, models.
+    KIND is datasets, variants, figures, tables, claims, runs or models.
     """
     if kind is not None:
         known(kind, KINDS, "kind")
@@ -169,7 +169,7 @@ def list_(profiles: tuple[Path, ...], as_json: bool, kind: str | None) -> None:
 def claims(profiles: tuple[Path, ...], as_json: bool) -> None:
     """Show the scorecard: claim, ours, threshold, interval, verdict.
 
-    It is read from the table of claims that the profile's last run has made.
+    The verdicts come from the table of claims that the profile's last run made.
     """
     from rungs.report.scorecard import read_claims
 
@@ -200,7 +200,7 @@ def _shown(row: dict[str, str], column: str) -> str:
 
 @cli.group("data", section="look", examples=("rungs data check mnist5k",))
 def data_() -> None:
-    """Look after data sets: see rungs data check."""
+    """Check data sets: see rungs data check."""
 
 
 @data_.command(
@@ -214,10 +214,11 @@ def data_() -> None:
 @with_json
 @click.argument("names", metavar="[DATASET]...", nargs=-1, type=DATASET)
 def check(profiles: tuple[Path, ...], as_json: bool, names: tuple[str, ...]) -> None:
-    """Check prepared data sets, and the raw files they are made from.
+    """Check prepared data sets, and the raw files that they are made from.
 
-    Checksums, shapes, ranges; where raw files are at hand, that they give what was prepared. Says
-    what is missing and where to put it. Exit status 1 if something is wrong.
+    Compares checksums, shapes and ranges and, where the raw files are available, what they give
+    with what was prepared. Lists what is missing and where to put it. The exit status is 1 if
+    something is wrong.
     """
     from rungs.data import catalogue
     from rungs.data.check import check as look

@@ -27,17 +27,17 @@ SHOWN = 12
     examples=(
         "rungs progress",
         "rungs progress --watch --config config/paper.yaml",
-        "rungs progress --watch > progress.log &   # a line a minute",
+        "rungs progress --watch > progress.log &   # a line per minute",
     ),
 )
 @with_config
 @with_json
-@click.option("--watch", is_flag=True, help="Go on until all is done, or Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Refresh until all is done, or Ctrl-C.")
 def progress(profiles: tuple[Path, ...], as_json: bool, watch: bool) -> None:
     """Show jobs done and left, runs in training, the time left.
 
-    A job is done if its files are there; what is stale, snakemake -n knows. Times are estimates,
-    scaled by what finished jobs have taken.
+    A job is done if its files exist; snakemake -n shows what is stale. Times are estimates, scaled
+    by what finished jobs have taken.
     """
     from rungs.jobs.survey import Pipeline
 

@@ -15,18 +15,18 @@ from rungs.storage.atomic import write_text
 PAGE = ROOT / "docs" / "cli.md"
 HEAD = """# The command line
 
-Written by `python -m rungs.cli.reference`; `rungs VERB --help` says the same in a terminal.
+`python -m rungs.cli.reference` writes this page; `rungs VERB --help` shows the same in a terminal.
 
-Verbs work on a profile (`--config PATH`, which may be repeated, later ones win, or the environment
-variable `RUNGS_CONFIG`; by default `config/config.yaml`) and on `results/` in the working directory.
-Wrong names are answered with the nearest right one.
+Verbs work on a profile and on `results/` in the working directory. The profile is `--config PATH` (which
+may be repeated; the last wins), or the environment variable `RUNGS_CONFIG`, or `config/config.yaml`. For
+a wrong name the error suggests the nearest right one.
 
 | exit status | |
 | --- | --- |
 """
 COMPLETION = """
-The Tab key completes verbs, options and names of runs, figures, tables and data sets after
-`eval "$(rungs completion bash)"` in `~/.bashrc`, or the same with `zsh` in `~/.zshrc`.
+With `eval "$(rungs completion bash)"` in `~/.bashrc` (or the same with `zsh` in `~/.zshrc`) the Tab key
+completes verbs, options and names of runs, figures, tables and data sets.
 """
 
 

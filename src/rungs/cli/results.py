@@ -76,14 +76,14 @@ def summary(profiles: tuple[Path, ...]) -> None:
     examples=("rungs gallery --config config/gallery.yaml --command 'make all' docs/gallery",)
 )
 @with_config
-@click.option("--command", required=True, help="How the profile was run; shown on the page.")
-@click.option("--weights", metavar="RUN", help="A run whose archive the page offers.")
-@click.option("--half", is_flag=True, help="With float16 weights: see rungs export.")
+@click.option("--command", required=True, help="Command that ran the profile, for the page.")
+@click.option("--weights", metavar="RUN", help="Offer the archive of this run.")
+@click.option("--half", is_flag=True, help="Store float16 weights, as rungs export does.")
 @click.argument("output", type=click.Path(path_type=Path, file_okay=False))
 def gallery(
     profiles: tuple[Path, ...], command: str, weights: str | None, half: bool, output: Path
 ) -> None:
-    """Write a page with a finished profile's pictures, tables and origin into OUTPUT."""
+    """Write a page with a finished profile's figures, tables and origin into OUTPUT."""
     from rungs.report.gallery import write_gallery
 
     offered = None if weights is None else Run.parse(weights)

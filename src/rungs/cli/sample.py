@@ -20,15 +20,19 @@ SUFFIXES = (".png", ".npz")
     ),
 )
 @with_config
-@click.option("--count", default=64, show_default=True, type=click.IntRange(1), help="Images.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the draws.")
+@click.option(
+    "--count", default=64, show_default=True, type=click.IntRange(1), help="Number of images."
+)
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the draws."
+)
 @click.argument("run", type=RUN)
 @click.argument("output", type=click.Path(path_type=Path, dir_okay=False))
 def sample(profiles: tuple[Path, ...], count: int, seed: int, run: str, output: Path) -> None:
     """Draw samples of the trained RUN from its prior, into OUTPUT.
 
-    OUTPUT is a picture (.png) of all images side by side, or an array (.npz): images, uint8,
-    [count, height, width] or [..., 3]. The codes of a VQ-VAE come from the prior learnt over them.
+    OUTPUT is a picture (.png) of all images side by side, or a file (.npz) with the array images,
+    uint8 [count, height, width] or [..., 3]. A VQ-VAE draws its codes from the learnt prior.
     """
     config = load_config(profiles)
     parsed = known_run(config, run)

@@ -24,7 +24,7 @@ DONE, MISTAKE, USAGE, CONTINUE = 0, 1, 2, os.EX_TEMPFAIL
 #: what a script can rely on
 EXIT_STATUS = {
     DONE: "done",
-    MISTAKE: "a mistake in configuration, data, names or files, told in one line; something is wrong",
+    MISTAKE: "a mistake in configuration, data, names or files, reported in one line, or a failed check",
     USAGE: "a command line that cannot be parsed: a wrong verb, option or number of arguments",
     CONTINUE: "interrupted and saved; the same command continues (EX_TEMPFAIL)",
 }
@@ -33,7 +33,7 @@ SECTIONS = {
     "look": "Look",
     "work": "Work",
     "results": "Results",
-    "archives": "Runs to hand on",
+    "archives": "Archives",
     "steps": "Steps",
     "also": "Also",
 }
@@ -227,7 +227,7 @@ def with_config(function: Callable[..., None]) -> Callable[..., None]:
         multiple=True,
         envvar=configuration.CONFIG_VARIABLE,
         type=click.Path(path_type=Path),
-        help="Profile (default: config/config.yaml); may be repeated, later ones win.",
+        help="Profile (default: config/config.yaml); may be repeated, the last wins.",
     )(function)
 
 

@@ -55,7 +55,7 @@ def prepare(profiles: tuple[Path, ...], dataset: str) -> None:
 @with_config
 @click.argument("dataset", type=DATASET)
 def classifier(profiles: tuple[Path, ...], dataset: str) -> None:
-    """Train the classifier by which samples of DATASET are compared."""
+    """Train the classifier that compares samples of DATASET."""
     from rungs.evaluation.classifier import train
 
     load_config(profiles)
@@ -67,7 +67,7 @@ def with_minutes(function: Callable[..., None]) -> Callable[..., None]:
     return click.option(
         "--minutes",
         type=click.FloatRange(0, min_open=True),
-        help="Save and stop with status 75 after so long; the same command continues.",
+        help="Save and stop with status 75 after this time; the same command continues.",
     )(function)
 
 
@@ -144,7 +144,8 @@ def interruptible(minutes: float | None = None) -> Iterator[None]:
 def train(profiles: tuple[Path, ...], minutes: float | None, as_json: bool, run: str) -> None:
     """Train RUN (dataset/variant/depthD/seedS), or continue it.
 
-    Ctrl-C and SIGTERM save it at the end of the epoch, with status 75; the same command continues.
+    After Ctrl-C or SIGTERM it saves the run at the end of the epoch and exits with status 75; the
+    same command continues.
     """
     config = load_config(profiles)
     parsed = known_run(config, run)
@@ -164,7 +165,7 @@ def train(profiles: tuple[Path, ...], minutes: float | None, as_json: bool, run:
 @with_config
 @click.argument("run", type=RUN)
 def prior(profiles: tuple[Path, ...], run: str) -> None:
-    """Train the prior of the codes of the trained RUN, or continue it."""
+    """Train the prior over the codes of the trained RUN, or continue it."""
     config = load_config(profiles)
     parsed = known_run(config, run)
     need_data(parsed)
@@ -203,7 +204,7 @@ def evaluate(profiles: tuple[Path, ...], as_json: bool, run: str) -> None:
     examples=("rungs likelihood --shard 0 mnist/vae/depth5/seed0 --config config/paper.yaml",),
 )
 @with_config
-@click.option("--shard", required=True, type=click.IntRange(0), help="Which one, from 0.")
+@click.option("--shard", required=True, type=click.IntRange(0), help="Number of the shard, from 0.")
 @click.argument("run", type=RUN)
 def likelihood(profiles: tuple[Path, ...], shard: int, run: str) -> None:
     """Estimate one shard of the likelihood of the trained RUN."""
@@ -232,7 +233,7 @@ def likelihood(profiles: tuple[Path, ...], shard: int, run: str) -> None:
 @click.argument("stage", type=click.Choice(["train", "prior", "evaluate"]))
 @click.argument("name", type=PACK)
 def pack(profiles: tuple[Path, ...], minutes: float | None, stage: str, name: str) -> None:
-    """Do a STAGE (train, prior, evaluate) of every run of the pack NAME that is not complete."""
+    """Do a STAGE (train, prior, evaluate) for every incomplete run of the pack NAME."""
     config = load_config(profiles)
     from rungs.jobs.packs import work
 
