@@ -42,7 +42,7 @@ from rungs.study import code_prior_settings as priors
 from rungs.study import documents
 from rungs.study import layout
 from rungs.study import profile
-from rungs.study import provenance
+from rungs.study import keys
 from rungs.study.runs import SIZES, Run, all_runs, parent_of, runs
 from rungs.study.settings import evaluation_settings, resolve
 from rungs.study.validation import validate
@@ -132,12 +132,12 @@ def settings_of(wildcards):
 
 def training_code(wildcards):
     """A hash of the modules that training this run rests on."""
-    return provenance.training_code(spec_of(wildcards)["model"])
+    return keys.training_code(spec_of(wildcards)["model"])
 
 
 def evaluation_code(wildcards):
     """A hash of the modules that evaluating this run rests on."""
-    return provenance.evaluation_code(spec_of(wildcards)["model"])
+    return keys.evaluation_code(spec_of(wildcards)["model"])
 
 
 def prior_spec_of(wildcards):
@@ -148,7 +148,7 @@ def prior_spec_of(wildcards):
 def prior_code(wildcards):
     """A hash of the modules that training the prior of this run's codes rests on."""
     spec = prior_spec_of(wildcards)
-    return provenance.prior_code(spec["model"])
+    return keys.prior_code(spec["model"])
 
 
 def prior_files(wildcards):
@@ -323,7 +323,7 @@ def workflow_hashes(names):
 
 def table_code(table):
     """A hash of the modules that a table rests on."""
-    return provenance.code_hash(TABLES[table].module, *TABLES[table].rests_on)
+    return keys.code_hash(TABLES[table].module, *TABLES[table].rests_on)
 
 
 def every_run(wildcards):

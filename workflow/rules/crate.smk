@@ -30,6 +30,6 @@ rule crate:
         runtime=30,
         disk_mb=50,
     params:
-        code=provenance.code_hash("rungs.exchange.ro_crate"),
+        code=keys.code_hash("rungs.exchange.ro_crate"),
     shell:
         "python -m rungs crate > {log:q} 2>&1"

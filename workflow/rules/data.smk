@@ -15,7 +15,7 @@ rule prepare:
         disk_mb=500,
     params:
         source=data_source,
-        code=lambda w: provenance.code_hash(DATASETS[w.dataset].module),
+        code=lambda w: keys.code_hash(DATASETS[w.dataset].module),
     shell:
         "python -m rungs prepare {wildcards.dataset:q} > {log:q} 2>&1"
 
@@ -35,6 +35,6 @@ rule classifier:
         runtime=30,
         disk_mb=500,
     params:
-        code=provenance.code_hash("rungs.evaluation.classifier"),
+        code=keys.code_hash("rungs.evaluation.classifier"),
     shell:
         "python -m rungs classifier {wildcards.dataset:q} > {log:q} 2>&1"

@@ -44,6 +44,6 @@ rule calibrate:
         disk_mb=100,
     params:
         settings=ordered(config["calibration"]),
-        code=provenance.code_hash("rungs.evaluation.calibration"),
+        code=keys.code_hash("rungs.evaluation.calibration"),
     shell:
         "python -m rungs calibrate > {log:q} 2>&1"

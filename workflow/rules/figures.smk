@@ -23,7 +23,7 @@ rule figure:
         disk_mb=500,
     params:
         settings=lambda w: ordered(config["figures"][w.figure]),
-        code=lambda w: provenance.code_hash(FIGURES[w.figure].module),
+        code=lambda w: keys.code_hash(FIGURES[w.figure].module),
         resources=lambda w: resource_hashes(FIGURES[w.figure].resources),
     shell:
         "python -m rungs figure {wildcards.figure:q} > {log:q} 2>&1"

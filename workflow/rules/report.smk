@@ -17,7 +17,7 @@ rule scorecard:
         runtime=30,
         disk_mb=10,
     params:
-        code=provenance.code_hash("rungs.report.scorecard", *CLAIMS.values()),
+        code=keys.code_hash("rungs.report.scorecard", *CLAIMS.values()),
     shell:
         "python -m rungs scorecard > {log:q} 2>&1"
 

@@ -47,6 +47,6 @@ rule summary:
         runtime=10,
         disk_mb=10,
     params:
-        code=provenance.code_hash("rungs.report.summary"),
+        code=keys.code_hash("rungs.report.summary"),
     shell:
         "python -m rungs summary > {log:q} 2>&1"

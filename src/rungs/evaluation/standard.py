@@ -29,7 +29,7 @@ from rungs.numerics.torch_setup import prepare_process
 from rungs.storage import result_file
 from rungs.storage.atomic import read_seconds, sha256
 from rungs.storage.tensors import load_weights
-from rungs.study import provenance
+from rungs.study import keys, provenance
 from rungs.training.trainer import Spec, build_model, write_cost
 
 COST_FILE = "evaluation-cost.json"
@@ -105,7 +105,7 @@ def evaluation_key(
     """A hash of all that an evaluation rests on: the trained run, settings, code, data, and the
     classifier that compares samples, if it uses one."""
     trained = result_file.read(folder / "training.h5", only=()).attributes
-    code = provenance.evaluation_code(trained["run"]["model"])
+    code = keys.evaluation_code(trained["run"]["model"])
     rest = [trained.get("key"), settings, code, result_file.fingerprint(data)]
     if classifier is not None:
         rest.append(sha256(classifier.read_bytes()))

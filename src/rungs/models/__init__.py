@@ -1,7 +1,7 @@
 """The registry of models. A further model is one module and one line here.
 
 The classes are imported when they are asked for, so that a run rests only on the
-module of its own model (see :mod:`rungs.study.provenance`).
+module of its own model (see :mod:`rungs.study.keys`).
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ from rungs.storage import result_file
 from rungs.storage.atomic import sha256, write_text
 from rungs.storage.locks import locked
 from rungs.storage.tensors import load_tensors, load_weights, save_tensors
-from rungs.study import provenance
+from rungs.study import keys, provenance
 from rungs.training.recorded_step import Recording, Unrecordable
 
 Spec = dict[str, Any]
@@ -444,7 +444,7 @@ def run_key(spec: Spec, data: Path, start: Path | None = None) -> str:
     """A hash of all that a run rests on: settings, code, data, and the weights that it starts
     from. A checkpoint, or a finished run that is not to be done again, must agree with it."""
     weights = "" if start is None else sha256(start.read_bytes())
-    rest = [spec, provenance.training_code(spec["model"]), result_file.fingerprint(data), weights]
+    rest = [spec, keys.training_code(spec["model"]), result_file.fingerprint(data), weights]
     return sha256(json.dumps(rest, sort_keys=True).encode())[:16]
 
 

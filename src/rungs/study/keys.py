@@ -1,0 +1,107 @@
+"""Hashes of the code that a result rests on.
+
+Snakemake does not see imported modules. :func:`code_hash` gives a rule a fingerprint of the modules
+that its work rests on, found by following their imports, so that a change to a model makes just the
+runs of that model stale.
+
+Imports are followed within the rooms that compute or show. What stores, schedules, reports or
+describes a study is in no key: stored formats carry a version number, and settings are part of a key
+themselves.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+from pathlib import Path
+
+from rungs.models import entry, module_of
+from rungs.paths import PACKAGE
+
+#: rooms whose code decides the numbers of a run
+COMPUTING = frozenset({"numerics", "probability", "data", "models", "training", "evaluation"})
+#: rooms whose code makes figures and tables of these numbers; no computing room imports them
+SHOWING = frozenset({"claims", "tables", "figures"})
+
+
+def code_hash(*modules: str) -> str:
+    """Hash the syntax trees, without docstrings, of modules and of what they import.
+
+    Args:
+        modules: names such as ``rungs.training.trainer``. Imports are followed within
+            :data:`COMPUTING`, :data:`SHOWING` and the rooms of these modules. The ``__init__`` of a
+            room is never followed: it holds a registry, to which a line may be added.
+    """
+    rooms = COMPUTING | SHOWING | {_room(name) for name in modules}
+    seen: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting.extend(found for found in _imports(name) if _room(found) in rooms)
+    digest = hashlib.sha256()
+    for name in sorted(seen):
+        digest.update(f"{name}:{_tree(name)[0]}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _room(module: str) -> str:
+    return module.split(".")[1]
+
+
+def _imports(name: str) -> frozenset[str]:
+    return _tree(name)[1]
+
+
+@functools.cache
+def _tree(name: str) -> tuple[str, frozenset[str]]:
+    """The module's dumped syntax tree without docstrings, and the modules of rooms it imports."""
+    tree = ast.parse(_file(name).read_text(encoding="utf-8"))
+    imported: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            imported.add(node.module)
+            imported.update(f"{node.module}.{alias.name}" for alias in node.names)
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and _is_docstring(body[0]):
+            body[0] = ast.Pass()
+    return ast.dump(tree), frozenset(name for name in imported if _is_in_a_room(name))
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def _is_in_a_room(name: str) -> bool:
+    """Whether a name, which may be that of a function, is that of a module in a room."""
+    return name.startswith("rungs.") and name.count(".") > 1 and _file(name).is_file()
+
+
+def _file(name: str) -> Path:
+    return PACKAGE.joinpath(*name.split(".")[1:]).with_suffix(".py")
+
+
+@functools.cache
+def training_code(model: str) -> str:
+    """The hash of the code that trains a run of this model."""
+    return code_hash("rungs.training.trainer", module_of(model))
+
+
+@functools.cache
+def prior_code(model: str) -> str:
+    """The hash of the code that trains this model as the prior of codes."""
+    return code_hash("rungs.training.code_prior", module_of(model))
+
+
+@functools.cache
+def evaluation_code(model: str) -> str:
+    """The hash of the code that evaluates a run of this model."""
+    return code_hash(entry(model).evaluation, module_of(model))
