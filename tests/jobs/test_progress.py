@@ -21,11 +21,11 @@ from rungs.cli import progress as follow
 from rungs.errors import RungsError
 from rungs.figures import FIGURES
 from rungs.jobs import reporting as progress
-from rungs.jobs.packs import STAGES, train_runs
+from rungs.jobs.packs import train_runs
 from rungs.jobs.reporting import Beacon, ProgressLine, Reporter, read_beacon, working
 from rungs.jobs.survey import Pipeline, Survey
 from rungs.jobs.tensorboard import Events, require_tensorboard
-from rungs.study.layout import Layout
+from rungs.study.layout import STAGES, Layout
 from rungs.study.runs import Run
 from rungs.tables import TABLES
 from rungs.training.trainer import History, Interrupted, Job, Trainer, train, train_together

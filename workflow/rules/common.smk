@@ -344,12 +344,12 @@ def crate_inputs(wildcards):
         "trained": [
             f"{LAYOUT.run(run)}/{name}"
             for run in trained
-            for name in packing.STAGES["train"]
+            for name in layout.STAGES["train"]
         ],
         "evaluated": [
             f"{LAYOUT.run(run)}/{name}"
             for run in evaluated
-            for name in packing.STAGES["evaluate"]
+            for name in layout.STAGES["evaluate"]
         ],
         "prior": [path for run in evaluated for path in prior_files(run)],
     }

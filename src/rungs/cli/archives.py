@@ -14,7 +14,7 @@ from rungs.cli.shared import cli, load_config, with_config
 from rungs.errors import ConfigError
 from rungs.numerics.seeds import LIKELIHOOD_BLOCK
 from rungs.study.layers import Config
-from rungs.study.layout import Layout
+from rungs.study.layout import HISTORY, Layout
 from rungs.study.runs import Run
 
 
@@ -108,14 +108,14 @@ def verify(
     something is wrong.
     """
     path = Path(what)
-    if path.is_dir() and "/runs/" not in what and not (path / "training.h5").is_file():
+    if path.is_dir() and "/runs/" not in what and not (path / HISTORY).is_file():
         _verify_profile(profiles, path, as_json)
     elif path.is_file():
         from rungs.exchange.archive import open_archive
 
         with tempfile.TemporaryDirectory() as place:
             _verify_run(open_archive(path, Path(place) / "run"), data, images, as_json)
-    elif (path / "training.h5").is_file():
+    elif (path / HISTORY).is_file():
         _verify_run(path, data, images, as_json)
     else:
         config = load_config(profiles)
@@ -136,7 +136,7 @@ def _verify_run(folder: Path, data: Path | None, images: int, as_json: bool) -> 
     if (folder / MANIFEST).is_file():
         check_folder(folder)
     if data is None:
-        spec = result_file.read(folder / "training.h5", only=()).attributes["run"]
+        spec = result_file.read(folder / HISTORY, only=()).attributes["run"]
         data = Path(Layout.data(spec["dataset"]))
     found = verify_run(folder, data, images)
     agree = all(row.agrees for row in found)

@@ -25,7 +25,7 @@ from rungs.cli.shared import (
 from rungs.paths import ROOT
 from rungs.study import profile as configuration
 from rungs.study.layers import Config
-from rungs.study.layout import Layout
+from rungs.study.layout import STAGES, Layout
 from rungs.study.runs import all_runs, runs
 
 #: name of a thing -> one line about it
@@ -82,8 +82,6 @@ def _claims(config: Config) -> Described:
 
 
 def _runs(config: Config) -> Described:
-    from rungs.jobs.packs import STAGES
-
     layout = Layout(config["profile"])
 
     def state(folder: Path) -> str:

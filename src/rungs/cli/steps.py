@@ -26,7 +26,7 @@ from rungs.cli.shared import (
 from rungs.errors import ConfigError, DataError
 from rungs.storage.atomic import read_json
 from rungs.study import profile as configuration
-from rungs.study.layout import Layout
+from rungs.study.layout import EVALUATION, EVALUATION_COST, HISTORY, TRAINING_COST, Layout
 from rungs.study.runs import Run
 from rungs.study.settings import evaluation_settings
 
@@ -84,9 +84,9 @@ def trained_numbers(run: Run, folder: Path) -> dict[str, Any]:
     from rungs.evaluation.convergence import criterion
     from rungs.storage import result_file
 
-    stored = result_file.read(folder / "training.h5", only=["elbo", "objective"])
+    stored = result_file.read(folder / HISTORY, only=["elbo", "objective"])
     name = criterion(stored)
-    cost = read_json(folder / "training-cost.json")
+    cost = read_json(folder / TRAINING_COST)
     values = {"epochs": len(stored[name]), "criterion": name, "value": float(stored[name][-1])}
     return {"run": run.path, "folder": str(folder), **values, **cost}
 
@@ -95,10 +95,8 @@ def evaluated_numbers(run: Run, folder: Path) -> dict[str, Any]:
     """What a script asks of an evaluated run: bounds in nats an image, None without a likelihood."""
     from rungs.storage import result_file
 
-    stored = result_file.read(
-        folder / "evaluation.h5", only=["test/lk", "test/elbo", "test/nested_k"]
-    )
-    cost = read_json(folder / "evaluation-cost.json")
+    stored = result_file.read(folder / EVALUATION, only=["test/lk", "test/elbo", "test/nested_k"])
+    cost = read_json(folder / EVALUATION_COST)
     found: dict[str, Any] = {"test_lk": None, "test_elbo": None, "k": None}
     if "test/lk" in stored.arrays:
         found = {

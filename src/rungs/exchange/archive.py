@@ -45,7 +45,7 @@ from rungs.storage.result_file import Stored
 from rungs.study.code_prior_settings import FOLDER as PRIOR
 from rungs.study.code_prior_settings import prior_spec
 from rungs.study.layers import Config
-from rungs.study.layout import Layout
+from rungs.study.layout import EVALUATION, EVALUATION_COST, HISTORY, TRAINING_COST, WEIGHTS, Layout
 from rungs.study.runs import Run
 from rungs.study.settings import resolve
 
@@ -57,14 +57,14 @@ MANIFEST = "manifest.json"
 DATE = (1980, 1, 1, 0, 0, 0)
 REQUIRED = (
     *("README.md", "run.json", "configuration.json"),
-    *("weights.safetensors", "training.h5", "evaluation.h5"),
+    *(WEIGHTS, HISTORY, EVALUATION),
 )
-PRIOR_FILES = (f"{PRIOR}/weights.safetensors", f"{PRIOR}/training.h5")
+PRIOR_FILES = (f"{PRIOR}/{WEIGHTS}", f"{PRIOR}/{HISTORY}")
 PICTURES = {
     "figures/samples.png": "pictures/samples",
     "figures/reconstructions.png": "pictures/reconstructions",
 }
-COSTS = ("training-cost.json", "evaluation-cost.json", f"{PRIOR}/training-cost.json")
+COSTS = (TRAINING_COST, EVALUATION_COST, f"{PRIOR}/{TRAINING_COST}")
 MEMBERS = (MANIFEST, *REQUIRED, *PRIOR_FILES, *PICTURES, *COSTS)
 #: an array of more bytes stays behind ...
 LARGE = 2**18
@@ -118,28 +118,26 @@ def export_run(
         ConfigError: if it was trained with other settings than the configuration's.
     """
     folder = Path(Layout(config["profile"]).run(run))
-    training, evaluation = (
-        result_file.read(folder / f"{name}.h5") for name in ("training", "evaluation")
-    )
+    training, evaluation = (result_file.read(folder / name) for name in (HISTORY, EVALUATION))
     _check_settings(config, run, training, evaluation)
     left_out: list[str] = []
     members: dict[str, bytes] = {}
-    for name in ("training.h5", "evaluation.h5", *PRIOR_FILES[1:]):
+    for name in (HISTORY, EVALUATION, *PRIOR_FILES[1:]):
         if (folder / name).is_file():
             members[name], out = _compact(folder / name)
             left_out += [f"{name}: {array}" for array in out]
-    for name in ("weights.safetensors", PRIOR_FILES[0], *COSTS):
+    for name in (WEIGHTS, PRIOR_FILES[0], *COSTS):
         if (folder / name).is_file():
             members[name] = (folder / name).read_bytes()
     if prior_spec(config, run) is not None and PRIOR_FILES[0] not in members:
         raise StoreError(f"{folder / PRIOR_FILES[0]}: is missing; train the run's prior first.")
-    if "weights.safetensors" not in members:
-        raise StoreError(f"{folder}/weights.safetensors: is missing; train the run first.")
+    if WEIGHTS not in members:
+        raise StoreError(f"{folder / WEIGHTS}: is missing; train the run first.")
     change = None
     if half:
         source = Path(Layout.data(run.dataset)) if data is None else data
         rounded, change = _halved(folder, source, evaluation)
-        members["weights.safetensors"] = rounded
+        members[WEIGHTS] = rounded
     for name, array in PICTURES.items():
         if array in evaluation.arrays:
             members[name] = _picture(evaluation[array], evaluation.attributes["run"])
@@ -184,7 +182,7 @@ def _halved(folder: Path, data: Path, evaluation: Stored) -> tuple[bytes, dict[s
     from rungs.exchange.verification import rounding_change
     from rungs.storage.tensors import load_tensors, pack
 
-    tensors, metadata = load_tensors(folder / "weights.safetensors")
+    tensors, metadata = load_tensors(folder / WEIGHTS)
     small = {name: _half(name, tensor, folder) for name, tensor in tensors.items()}
     change = rounding_change(folder, data, small, evaluation)
     if not change["mean_change"] < HALF_TOLERANCE:
@@ -464,25 +462,23 @@ def check_folder(folder: Path) -> dict[str, Any]:
             raise _refused(path, "the file is missing")
         if sha256(path.read_bytes()) != entry.get("sha256"):
             raise _refused(path, f"it differs from its checksum in {MANIFEST}")
-    names = ("training.h5", "evaluation.h5", *PRIOR_FILES[1:])
+    names = (HISTORY, EVALUATION, *PRIOR_FILES[1:])
     stored = [folder / name for name in names if (folder / name).is_file()]
     if reason := hdf5.crashes(*stored):
         raise _refused(folder, reason)
     for path in stored:
         _check_arrays(path)
     run = manifest.get("run")
-    training, evaluation = (
-        result_file.read(folder / f"{name}.h5") for name in ("training", "evaluation")
-    )
+    training, evaluation = (result_file.read(folder / name) for name in (HISTORY, EVALUATION))
     described = _parse(folder / "run.json", "run.json", (folder / "run.json").read_bytes())
     spec = training.attributes.get("run")
     if not isinstance(spec, dict) or spec.get("run") != run:
-        raise _refused(folder / "training.h5", f"it is not of the run {run!r}")
+        raise _refused(folder / HISTORY, f"it is not of the run {run!r}")
     if evaluation.attributes.get("run") != spec or described.get("run") != spec:
         raise _refused(folder, "its files are not of one run")
     if not isinstance(described.get("numbers"), dict):
         raise _refused(folder / "run.json", "it has no numbers")
-    _check_weights(folder / "weights.safetensors", training)
+    _check_weights(folder / WEIGHTS, training)
     if (folder / PRIOR_FILES[1]).is_file():
         prior = result_file.read(folder / PRIOR_FILES[1], only=())
         if prior.attributes["run"].get("run") != f"{run}/{PRIOR}":

@@ -25,7 +25,7 @@ from rungs.storage.atomic import read_seconds, replacing, sha256, write_text
 from rungs.study import profile as configuration
 from rungs.study.code_prior_settings import FOLDER as PRIOR
 from rungs.study.layers import Config
-from rungs.study.layout import Layout
+from rungs.study.layout import EVALUATION, HISTORY, TRAINING_COST, WEIGHTS, Layout
 from rungs.study.runs import all_runs, runs
 from rungs.tables import TABLES
 
@@ -60,13 +60,13 @@ FORMATS = {
     ".png": "image/png",
     ".safetensors": "application/octet-stream",
 }
-#: files of a run: name, and what it is
-RUN_FILES = {
-    "weights.safetensors": "weights",
-    "training.h5": "a value an epoch of training",
-    "evaluation.h5": "what was measured",
-    f"{PRIOR}/weights.safetensors": "weights of the prior over its codes",
-    f"{PRIOR}/training.h5": "a value an epoch of the prior's training",
+#: file of a run -> its description
+DESCRIPTIONS = {
+    WEIGHTS: "weights",
+    HISTORY: "a value an epoch of training",
+    EVALUATION: "what was measured",
+    f"{PRIOR}/{WEIGHTS}": "weights of the prior over its codes",
+    f"{PRIOR}/{HISTORY}": "a value an epoch of the prior's training",
 }
 URLS = {
     "python": "https://www.python.org/",
@@ -124,9 +124,9 @@ def _results(config: Config, layout: Layout) -> Iterable[tuple[str, str]]:
     yield "summary.txt", "Summary of bounds and claims"
     asked = set(runs(config))
     for run in all_runs(config):
-        for name, text in RUN_FILES.items():
+        for name, text in DESCRIPTIONS.items():
             path = f"runs/{run.path}/{name}"
-            optional = name.startswith(PRIOR) or (run not in asked and name == "evaluation.h5")
+            optional = name.startswith(PRIOR) or (run not in asked and name == EVALUATION)
             if not optional or (Path(layout.root) / path).is_file():
                 yield path, f"{run.path}: {text}"
 
@@ -299,7 +299,7 @@ def _times(config: Config, frozen: Path, results: list[Entity]) -> tuple[str, st
     layout = Layout(config["profile"])
     starts = [frozen.stat().st_mtime]
     for run in all_runs(config):
-        cost = Path(layout.run(run)) / "training-cost.json"
+        cost = Path(layout.run(run)) / TRAINING_COST
         if cost.is_file():
             starts.append(cost.stat().st_mtime - read_seconds(cost))
     ends = [(Path(layout.root) / result["@id"]).stat().st_mtime for result in results]

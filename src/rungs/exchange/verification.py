@@ -21,7 +21,6 @@ from rungs.errors import ConfigError, RungsError, StoreError
 from rungs.evaluation.pictures import PICTURES, as_bytes
 from rungs.exchange.ro_crate import machines_of, origins, version_of
 from rungs.figures import FIGURES
-from rungs.jobs.packs import STAGES
 from rungs.models import entry
 from rungs.numerics.seeds import LIKELIHOOD_BLOCK
 from rungs.numerics.torch_setup import prepare_process
@@ -32,7 +31,7 @@ from rungs.study import profile as configuration
 from rungs.study.code_prior_settings import FOLDER as PRIOR
 from rungs.study.code_prior_settings import prior_spec
 from rungs.study.layers import Config
-from rungs.study.layout import Layout
+from rungs.study.layout import STAGES, Layout
 from rungs.study.runs import Run, all_runs, parent_of, runs
 from rungs.study.settings import evaluation_settings, resolve
 from rungs.study.validation import check_section

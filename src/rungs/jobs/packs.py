@@ -24,19 +24,12 @@ from rungs.storage import result_file
 from rungs.storage.atomic import replacing
 from rungs.study.code_prior_settings import FOLDER, prior_spec
 from rungs.study.layers import Config
-from rungs.study.layout import Layout
+from rungs.study.layout import HISTORY, STAGES, WEIGHTS, Layout
 from rungs.study.runs import Run, all_runs, parent_of
 from rungs.study.settings import evaluation_settings, resolve
 
 if TYPE_CHECKING:
     from rungs.training.trainer import Job
-
-#: stage -> the files that it makes for each run
-STAGES = {
-    "train": ("weights.safetensors", "training.h5", "training-cost.json"),
-    "evaluate": ("evaluation.h5", "evaluation-cost.json"),
-    "prior": ("weights.safetensors", "training.h5", "training-cost.json"),
-}
 
 
 def packs(config: Config) -> dict[str, list[Run]]:
@@ -128,7 +121,7 @@ def _training_job(config: Config, run: Run, folder: Path) -> Job | None:
 
     spec, layout = resolve(config, run), Layout(config["profile"])
     parent, data = parent_of(config, run), Path(layout.data(run.dataset))
-    start = None if parent is None else Path(layout.run(parent)) / "weights.safetensors"
+    start = None if parent is None else Path(layout.run(parent)) / WEIGHTS
     key = run_key(spec, data, start)
     exported = Path(layout.run(run))
     if not is_trained(folder, key) and is_trained(exported, key):
@@ -176,7 +169,7 @@ def evaluate_run(config: Config, run: Run, folder: Path) -> None:
     classifier = None if compared_by is None else Path(compared_by)
     if prior_spec(config, run) is not None:
         settings |= {
-            "prior": result_file.read(trained / FOLDER / "training.h5", only=()).attributes["key"]
+            "prior": result_file.read(trained / FOLDER / HISTORY, only=()).attributes["key"]
         }
     key = evaluation_key(trained, data, settings, classifier)
     if not is_evaluated(folder, key) and is_evaluated(trained, key):

@@ -18,22 +18,17 @@ from typing import Any
 
 from rungs.figures import FIGURES
 from rungs.jobs.cost import START_SECONDS, Cost, estimate
-from rungs.jobs.packs import STAGES
 from rungs.jobs.reporting import read_beacon
 from rungs.study.code_prior_settings import FOLDER, prior_spec
 from rungs.study.layers import Config
-from rungs.study.layout import Layout
+from rungs.study.layout import EVALUATION_COST, STAGES, TRAINING_COST, Layout
 from rungs.study.runs import Run, all_runs, runs
 from rungs.tables import TABLES
 
 #: what is made from all runs
 DRAWN = ("figures", "tables")
 #: stage of a run, in order -> the file that says what it cost
-COSTS = {
-    "train": "training-cost.json",
-    "prior": "training-cost.json",
-    "evaluate": "evaluation-cost.json",
-}
+COSTS = {"train": TRAINING_COST, "prior": TRAINING_COST, "evaluate": EVALUATION_COST}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from rungs.storage import result_file
 from rungs.storage.atomic import write_text
 from rungs.study.documents import document_name
 from rungs.study.layers import Config
-from rungs.study.layout import Layout
+from rungs.study.layout import EVALUATION, HISTORY, Layout
 from rungs.study.runs import runs
 from rungs.tables import read_rows
 
@@ -58,8 +58,9 @@ def read_origin(config: Config) -> Origin:
     layout, found = Layout(config["profile"]), runs(config)
     unconverged, provenance = [], []
     for run in found:
-        training = result_file.read(f"{layout.run(run)}/training.h5", only=["elbo", "objective"])
-        evaluation = result_file.read(f"{layout.run(run)}/evaluation.h5", only=["prior/objective"])
+        folder = Path(layout.run(run))
+        training = result_file.read(folder / HISTORY, only=["elbo", "objective"])
+        evaluation = result_file.read(folder / EVALUATION, only=["prior/objective"])
         if not converged(training, evaluation):
             unconverged.append(run.path)
         provenance += [training.attributes["provenance"], evaluation.attributes["provenance"]]

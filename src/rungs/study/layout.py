@@ -1,6 +1,6 @@
 """Where everything lies below ``results/``, and which files a figure or table is made from.
 
-Rules and command line both ask here, so that they cannot disagree.
+The names of files and folders stand here and nowhere else: rules, jobs and command line ask here.
 """
 
 from __future__ import annotations
@@ -21,13 +21,41 @@ from rungs.study.settings import evaluation_settings
 
 RESULTS = "results"
 RUN_PATTERN = "{dataset}/{variant}/{size}/seed{seed}"
-#: kind of input -> the file of each run that holds it
+#: the files of a run, in its folder; those of the prior of its codes lie in :data:`PRIOR_FOLDER` below it
+WEIGHTS, HISTORY, TRAINING_COST = "weights.safetensors", "training.h5", "training-cost.json"
+EVALUATION, EVALUATION_COST = "evaluation.h5", "evaluation-cost.json"
+#: stage -> the files that it makes, in the run's folder or the prior's
+STAGES = {
+    "train": (WEIGHTS, HISTORY, TRAINING_COST),
+    "evaluate": (EVALUATION, EVALUATION_COST),
+    "prior": (WEIGHTS, HISTORY, TRAINING_COST),
+}
+#: kind of input -> the files of each run that hold it
 RUN_FILES = {
-    "training": ("training.h5",),
-    "evaluation": ("evaluation.h5",),
-    "cost": ("training-cost.json", "evaluation-cost.json"),
+    "training": (HISTORY,),
+    "evaluation": (EVALUATION,),
+    "cost": (TRAINING_COST, EVALUATION_COST),
 }
 Files = Mapping[str, Sequence[Path]]
+
+
+def checkpoint_name(key: str) -> str:
+    """The file in a run's folder that an interrupted training of this key continues from.
+
+    >>> checkpoint_name("0123abcd")
+    'checkpoint-0123abcd.safetensors'
+    """
+    return f"checkpoint-{key}.safetensors"
+
+
+def shard_name(shard: int | str, count: int | str) -> str:
+    """The file in a run's folder with one of ``count`` parts of its likelihood; the part's cost lies
+    beside it, with the suffix ``.json``.
+
+    >>> shard_name(0, 4)
+    'likelihood-0of4.h5'
+    """
+    return f"likelihood-{shard}of{count}.h5"
 
 
 @dataclass(frozen=True)
@@ -69,7 +97,7 @@ class Layout:
         if prior_spec(config, run) is None:
             return []
         folder = f"{self.run(run)}/{PRIOR_FOLDER}"
-        return [f"{folder}/weights.safetensors", f"{folder}/training.h5"]
+        return [f"{folder}/{WEIGHTS}", f"{folder}/{HISTORY}"]
 
     def classifier_of(self, config: Config, run: Run) -> str | None:
         """The classifier by which a run's samples are compared: None where the model has no samples to
@@ -92,7 +120,7 @@ class Layout:
         count = min(config["compute"]["shards"], -(-images // LIKELIHOOD_BLOCK))
         if count == 1:
             return []
-        return [f"{self.run(run)}/likelihood-{i}of{count}.h5" for i in range(count)]
+        return [f"{self.run(run)}/{shard_name(i, count)}" for i in range(count)]
 
     def figure(self, name: str, suffix: str) -> str:
         """A figure's file."""
@@ -155,7 +183,7 @@ def inputs(
             ]
             if kind == "cost":
                 found[kind] += [
-                    f"{layout.run(run)}/{PRIOR_FOLDER}/training-cost.json"
+                    f"{layout.run(run)}/{PRIOR_FOLDER}/{TRAINING_COST}"
                     for run in selected(runs(config, document), settings or {})
                     if prior_spec(config, run) is not None
                 ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from rungs.errors import StoreError
+from rungs.study.code_prior_settings import FOLDER as PRIOR
 from rungs.study.layout import Files
 
 COLUMNS = ["seconds", "peak_memory_mb", "images_per_second", "device", "threads"]
@@ -26,7 +27,7 @@ def make(files: Files) -> pd.DataFrame:
                 f"{path}: cannot be read ({error}); delete it and run again."
             ) from error
         folder, rule = path.parent, path.stem.removesuffix("-cost")
-        if folder.name == "prior":  # of a run's codes, in a folder of the run's
+        if folder.name == PRIOR:  # of a run's codes, in a folder of the run's
             folder, rule = folder.parent, "prior"
         rows.append({"run": "/".join(folder.parts[-4:]), "rule": rule, **row})
     return pd.DataFrame(rows, columns=["run", "rule", *COLUMNS])
