@@ -1,7 +1,9 @@
-"""The registry of models. A further model is one module and one line here.
+"""Networks, priors, objectives and the models made of them; this module is the registry of models.
 
-The classes are imported when they are asked for, so that a run rests only on the
-module of its own model (see :mod:`rungs.study.keys`).
+A further model is one module and one line here. The room imports data (for the shape of images),
+probability and the rooms below; training and evaluation know a model by
+:mod:`rungs.models.protocol`. Classes are imported when they are asked for, so that a run depends
+only on the module of its own model (see :mod:`rungs.study.keys`).
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ from rungs.errors import ConfigError
 if TYPE_CHECKING:
     from rungs.models.protocol import LatentVariableModel
 
-#: parameters of a model; with gradient and Adam's moments they take 16 bytes each
+#: the most parameters of a model; each takes 16 bytes with its gradient and Adam's moments
 MOST_PARAMETERS = 100_000_000
-#: of any number among a network's settings, and of those that count its parts
+#: the largest number in a network's settings, and the largest of those that count its parts
 MOST_UNITS, MOST_LAYERS = 1_000_000, 100
 LAYERED = ("layers", "residual_blocks", "reach")
 
@@ -138,7 +140,7 @@ def module_of(model: str) -> str:
 
 
 def build(model: str, pixels: int, network: dict[str, Any]) -> LatentVariableModel:
-    """Build an uninitialised model.
+    """Construct an uninitialised model.
 
     Args:
         model: a key of :data:`MODELS`.
@@ -150,7 +152,7 @@ def build(model: str, pixels: int, network: dict[str, Any]) -> LatentVariableMod
 
 
 def outline(model: str, pixels: int, network: dict[str, Any]) -> Any:
-    """The same without memory for the parameters, on PyTorch's ``meta`` device.
+    """Construct a model on PyTorch's ``meta`` device, without memory for its parameters.
 
     Raises:
         ConfigError: if the model is too large to be trained in a few gigabytes.
@@ -176,7 +178,8 @@ def _construct(model: str, pixels: int, network: dict[str, Any]) -> LatentVariab
 
 
 def _check_sizes(value: Any, key: str) -> None:
-    """Settings that come with a file have passed no schema; a loop over 10**9 layers would not end."""
+    """Refuse huge sizes. Settings that come with a file have passed no schema, and a loop over 10**9
+    layers would not end."""
     most = MOST_LAYERS if key.rpartition(".")[2] in LAYERED else MOST_UNITS
     if isinstance(value, dict):
         for name, inner in value.items():

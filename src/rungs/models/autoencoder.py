@@ -1,4 +1,4 @@
-"""The plain autoencoder: a code, a reconstruction, no distribution over either."""
+"""The plain autoencoder, which has no distribution over codes or images."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from rungs.models.protocol import Objective
 
 
 class Autoencoder(nn.Module):
-    """``g(f(x))`` trained by the L2 loss on intensities, ``|x - g(f(x))|^2 / 2`` an image.
+    """An encoder f and a decoder g, trained by the squared error ``|x - g(f(x))|^2 / 2`` an image.
 
-    The loss is the negative log-density of ``N(g(f(x)), I)`` up to a constant, but nothing makes it a
-    likelihood of anything: the model has no prior over codes.
+    Up to a constant the loss is the negative log-density of ``N(g(f(x)), I)``, but it is no likelihood:
+    the model has no prior over codes.
 
     Args:
         pixels: size of a flattened image.
-        latent_sizes: units of the code, a list of one. As many as pixels leave it unconstrained.
-        hidden_sizes: units of the dense layers, a list of one; without use if ``linear``.
-        linear: encoder and decoder are one affine map each. Its best reconstruction is that of as many
-            principal components (Baldi and Hornik 1989), and with as many units as pixels the identity.
-            Otherwise the networks of the VAEs, and a sigmoid on the output.
+        latent_sizes: units of the code, a list of one number. With as many as pixels the code is
+            unconstrained.
+        hidden_sizes: units of the dense layers, a list of one number; ignored if ``linear``.
+        linear: whether encoder and decoder are one affine map each. The best reconstruction then is
+            that of as many principal components (Baldi and Hornik 1989), and the identity with as many
+            units as pixels. Otherwise they are the networks of the VAEs, with a sigmoid on the output.
     """
 
     binary = False
@@ -64,7 +65,7 @@ class Autoencoder(nn.Module):
     def training_noise(
         self, images: int, settings: dict[str, Any], generator: torch.Generator
     ) -> list[Tensor]:
-        """None is needed."""
+        """The objective needs no random numbers."""
         return []
 
     def objective(

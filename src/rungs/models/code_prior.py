@@ -1,5 +1,7 @@
-"""The prior over the grid of codes: a gated PixelCNN, trained on the codes of the training images
-when the VQ-VAE is done (van den Oord et al. 2017, section 3.3)."""
+"""The prior over the grid of codes, a gated PixelCNN (van den Oord et al. 2017, section 3.3).
+
+It is trained on the codes of the training images after the VQ-VAE.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +16,19 @@ from rungs.models.pixelcnn import GatedPixelCNN
 from rungs.models.protocol import Objective
 from rungs.probability.logistic_mixture import categorical_sample
 
-#: a code travels as two bytes, so that the training loop sees images of bytes as ever
+#: a code is packed into two bytes, so that codes pass through the training loop as images of bytes
 BYTES = 2
-#: a first window of 7, as published
+#: of the first convolution: a window of 7, as published
 FIRST_REACH = 3
 
 
 def pack_codes(codes: Tensor) -> Tensor:
-    """Codes ``[n, positions]`` below 65,536 as uint8 ``[n, 2 positions]``, the lower bytes first."""
+    """Pack codes ``[n, positions]`` below 65,536 into uint8 ``[n, 2 positions]``, low bytes first."""
     return torch.cat([codes % 256, codes // 256], -1).to(torch.uint8)
 
 
 def unpack_codes(x: Tensor) -> Tensor:
-    """The inverse of :func:`pack_codes` for bytes that have become intensities from 0 to 1.
+    """Unpack the codes of :func:`pack_codes` from bytes scaled to intensities from 0 to 1.
 
     Example:
         >>> unpack_codes(pack_codes(torch.tensor([[3, 511]])).float() / 255)
@@ -37,15 +39,16 @@ def unpack_codes(x: Tensor) -> Tensor:
 
 
 class CodePrior(nn.Module):
-    """``p(codes) = prod_i p(code_i | codes before it)`` in raster order.
+    """The prior ``p(codes) = prod_i p(code_i | codes before it)`` in raster order.
 
     Args:
-        pixels: two bytes a position.
+        pixels: the bytes of a grid, two a position.
         codes: K.
-        grid: height and width of the grid.
-        channels, layers: of the PixelCNN, which sees codes as vectors of ``channels`` entries.
-        dropout: share of the codes that the network does not see while it is trained; each is
-            still predicted.
+        grid: the height and width of the grid.
+        channels: the channels of the PixelCNN and of the vectors that represent codes.
+        layers: the gated layers of the PixelCNN.
+        dropout: the share of the codes that are hidden from the network in training; they are still
+            predicted.
     """
 
     binary = False
@@ -67,18 +70,18 @@ class CodePrior(nn.Module):
         self.network = GatedPixelCNN(channels, codes, channels, layers, FIRST_REACH)
 
     def embed(self, codes: Tensor) -> Tensor:
-        """Codes ``[batch, h, w]`` as vectors ``[batch, channels, h, w]``."""
+        """Represent codes ``[batch, h, w]`` as vectors ``[batch, channels, h, w]``."""
         rows = functional.embedding(codes, self.embedding.weight.T)
         assert self.embedding.bias is not None
         vectors: Tensor = rows + self.embedding.bias
         return vectors.movedim(-1, -3)
 
     def logits(self, codes: Tensor, seen: Tensor | None = None) -> Tensor:
-        """Logits of every position given those before it, ``[batch, positions, codes]``.
+        """The logits of every position given those before it, ``[batch, positions, codes]``.
 
         Args:
             codes: ``[batch, positions]``.
-            seen: bool of the same shape: which codes the network is given; all by default.
+            seen: bool, ``[batch, positions]``: the codes that the network sees; all by default.
         """
         grid = self.embed(codes.unflatten(-1, self.grid))
         if seen is not None:
@@ -93,7 +96,7 @@ class CodePrior(nn.Module):
         return -nats.view_as(codes).sum(-1)
 
     def sample(self, noise: Tensor) -> Tensor:
-        """Codes ``[n, positions]`` from uniform ``noise [n, positions]``."""
+        """Draw codes ``[n, positions]`` from uniform ``noise [n, positions]``."""
         uniform = noise.unflatten(-1, self.grid)
         codes = torch.zeros(uniform.shape, dtype=torch.long, device=noise.device)
 
@@ -109,7 +112,7 @@ class CodePrior(nn.Module):
     def training_noise(
         self, images: int, settings: dict[str, Any], generator: torch.Generator
     ) -> list[Tensor]:
-        """Uniform ``[images, positions]``: which codes are not seen."""
+        """Uniform ``[images, positions]``, to pick the codes that are hidden; none without dropout."""
         if not self.dropout:
             return []
         positions = self.grid[0] * self.grid[1]
@@ -118,7 +121,7 @@ class CodePrior(nn.Module):
     def objective(
         self, x: Tensor, noise: list[Tensor], settings: dict[str, Any], kl_weight: Tensor | float
     ) -> Objective:
-        """The log-likelihood of packed codes, nats a grid."""
+        """The log-likelihood of packed codes ``x [batch, pixels]``, nats a grid."""
         seen = noise[0] >= self.dropout if noise and self.training else None
         likelihood = self.log_prob(unpack_codes(x), seen).mean()
         return Objective(-likelihood, {"objective": likelihood.detach()})

@@ -1,5 +1,7 @@
-"""The continuous VAE with the VQ-VAE's encoder and decoder: a grid of Gaussian latents in the place
-of the grid of codes (the comparison of van den Oord et al. 2017, section 4.1)."""
+"""The continuous VAE with the VQ-VAE's encoder and decoder (van den Oord et al. 2017, section 4.1).
+
+A grid of Gaussian latents takes the place of the grid of codes.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,12 @@ from rungs.probability.gaussian import DiagonalGaussian, standard_gaussian_like
 
 
 class ConvolutionalVAE(Variational, nn.Module):
-    """``p(x | z) N(z; 0, I)`` with z a grid of ``latent_sizes[0]`` channels.
+    """A VAE ``p(x | z) N(z; 0, I)`` in which z is a grid of ``latent_sizes[0]`` channels.
 
     Args:
         pixels: size of a flattened image.
-        shape: of the data set's images.
-        latent_sizes: one number, the channels of the grid: a position has so many units.
+        shape: the shape of the data set's images.
+        latent_sizes: one number, the channels of the grid, i.e. the units of each position.
         convolutional: ``channels, residual_blocks, residual_channels, components``.
         decoder: ``convolutional`` or ``pixelcnn``.
         pixelcnn: ``channels, layers, reach``.
@@ -58,7 +60,7 @@ class ConvolutionalVAE(Variational, nn.Module):
         )
 
     def as_grid(self, z: Tensor) -> Tensor:
-        """``[batch, units]`` as ``[batch, channels, h/4, w/4]``."""
+        """Reshape ``[batch, units]`` to ``[batch, channels, h/4, w/4]``."""
         return z.unflatten(-1, (self.latent_channels, *self.shape.grid))
 
     def encode(self, x: Tensor) -> DiagonalGaussian:
@@ -82,7 +84,7 @@ class ConvolutionalVAE(Variational, nn.Module):
         return self.decoder.image(self.as_grid(z), noise)
 
     def decode(self, z: Tensor) -> Tensor:
-        """The mean image of p(x | z), ``[..., pixels]``; not for an autoregressive decoder."""
+        """The mean image of p(x | z), ``[..., pixels]``; an autoregressive decoder has none."""
         return self.image(z.flatten(0, -2)).unflatten(0, z.shape[:-1])
 
     def generate(self, noise: list[Tensor]) -> list[Tensor]:

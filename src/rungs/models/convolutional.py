@@ -1,8 +1,8 @@
-"""Convolutional networks of the VQ-VAE and of the continuous VAE that it is compared with.
+"""Convolutional encoders and decoders of the VQ-VAE and of the continuous VAE it is compared with.
 
 The encoder is that of van den Oord, Vinyals and Kavukcuoglu 2017, section 4.1: two strided
 convolutions of window 4x4, then residual blocks (ReLU, 3x3, ReLU, 1x1); the decoder mirrors it with
-two transposed convolutions. A grid of 7x7 for images of 28x28, of 8x8 for 32x32.
+two transposed convolutions. The grid is 7x7 for images of 28x28 and 8x8 for images of 32x32.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from torch.nn import functional
 from rungs.data.image_shape import ImageShape
 from rungs.models.networks import draw_glorot
 
-#: positions of a grid on which a 1x1 convolution is faster as a matrix product, twice as fast on 7x7;
-#: on 28x28 it is slower
+#: the largest grid, in positions, on which a 1x1 convolution is computed as a matrix product: that is
+#: twice as fast on 7x7 and slower on 28x28
 SMALL_GRID = 64
-#: channels of a result up to which :class:`Doubling` is faster than the library's transposed convolution
+#: the most output channels for which :class:`Doubling` is faster than torch's transposed convolution
 FEW_OUTPUTS = 8
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """``x [batch, channels, h, w]`` with channels last in memory: on a CPU convolutions are up to three
-    times as fast so.
+    """Return ``x [batch, channels, h, w]`` with channels last in memory.
 
-    One channel lies the same either way. Its strides then are made to say last, which is what torch
-    goes by: the gradient of a kernel takes a third of the time.
+    Convolutions on a CPU are up to three times as fast in this layout. A single channel has the same
+    layout either way, but torch looks at the strides: with those of channels last, the gradient of a
+    kernel takes a third of the time.
     """
     x = x.contiguous(memory_format=torch.channels_last)
     if x.shape[1] > 1:
@@ -37,7 +37,7 @@ def channels_last(x: Tensor) -> Tensor:
 
 
 def to_planes(x: Tensor, shape: ImageShape) -> Tensor:
-    """``[batch, pixels]`` as ``[batch, channels, height, width]``, channels last in memory."""
+    """Reshape ``[batch, pixels]`` to ``[batch, channels, height, width]``, channels last in memory."""
     if shape.channels_last:
         planes = x.unflatten(-1, (shape.height, shape.width, shape.channels)).movedim(-1, -3)
     else:
@@ -51,11 +51,12 @@ def from_planes(planes: Tensor, shape: ImageShape) -> Tensor:
 
 
 class Doubling(torch.autograd.Function):
-    """A transposed convolution of window 4x4, stride 2 and padding 1, by pixels of the same parity.
+    """A transposed convolution of window 4x4, stride 2 and padding 1, computed by parity of pixels.
 
-    Each of the four kinds of pixels, by whether row and column are even, is a convolution of window
-    2x2: one of 3x3 with four times the channels, a part of each window 0, then interleaved. For few
-    channels it takes half the time; the gradient is the library's.
+    The output pixels whose rows are even or odd and whose columns are even or odd are four images,
+    each a convolution of window 2x2. One convolution of 3x3 with four times the channels, each window
+    padded with zeros, computes all of them; then they are interleaved. For few channels this takes
+    half the time. The gradient is torch's.
     """
 
     @staticmethod
@@ -71,12 +72,12 @@ class Doubling(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
-        """Keep what the gradient needs."""
+        """Save images and weights for the gradient."""
         ctx.save_for_backward(inputs[0], inputs[1])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Gradients of images, weights and bias."""
+        """Return the gradients of images, weights and bias."""
         x, weight = ctx.saved_tensors
         found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
             *(gradient, x, weight, [weight.shape[1]]),
@@ -109,7 +110,7 @@ class Convolution(nn.Module):
         """Map ``[batch, inputs, h, w]`` to ``[batch, outputs, h', w']``, channels last in memory.
 
         Args:
-            then: a 1x1 convolution that follows, applied at no cost: the two are one convolution.
+            then: a 1x1 convolution that follows. The two are computed as one convolution.
         """
         weight: Tensor = self.weight
         bias: Tensor = self.bias
@@ -160,7 +161,7 @@ class ResidualBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Images ``[batch, inputs, h, w]`` to a grid ``[batch, outputs, h/4, w/4]``."""
+    """A network from images ``[batch, inputs, h, w]`` to a grid ``[batch, outputs, h/4, w/4]``."""
 
     def __init__(
         self, inputs: int, outputs: int, channels: int, residual_blocks: int, residual_channels: int
@@ -182,7 +183,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A grid ``[batch, inputs, h/4, w/4]`` to ``[batch, outputs, h, w]``."""
+    """A network from a grid ``[batch, inputs, h/4, w/4]`` to ``[batch, outputs, h, w]``."""
 
     def __init__(
         self, inputs: int, outputs: int, channels: int, residual_blocks: int, residual_channels: int
@@ -198,6 +199,6 @@ class Decoder(nn.Module):
         )
 
     def forward(self, grid: Tensor) -> Tensor:
-        """Map the grid to images' parameters."""
+        """Map the grid to parameters of the images."""
         planes: Tensor = self.layers(grid)
         return planes

@@ -1,4 +1,4 @@
-"""The generative model p(x, z) that the bottom-up and the ladder VAE share."""
+"""The generative model p(x, z) of the bottom-up and of the ladder VAE."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Hierarchy(Variational, nn.Module):
 
     Args:
         pixels: size of a flattened image.
-        latent_sizes: units of z_1, ... z_d.
-        hidden_sizes: units of the networks of level 1, ... d.
-        batch_norm: normalise every dense layer but the pixels'.
+        latent_sizes: units of z_1 to z_d.
+        hidden_sizes: units of the networks of levels 1 to d.
+        batch_norm: whether every dense layer but the pixels' is batch-normalised.
 
     Raises:
         ValueError: if there are not as many hidden sizes as latent ones.

@@ -13,17 +13,17 @@ from rungs.probability.gaussian import DiagonalGaussian, standard_gaussian_like
 
 
 class LadderVAE(Hierarchy):
-    """A deterministic upward pass, then a downward one that merges it with the prior.
+    """A VAE with a deterministic upward pass, and a downward pass that merges it with the prior.
 
     q(z_i | x, z_{i+1}) is the normalised product of the upward Gaussian of level i and the
     top-down Gaussian given z_{i+1}. The top layer has no merge: its posterior is the upward
     one, so that a ladder of depth 1 is a VAE.
 
     Args:
-        upward: what passes from level to level: ``mu``, the mean of the level's upward
-            Gaussian (as released), or ``hidden``, its hidden units (as the paper writes it).
-        share_top_down: whether inference uses the generative top-down networks (as the paper
-            writes it) or has its own (as released).
+        upward: the input of the next level: ``mu``, the mean of the level's upward Gaussian (as
+            released), or ``hidden``, its hidden units (as in the paper).
+        share_top_down: whether inference uses the generative top-down networks (as in the paper) or
+            has its own (as released).
     """
 
     def __init__(

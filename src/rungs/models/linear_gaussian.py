@@ -1,10 +1,9 @@
-"""A linear Gaussian model, whose log-likelihood is known exactly.
+"""A linear Gaussian model with a known log-likelihood, to calibrate estimators.
 
 ``z ~ N(0, I)``, ``x = A z + b + noise``, ``noise ~ N(0, s^2 I)``, hence
 ``x ~ N(b, A A' + s^2 I)`` and ``z | x ~ N(M^-1 A'(x - b)/s^2, M^-1)`` with
-``M = I + A'A/s^2``. A has orthogonal columns, so that the posterior is diagonal and the
-proposal can be exact. It calibrates the estimators: with the exact posterior every
-importance weight is p(x).
+``M = I + A'A/s^2``. A has orthogonal columns, so that the posterior is diagonal and the proposal can
+be exact: then every importance weight is p(x).
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ class LinearGaussian:
     """Probabilistic PCA with a diagonal posterior, in float64.
 
     Args:
-        pixels: size of x.
-        units: size of z.
-        generator: draws A and b.
-        spread: the proposal's standard deviation over the posterior's; 1 with ``shift`` 0 is
-            the exact posterior. At least 1: a proposal narrower than the posterior has weights
-            of infinite variance once ``spread^2 <= 1/2``.
-        shift: the proposal's mean is off by this many posterior standard deviations.
+        pixels: the size of x.
+        units: the size of z.
+        generator: the source of A and b.
+        spread: the standard deviation of the proposal relative to the posterior's, at least 1: a
+            proposal narrower than the posterior has weights of infinite variance once
+            ``spread^2 <= 1/2``. With 1 and ``shift`` 0 the proposal is the exact posterior.
+        shift: the offset of the proposal's mean, in posterior standard deviations.
     """
 
     def __init__(

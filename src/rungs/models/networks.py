@@ -1,8 +1,8 @@
-"""The dense networks that all models share.
+"""Dense networks that all models share, and their initialisation.
 
 The recipe is the released one of Sonderby et al. 2016: two dense layers a level, leaky
 rectifiers of slope 0.01, Glorot-normal weights, batch normalisation on every dense layer
-(those that give mean and variance included) but not on the pixels.
+(including those of mean and variance) except the pixels' output.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ from torch.nn import functional
 
 from rungs.probability.gaussian import DiagonalGaussian
 
+#: of the leaky rectifiers
 SLOPE = 0.01
+#: added to the variance of every Gaussian posterior and conditional prior
 MIN_VARIANCE = 1e-5
 BATCH_NORM_EPSILON = 1e-5
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation whose test statistics are those of the whole training set.
+    """Batch normalisation with the statistics of the whole training set for testing.
 
-    In training it normalises by the batch. For testing, :func:`collect_statistics` passes
-    the training set once and stores the exact mean and variance; there is no running average.
+    In training it normalises by the batch. For testing, :func:`collect_statistics` passes the
+    training set through the model once and stores the exact mean and variance; there is no running
+    average.
     """
 
     mean: Tensor
@@ -40,7 +43,7 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x [..., units]`` by the moments of its leading dimensions."""
-        # A view, even a trivial one, would make the rectifier in its place copy everything.
+        # After a view, even a trivial one, the in-place rectifier would copy everything.
         flat = x if x.dim() == 2 else x.reshape(-1, x.shape[-1])
         if self.collected is not None:
             count, total, squares = self.collected
@@ -56,12 +59,12 @@ class BatchNorm(nn.Module):
         return flat if x.dim() == 2 else flat.reshape(x.shape)
 
     def start_collecting(self) -> None:
-        """Begin to add up the moments of what passes."""
+        """Begin to add up the moments of the inputs."""
         zeros = torch.zeros_like(self.mean, dtype=torch.float64)
         self.collected = (0, zeros, zeros)
 
     def finish_collecting(self) -> None:
-        """Store the moments of what has passed since :meth:`start_collecting`."""
+        """Store the moments of all inputs since :meth:`start_collecting`."""
         assert self.collected is not None, "start_collecting comes first"
         count, total, squares = self.collected
         mean = total / count
@@ -74,9 +77,10 @@ class Dense(nn.Module):
     """An affine layer, batch-normalised or not.
 
     Attributes:
-        narrow: whether factors of the product are rounded to bfloat16 (see :mod:`rungs.models.precision`).
-        emulated: whether the rounded factors are then multiplied as float32, in which their products
-            are exact, because torch's own bfloat16 is 50 times slower where no hardware has it.
+        narrow: whether the operands of the product are rounded to bfloat16 (see
+            :mod:`rungs.models.precision`).
+        emulated: whether the rounded operands are then multiplied as float32, in which their products
+            are exact. Without hardware support torch's own bfloat16 product is 50 times slower.
         blocks: for a head, which is several affine layers in one matrix: the outputs of each. Each
             block is initialised by its own fan-out; outputs after the last block start at 0.
     """
@@ -109,13 +113,13 @@ class Dense(nn.Module):
         if self.training:
             normalised: Tensor = self.norm(self.product(x, self.weight))
             return normalised
-        # For testing the normalisation is affine: folded into the weights it costs nothing.
+        # In testing the normalisation is affine; folded into the weights it costs nothing.
         scale = self.norm.scale * (self.norm.variance + BATCH_NORM_EPSILON).rsqrt()
         shift = self.norm.shift - self.norm.mean * scale
         return self.product(x, self.weight * scale[:, None], shift)
 
     def product(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        """``x weight^T + bias`` in the layer's arithmetic, float32 (or wider) in and out."""
+        """``x weight^T + bias`` in the layer's arithmetic; inputs and result are float32 or wider."""
         if not self.narrow:
             return functional.linear(x, weight, bias)
         factors = [x.bfloat16(), weight.bfloat16()]
@@ -154,7 +158,7 @@ class GaussianHead(nn.Module):
 
 
 class GaussianMLP(nn.Module):
-    """A Gaussian whose parameters an MLP gives."""
+    """A conditional Gaussian with an MLP for its parameters."""
 
     def __init__(self, inputs: int, hidden: int, units: int, batch_norm: bool) -> None:
         super().__init__()
@@ -168,7 +172,7 @@ class GaussianMLP(nn.Module):
 
 
 def initialise(model: nn.Module, generator: torch.Generator) -> None:
-    """Let every part of a model that has a method ``initialise`` draw its own parameters.
+    """Call the method ``initialise`` of every submodule that has one, to draw its parameters.
 
     Parameters that are not drawn keep the values that they are constructed with: biases and
     shifts 0, scales 1.
@@ -181,7 +185,7 @@ def initialise(model: nn.Module, generator: torch.Generator) -> None:
 def draw_glorot(weight: Tensor, generator: torch.Generator) -> None:
     """Fill a weight ``[outputs, inputs, ...]`` with Glorot-normal numbers (Glorot and Bengio 2010).
 
-    A layer without inputs or outputs has no numbers to draw.
+    It draws nothing for a layer without inputs or outputs.
     """
     if weight.numel():
         nn.init.xavier_normal_(weight, generator=generator)
@@ -190,7 +194,7 @@ def draw_glorot(weight: Tensor, generator: torch.Generator) -> None:
 def collect_statistics(
     model: nn.Module, batches: Iterable[Tensor], forward: Callable[[Tensor], object]
 ) -> None:
-    """Set every batch normalisation's test statistics from one pass over ``batches``.
+    """Set the test statistics of every :class:`BatchNorm` by one pass over ``batches``.
 
     The pass itself normalises by the batch, as in training.
     """

@@ -1,4 +1,4 @@
-"""p(x | z) for a grid of latents: 256 intensities, independent or autoregressive."""
+"""The likelihood p(x | z) of 256 intensities for a grid of latents, independent or autoregressive."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from rungs.probability.logistic_mixture import (
 class PixelDecoder(nn.Module):
     """A discretised mixture of logistics at every pixel (:mod:`rungs.probability.logistic_mixture`).
 
-    Its parameters are the decoder's output, or that of a gated PixelCNN over the image to which the
-    decoder's output is given at every pixel.
+    Its parameters are the output of a convolutional decoder, or of a gated PixelCNN over the image that
+    is conditioned on the decoder's output at every pixel.
 
     Args:
-        code_dim: channels of the latent grid.
+        code_dim: the channels of the latent grid.
         convolutional: ``channels, residual_blocks, residual_channels, components`` (of the mixture).
         decoder: ``convolutional`` or ``pixelcnn``.
         pixelcnn: ``channels, layers, reach`` of the PixelCNN; the decoder gives it as many channels.
@@ -67,10 +67,13 @@ class PixelDecoder(nn.Module):
         return logistic_mixture_log_likelihood(planes, parameters)
 
     def image(self, grid: Tensor, noise: Tensor | None = None) -> Tensor:
-        """The mean image, or a draw where the decoder is autoregressive, ``[batch, pixels]``.
+        """The mean image or, for an autoregressive decoder, a draw, ``[batch, pixels]``.
 
         Args:
             noise: uniform, ``[batch, 1 + channels, h, w]``; only for an autoregressive decoder.
+
+        Raises:
+            ValueError: if an autoregressive decoder is given no noise.
         """
         parameters = self.decoder(grid)
         if self.pixelcnn is None:

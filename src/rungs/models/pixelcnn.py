@@ -1,10 +1,10 @@
 """The gated PixelCNN (van den Oord et al. 2016b, "Conditional image generation with PixelCNN
 decoders", section 2 and figure 2).
 
-Every position is given what comes before it in raster order: the vertical stack sees the rows
-above, the horizontal one the positions to the left in the same row and, through a 1x1 convolution,
-the vertical stack of the row above. A masked window's zeros are left out of the convolution instead
-of being multiplied: windows reach up and to the left only.
+Every position sees the positions before it in raster order: the vertical stack sees the rows above,
+the horizontal stack the positions to the left in the same row and, through a 1x1 convolution, the
+vertical stack of the row above. Instead of multiplying by a mask, windows reach only up and to the
+left.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from rungs.models.convolutional import Convolution, channels_last
 
 
 def shift_down(x: Tensor) -> Tensor:
-    """Each row of ``[..., h, w]`` takes the place of the one below; the first becomes 0."""
+    """Shift the rows of ``[..., h, w]`` down by one; the first row becomes 0."""
     return functional.pad(x, (0, 0, 1, -1))
 
 
 def shift_right(x: Tensor) -> Tensor:
-    """Each column takes the place of the one to its right; the first becomes 0."""
+    """Shift the columns of ``[..., h, w]`` right by one; the first column becomes 0."""
     return functional.pad(x, (1, -1))
 
 
@@ -42,8 +42,10 @@ class Vertical(nn.Module):
         return mapped
 
     def above(self, x: Tensor, then: Convolution) -> Tensor:
-        """What ``then``, a 1x1 convolution, makes of the row above's result, in one convolution. The
-        first row is given what it makes of the bias alone."""
+        """Apply ``then``, a 1x1 convolution, to this convolution's result of the row above.
+
+        Both are computed as one convolution. In the first row ``then`` is applied to the bias alone.
+        """
         shifted = functional.pad(x, (0, 0, self.reach + 1, -1))
         mapped: Tensor = self.convolution(shifted, then)
         return mapped
@@ -68,7 +70,7 @@ def gate(x: Tensor) -> Tensor:
 
     ``tanh(a) = 2 sigmoid(2a) - 1``, which is three times as fast on a CPU.
     """
-    # halves of channels lie in pieces of a few numbers; whole they take half the time
+    # a half of the channels is scattered over memory; made contiguous it takes half the time
     a, b = (channels_last(half) for half in x.chunk(2, -3))
     return (2 * torch.sigmoid(2 * a) - 1) * torch.sigmoid(b)
 
@@ -77,8 +79,8 @@ class GatedLayer(nn.Module):
     """One layer of both stacks, residual in the horizontal one.
 
     Args:
-        condition: channels of what is given at every position, 0 for nothing.
-        last: whether no layer follows that would read the vertical stack.
+        condition: channels of the side input, 0 for none.
+        last: whether this is the last layer, after which nothing reads the vertical stack.
     """
 
     def __init__(self, channels: int, reach: int, condition: int, last: bool) -> None:
@@ -94,14 +96,14 @@ class GatedLayer(nn.Module):
     def forward(
         self, vertical: Tensor, horizontal: Tensor, condition: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Both stacks ``[batch, channels, h, w]`` a layer on."""
+        """Map both stacks, ``[batch, channels, h, w]`` each, through the layer."""
         beside = self.horizontal(horizontal)
         given = None if self.given is None or condition is None else self.given(condition)
         if self.last:
             beside = beside.add_(self.vertical.above(vertical, self.across))
         else:
             above = self.vertical(vertical)
-            # a 1x1 convolution's result is the cheaper one to shift
+            # shifting after the 1x1 convolution is cheaper than before
             beside = beside.add_(shift_down(self.across(above)))
             if given is not None:
                 for_vertical, given = given.chunk(2, -3)
@@ -113,16 +115,16 @@ class GatedLayer(nn.Module):
 
 
 class GatedPixelCNN(nn.Module):
-    """Parameters of every position's distribution, given the positions before it.
+    """A network for the parameters of every position's distribution, given the positions before it.
 
     Args:
-        inputs: channels of what is modelled.
+        inputs: channels of the modelled image.
         outputs: parameters a position.
-        channels: of either stack.
-        layers: gated layers of window 3, after a first convolution.
-        reach: of the first convolution; 3, a window of 7, as published.
-        condition: channels of a side input, 0 for none. It may be seen at every position: it must
-            not be computed from what is modelled, except through latents.
+        channels: channels of each stack.
+        layers: the number of gated layers of window 3 after the first convolution.
+        reach: the reach of the first convolution; published is 3, a window of 7.
+        condition: channels of a side input, 0 for none. Every position sees all of it, so it must not
+            be computed from the modelled image, except through latents.
     """
 
     REACH = 1
@@ -149,12 +151,12 @@ class GatedPixelCNN(nn.Module):
 
     @property
     def columns_aside(self) -> int:
-        """How many columns to either side of a position its parameters can depend on."""
+        """The number of columns to either side of a position that its parameters can depend on."""
         return self.first_reach + self.REACH * len(self.layers)
 
     @property
     def rows_above(self) -> int:
-        """How many rows above a position its parameters can depend on."""
+        """The number of rows above a position that its parameters can depend on."""
         return self.columns_aside + 1
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -179,13 +181,13 @@ class GatedPixelCNN(nn.Module):
         draw: Callable[[Tensor, int, int], Tensor],
         condition: Tensor | None = None,
     ) -> Tensor:
-        """Fill ``x [batch, inputs, h, w]`` in raster order, in place.
+        """Fill ``x [batch, inputs, h, w]`` with draws in raster order, in place.
 
-        Only what a position can see is computed.
+        Each position is computed from the window that it can see alone.
 
         Args:
-            draw: from parameters ``[batch, outputs, 1, 1]``, row and column to ``[batch, inputs,
-                1, 1]``.
+            draw: maps parameters ``[batch, outputs, 1, 1]``, row and column to a draw ``[batch,
+                inputs, 1, 1]``.
         """
         for row in range(x.shape[-2]):
             rows = slice(max(0, row - self.rows_above), row + 1)

@@ -17,9 +17,12 @@ from rungs.probability.posteriors import FullGaussian, MixturePosterior
 
 
 class FullGaussianHead(nn.Module):
-    """Mean and Cholesky factor from one affine layer; the factor's diagonal is
-    ``softplus + sqrt(1e-5)``, what lies below it is linear and starts at 0: as a diagonal Gaussian.
-    (Drawn at random it starts as strongly correlated, and training does not make up for it.)"""
+    """The mean and the Cholesky factor of a Gaussian from one affine layer.
+
+    The diagonal of the factor is ``softplus + sqrt(1e-5)``. The entries below it are linear and start
+    at 0, as a diagonal Gaussian: drawn at random they start as strong correlations, which training does
+    not undo.
+    """
 
     def __init__(self, inputs: int, units: int, batch_norm: bool) -> None:
         super().__init__()
@@ -45,7 +48,7 @@ class FullGaussianHead(nn.Module):
 class MixtureHead(nn.Module):
     """Weights (softmax), means (linear) and variances (softplus + 1e-5) of a mixture.
 
-    Random weights of the means tell the components apart from the start.
+    Means are linear with random weights, so that components differ from the start.
     """
 
     def __init__(self, inputs: int, units: int, components: int, batch_norm: bool) -> None:

@@ -15,17 +15,17 @@ from torch.nn import functional
 from rungs.probability.gaussian import DiagonalGaussian
 from rungs.probability.mixture import Mixture
 
-#: Least variance of a learnt component. It bounds how sharp a component can get, and with it the
-#: rounding of the expanded square in :meth:`Mixture.log_density`.
+#: the least variance of a learnt component; it bounds how narrow a component can get, and with it the
+#: rounding error of the expanded square in :meth:`rungs.probability.mixture.Mixture.log_density`
 MIN_COMPONENT_VARIANCE = 1e-3
-#: initial variance of a component, and of the means around 0: together they are the unit Gaussian's
+#: the initial variance of a component and of the means around 0, which add up to the unit Gaussian's
 INITIAL_VARIANCE = 0.5
-#: initial logits of the VampPrior's pseudo-inputs: dark images, no two alike
+#: of the initial logits of the VampPrior's pseudo-inputs: dark images that differ from each other
 PSEUDO_MEAN, PSEUDO_DEVIATION = -2.0, 2.0
 
 
 class StandardPrior(nn.Module):
-    """N(0, I)."""
+    """The standard Gaussian N(0, I)."""
 
     def __init__(self, units: int) -> None:
         super().__init__()
@@ -40,9 +40,9 @@ class StandardPrior(nn.Module):
 class MixturePrior(nn.Module):
     """A mixture of Gaussians with learnt weights, means and variances.
 
-    It starts as a draw of ``components`` from the unit Gaussian: means from ``N(0, 1/2)``, variances
-    1/2, equal weights. So it is about N(0, I) as a whole, and no two components are alike; means
-    that all start in one point would receive one gradient and stay one component.
+    Means start as draws from ``N(0, 1/2)``, variances at 1/2, weights equal: the mixture is about
+    N(0, I), and no two components are alike. Means that started at one point would all receive the same
+    gradient and stay one component.
     """
 
     def __init__(self, components: int, units: int) -> None:
@@ -68,8 +68,8 @@ class VampPrior(nn.Module):
 
     Args:
         components: K.
-        pixels: of a pseudo-input.
-        encode: gives the (diagonal Gaussian) posterior of images ``[K, pixels]``.
+        pixels: the size of a pseudo-input.
+        encode: returns the (diagonal Gaussian) posterior of images ``[K, pixels]``.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class VampPrior(nn.Module):
 
     @property
     def pseudo_inputs(self) -> Tensor:
-        """``[K, pixels]``, between 0 and 1."""
+        """The pseudo-inputs ``[K, pixels]``, between 0 and 1."""
         return self.pseudo_logits.sigmoid()
 
     def forward(self) -> Mixture:

@@ -1,7 +1,7 @@
-"""What training and evaluation know of a model.
+"""The protocols by which training and evaluation know a model.
 
-A model maps explicit noise to latents: it never draws random numbers itself, so the
-same noise gives the same numbers wherever and in whatever company a model runs.
+A model maps explicit noise to latents and never draws random numbers itself, so that the same noise
+gives the same numbers, whatever else the process computes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rungs.probability.gaussian import DiagonalGaussian, Distribution
 
-#: whatever a model computes from x alone, once, before latents are drawn
+#: the model's own result of computing on x alone, once, before latents are drawn
 Context = Any
 
 
@@ -24,12 +24,12 @@ class Layer:
 
     Attributes:
         sample: z_i, ``[..., batch, units]``.
-        posterior: q(z_i | what it was drawn given).
+        posterior: q(z_i | .), the density that z_i was drawn from.
         prior: p(z_i | z_{i+1}), at the drawn z_{i+1}.
         analytic: whether ``KL(posterior || prior)`` is this layer's term of the ELBO given
-            the layers that are drawn before it. It is so if z_{i+1} is drawn before z_i.
-            In a bottom-up model z_{i+1} is drawn *from* z_i; there only
-            ``log q - log p`` at the sample is unbiased.
+            the layers that are drawn before it. That holds if z_{i+1} is drawn before z_i. In a
+            bottom-up model z_{i+1} is drawn *from* z_i, and only ``log q - log p`` at the sample is
+            unbiased.
     """
 
     sample: Tensor
@@ -44,7 +44,7 @@ class Layer:
     def log_ratio(self) -> Tensor:
         """``log p(z_i|z_{i+1}) - log q(z_i|.)`` at the sample, ``[..., batch, terms]``.
 
-        One term a unit where both factorise, else one term for all units together.
+        There is one term a unit where both densities factorise, else one for all units together.
         """
         if isinstance(self.prior, DiagonalGaussian) and isinstance(
             self.posterior, DiagonalGaussian
@@ -59,14 +59,14 @@ class Layer:
 
 @dataclass(frozen=True)
 class Objective:
-    """What a batch gives to training.
+    """The loss of a batch, and its statistics.
 
     Attributes:
-        loss: a scalar.
-        statistics: what the history keeps, averaged over the batches of an epoch: scalars and
-            vectors, detached. One of them is ``elbo`` (KL weight 1) or, where a model has none,
-            ``objective``: convergence is judged by it. Names that begin with ``units/`` have one
-            entry for each latent unit, all layers side by side, and are stored layer by layer.
+        loss: the scalar that training minimises, nats.
+        statistics: scalars and vectors, detached, which the history keeps, averaged over the batches
+            of an epoch. One of them is ``elbo`` (KL weight 1) or, where a model has none,
+            ``objective``: convergence is judged by it. Statistics named ``units/...`` have one entry
+            for each latent unit, all layers side by side, and are stored layer by layer.
     """
 
     loss: Tensor
@@ -74,10 +74,10 @@ class Objective:
 
 
 class Trainable(Protocol):
-    """What the training loop knows of a model, which is a :class:`torch.nn.Module` besides.
+    """The side of a model that the training loop knows; it is also a :class:`torch.nn.Module`.
 
     Attributes:
-        binary: whether images are binarised, or reach the model as intensities from 0 to 1.
+        binary: True if the model takes binarised images, False for intensities from 0 to 1.
     """
 
     binary: bool
@@ -85,32 +85,36 @@ class Trainable(Protocol):
     def training_noise(
         self, images: int, settings: dict[str, Any], generator: torch.Generator
     ) -> list[Tensor]:
-        """All the random numbers that a batch's objective needs.
+        """All random numbers that the objective of a batch needs.
 
         Args:
-            settings: the configuration's ``training`` section as the run sees it.
+            images: the size of the batch.
+            settings: the ``training`` section of the run's resolved configuration.
         """
         ...
 
     def objective(
         self, x: Tensor, noise: list[Tensor], settings: dict[str, Any], kl_weight: Tensor | float
     ) -> Objective:
-        """What to minimise on ``x [batch, pixels]``, and what to note down. Random numbers come
-        from ``noise`` alone, so that many models can be trained side by side."""
+        """The loss and the statistics of ``x [batch, pixels]``.
+
+        Random numbers come from ``noise`` alone, so that models can be trained side by side.
+        """
         ...
 
 
 class LatentVariableModel(Protocol):
-    """A model p(x, z) with a posterior q(z | x), z in one or more layers, bottom first.
+    """A model p(x, z) with a posterior q(z | x), in which z has one or more layers, bottom first.
 
-    A draw takes a standard Gaussian number a unit, unless the model has an attribute
-    ``noise_sizes`` that says otherwise (see :func:`noise_sizes`).
+    A draw takes one standard Gaussian number a unit, unless the model has an attribute ``noise_sizes``
+    (see :func:`noise_sizes`).
     """
 
     latent_sizes: list[int]
 
     def encode(self, x: Tensor) -> Context:
-        """What q needs of ``x [batch, pixels]``, computed once for any number of draws."""
+        """The part of q that depends on ``x [batch, pixels]`` alone, computed once for any number of
+        draws."""
         ...
 
     def draw(self, context: Context, noise: list[Tensor]) -> list[Layer]:
@@ -131,14 +135,16 @@ class LatentVariableModel(Protocol):
 
 
 def noise_sizes(model: LatentVariableModel) -> list[int]:
-    """Standard Gaussian numbers that a draw of each layer takes, from the posterior and from the prior
-    alike: the model's ``noise_sizes`` where it has them (a mixture needs one more, to pick the
-    component), else one a unit."""
+    """The number of standard Gaussian numbers that a draw of each layer takes, from posterior or prior.
+
+    These are the model's ``noise_sizes`` where it has them (a mixture needs one more, to pick the
+    component), else one a unit.
+    """
     return list(getattr(model, "noise_sizes", model.latent_sizes))
 
 
 def draw_noise(latent_sizes: list[int], *leading: int, generator: torch.Generator) -> list[Tensor]:
-    """Standard Gaussian noise ``[*leading, units]`` for every layer; the sizes are those of
+    """Draw standard Gaussian noise ``[*leading, size]`` for every layer; for sizes see
     :func:`noise_sizes`."""
     total = sum(latent_sizes)
     device = generator.device

@@ -1,4 +1,4 @@
-"""A VAE with one stochastic layer and a choice of prior, posterior and likelihood."""
+"""VAEs with one stochastic layer and a choice of prior, posterior, likelihood and objective."""
 
 from __future__ import annotations
 
@@ -31,22 +31,23 @@ Densities = tuple[Any, DiagonalGaussian | Mixture]
 
 
 class SingleLayerVAE(Variational, nn.Module):
-    """``p(z) p(x|z)`` and ``q(z|x)``, each of a choice of families.
+    """A VAE ``p(z) p(x|z)``, ``q(z|x)`` with a choice of families for each of the three.
 
     Args:
         pixels: size of a flattened image.
-        latent_sizes: units of z, a list of one; 0 gives a model whose decoder has no input, and
-            whose output is one learnt image.
-        hidden_sizes: units of the dense layers, a list of one.
-        batch_norm: normalise every dense layer but the pixels'.
+        latent_sizes: units of z, a list of one number. With 0 the decoder has no input, and the
+            model is one learnt image.
+        hidden_sizes: units of the dense layers, a list of one number.
+        batch_norm: whether every dense layer but the pixels' is batch-normalised.
         prior: ``gaussian`` (standard), ``mixture`` (learnt) or ``vamp`` (Tomczak and Welling 2018).
-        prior_components: K of a mixture or VampPrior.
+        prior_components: K, for a mixture or VampPrior.
         posterior: ``diagonal``, ``full`` (covariance) or ``mixture``.
-        posterior_components: of a mixture posterior.
+        posterior_components: the number of components of a mixture posterior.
         likelihood: a key of :data:`rungs.probability.likelihoods.LIKELIHOODS`.
-        divergence: which KL trains: ``analytic`` (closed form where there is one, else ``sampled``),
-            ``sampled``, or the bounds ``upper`` and ``lower``. The importance weighted objective
-            has no KL term and no use for it. What is reported is never a bound.
+        divergence: the KL term of the training objective: ``analytic`` (the closed form where there
+            is one, else ``sampled``), ``sampled``, or the bounds ``upper`` and ``lower``. The
+            importance weighted objective has no KL term and ignores it. Reported numbers are never
+            bounds.
 
     Raises:
         ConfigError: for a combination that does not exist.
@@ -80,7 +81,7 @@ class SingleLayerVAE(Variational, nn.Module):
         self.prior = self._make_prior(prior, prior_components, pixels)
         self.decoder = MLP(units, hidden, batch_norm)
         self.pixel_outputs = Dense(hidden, self.likelihood.outputs * pixels, batch_norm=False)
-        #: a draw from a mixture takes a number more, which picks the component
+        #: a draw from a mixture takes one number more, which picks the component
         more = self.is_stratified or prior != "gaussian"
         self.noise_sizes = [units + int(more)]
 
@@ -187,7 +188,7 @@ class SingleLayerVAE(Variational, nn.Module):
 
 
 def _check(prior: str, posterior: str, divergence: str, batch_norm: bool) -> None:
-    """Refuse what does not exist."""
+    """Raise ConfigError for a combination that does not exist."""
     if prior == "vamp" and posterior != "diagonal":
         raise ConfigError(
             f"network.prior vamp takes its components from the posterior, which must be diagonal, "

@@ -12,7 +12,7 @@ from rungs.probability.gaussian import DiagonalGaussian
 
 
 class BottomUpVAE(Hierarchy):
-    """Each layer is inferred from a sample of the layer below; nothing is shared with p."""
+    """A VAE that infers each layer from a sample of the layer below; q and p share no networks."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""VAE/GAN: a discriminator's features measure the reconstruction (Larsen et al. 2016).
+"""The VAE/GAN, which measures reconstructions by the features of a discriminator (Larsen et al. 2016).
 
 It has no likelihood p(x|z) of images, hence no ELBO and no L_k.
 """
@@ -19,21 +19,21 @@ from rungs.models.protocol import Layer, Objective, draw_noise
 from rungs.probability.gaussian import DiagonalGaussian
 from rungs.probability.mixture import Mixture
 
-#: weight of the reconstruction against the discriminator's verdict in the decoder's loss; with a tenth
-#: of it the decoder learns to fool and forgets z
+#: the weight of the reconstruction in the decoder's loss, relative to the discriminator's term; with a
+#: tenth of it the decoder learns to fool the discriminator and ignores z
 GAMMA = 1.0
-#: loss below which the discriminator rests: a coin has 2 log 2 = 1.39. Without rests it wins within an
-#: epoch, its features grow without bound, and all samples look alike
+#: the loss below which the discriminator is not trained; guessing has 2 log 2 = 1.39. Without rests it
+#: wins within an epoch, its features grow without bound, and all samples look alike
 REST = 0.7
 HIDDEN = 64
 SLOPE = 0.2
 
 
 class Discriminator(nn.Module):
-    """Two strided convolutions, whose outputs are the features, and a dense layer.
+    """A network of two strided convolutions, whose outputs are the features, and two dense layers.
 
     Args:
-        side: height and width of a grey image.
+        side: the height and width of a grey image.
     """
 
     def __init__(self, side: int) -> None:
@@ -54,7 +54,7 @@ class Discriminator(nn.Module):
                     parameter.zero_()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Features ``[n, ...]`` and logit of being a real image ``[n]`` for ``x [n, pixels]``."""
+        """The features ``[n, ...]`` and the logit of being a real image ``[n]`` of ``x [n, pixels]``."""
         hidden = x.reshape(-1, 1, self.side, self.side)
         hidden = functional.leaky_relu(self.first(2 * hidden - 1), SLOPE)
         features = functional.leaky_relu(self.second(hidden), SLOPE).flatten(1)
@@ -63,26 +63,26 @@ class Discriminator(nn.Module):
 
 
 def with_gradient(z: Tensor, factor: float) -> Tensor:
-    """The value of z, whose gradient is multiplied by ``factor``."""
+    """Return z, with its gradient multiplied by ``factor``."""
     return factor * z + (1 - factor) * z.detach()
 
 
 class VAEGAN(nn.Module):
-    """Encoder and decoder of a VAE, and a discriminator (Larsen et al. 2016, Algorithm 1).
+    """The encoder and decoder of a VAE, and a discriminator (Larsen et al. 2016, Algorithm 1).
 
     The encoder minimises ``KL(q(z|x) || p(z)) + |D(x) - D(dec(z))|^2 / 2``, D being the
     discriminator's features: a Gaussian log-likelihood of features with unit variance. The decoder
-    minimises that reconstruction, weighted by :data:`GAMMA`, and the discriminator's loss turned
-    around (the non-saturating form of Goodfellow et al. 2014). The discriminator tells images from
-    reconstructions and from samples, and rests while it does so too well. One loss serves all three:
-    each term holds fixed the networks that are not to learn from it.
+    minimises that reconstruction term, weighted by :data:`GAMMA`, and the non-saturating loss of
+    Goodfellow et al. 2014. The discriminator learns to distinguish images from reconstructions and from
+    samples, and is not trained while it does so too well. One loss serves all three networks: each term
+    holds fixed the networks that are not to learn from it.
 
     Args:
         pixels: size of a flattened square grey image.
-        latent_sizes: units of z, a list of one.
-        hidden_sizes: units of the dense layers, a list of one.
+        latent_sizes: units of z, a list of one number.
+        hidden_sizes: units of the dense layers, a list of one number.
         prior: ``gaussian`` or ``mixture``.
-        prior_components: of a mixture.
+        prior_components: the number of components of a mixture.
     """
 
     binary = False
@@ -132,27 +132,27 @@ class VAEGAN(nn.Module):
     def training_noise(
         self, images: int, settings: dict[str, Any], generator: torch.Generator
     ) -> list[Tensor]:
-        """Noise of a draw from the posterior and of one from the prior."""
+        """The noise of one draw from the posterior and of one from the prior."""
         return draw_noise([self.units, *self.noise_sizes], images, generator=generator)
 
     def objective(
         self, x: Tensor, noise: list[Tensor], settings: dict[str, Any], kl_weight: Tensor | float
     ) -> Objective:
-        """The sum of the three losses; ``objective`` is what the encoder maximises."""
+        """The sum of the three losses; the statistic ``objective`` is the encoder's."""
         posterior, prior = self.encode(x)
         z = posterior.sample(noise[0])
         kl = Layer(z, posterior, prior, isinstance(prior, DiagonalGaussian)).kl().sum(-1).mean()
         fixed = {name: p.detach() for name, p in self.discriminator.named_parameters()}
 
         def judged(images: Tensor) -> tuple[Tensor, Tensor]:
-            """By a discriminator that does not learn from it."""
+            """Features and logits of a discriminator that does not learn from them."""
             found: tuple[Tensor, Tensor] = functional_call(self.discriminator, fixed, (images,))
             return found
 
         with torch.no_grad():
             target = self.discriminator(x)[0]
             drawn = self.generate([noise[1]])[0]
-        # through the decoder the encoder gets the reconstruction's gradient with weight 1
+        # the encoder receives the gradient of the reconstruction with weight 1, the decoder with GAMMA
         features, _ = judged(self.decode(with_gradient(z, 1 / GAMMA)))
         reconstruction = 0.5 * (features - target).square().sum(-1).mean()
         fakes = self.decode(torch.cat([z.detach(), drawn]))

@@ -6,11 +6,11 @@ The objective has three terms (eq. 3), sg being the stop-gradient:
 
 ``log p(x | z_q) - |sg[z_e] - e|^2 - beta |z_e - sg[e]|^2``,
 
-the last two averaged over the positions of the grid, as the paper says, and the first over pixels,
-as the authors' released example has it (``likelihood: image`` takes the sum over pixels instead,
-against which a beta of 0.25 is powerless: docs/findings.md). The gradient of the first passes the quantiser
-unchanged (straight-through): it reaches decoder and encoder, the second only the codebook, the third
-only the encoder.
+The last two terms are averaged over the positions of the grid, as in the paper, and the first over
+pixels, as in the authors' released example; with ``likelihood: image`` the first is the sum over pixels,
+against which a beta of 0.25 has no effect (docs/findings.md). The gradient of the first term passes the
+quantiser unchanged (straight-through) and reaches decoder and encoder; that of the second reaches only
+the codebook, that of the third only the encoder.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ KMEANS_ITERATIONS = 10
 
 
 def nearest_codes(vectors: Tensor, codebook: Tensor) -> Tensor:
-    """Index of the nearest codebook vector for each of ``vectors [n, dim]``, ``[n]``.
+    """The index of the nearest codebook vector for each of ``vectors [n, dim]``, ``[n]``.
 
-    ``|z - e|^2 = |z|^2 - 2 z.e + |e|^2``: the first term does not matter to the nearest, the second
-    is a matrix product.
+    ``|z - e|^2 = |z|^2 - 2 z.e + |e|^2``: the first term is the same for all codes, the second is a
+    matrix product.
 
     Args:
         codebook: ``[codes, dim]``.
@@ -50,22 +50,27 @@ def nearest_codes(vectors: Tensor, codebook: Tensor) -> Tensor:
 
 
 def code_counts(codes: Tensor, count: int) -> Tensor:
-    """How many of ``codes [n]`` each of ``count`` codes is, ``[count]``: whole numbers, so that the order
-    of adding does not matter."""
+    """Count how often each of ``count`` codes occurs among ``codes [n]``, ``[count]``.
+
+    The counts are whole numbers, so the order of adding does not matter.
+    """
     ones = torch.ones(codes.shape, device=codes.device)
     return torch.zeros(count, device=codes.device).index_add_(0, codes, ones)
 
 
 def code_sums(vectors: Tensor, codes: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """How many ``vectors [n, dim]`` each of ``count`` codes has, ``[count]``, and their sums
-    ``[count, dim]``. A matrix product with one-hot rows: the same bits on every run."""
-    # torch's one_hot looks at the codes first, which a recorder cannot (rungs.training.recorded_step)
+    """Count the ``vectors [n, dim]`` of each of ``count`` codes, ``[count]``, and add them up, ``[count,
+    dim]``.
+
+    The sums are a matrix product with one-hot rows, which gives the same bits on every run.
+    """
+    # torch's one_hot looks at the codes first, which cannot be recorded (rungs.training.recorded_step)
     chosen = (codes[:, None] == torch.arange(count, device=codes.device)).to(vectors)
     return code_counts(codes, count), chosen.T @ vectors
 
 
 def kmeans(vectors: Tensor, start: Tensor, iterations: int = KMEANS_ITERATIONS) -> Tensor:
-    """Lloyd's algorithm from the centres ``start [codes, dim]``; a centre without vectors stays."""
+    """Run Lloyd's algorithm from the centres ``start [codes, dim]``; a centre without vectors stays."""
     centres = start
     for _ in range(iterations):
         counts, sums = code_sums(vectors, nearest_codes(vectors, centres), len(centres))
@@ -92,20 +97,20 @@ def start_at_centres(
 class Codebook(nn.Module):
     """K vectors, learnt by gradient or by exponential moving averages.
 
-    Learnt by gradient, the vectors are ``weight + speed * moved``: ``weight`` is where they start
-    and is not learnt, ``moved`` starts at 0. Adam's steps do not depend on the gradient's scale, so
-    weighting the codebook's loss would not slow it down; this makes its steps ``speed`` times as
-    long as those of all other parameters.
+    Learnt by gradient, the vectors are ``weight + speed * moved``: ``weight`` is where they start and
+    is not learnt, ``moved`` starts at 0. Adam's steps do not depend on the gradient's scale, so a
+    weight of the codebook's loss would have no effect on its speed; this form makes its steps
+    ``speed`` times as long as those of all other parameters.
 
     Learnt by averages (the paper's appendix A.1), ``weight`` is the codebook itself:
     ``N <- decay N + (1 - decay) n``, ``e <- (decay N_old e_old + (1 - decay) sum z) / N``.
 
     Args:
         codes: K.
-        dim: of a vector.
+        dim: entries of a vector.
         update: ``gradient`` or ``ema``.
-        speed: of the codebook's steps; for ``gradient``.
-        decay: of the averages.
+        speed: the length of the codebook's steps relative to other parameters'; for ``gradient``.
+        decay: the decay of the averages.
     """
 
     weight: Tensor
@@ -130,7 +135,7 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def place(self, chosen: Tensor, vectors: Tensor) -> None:
-        """Put the codes of the mask ``chosen [codes]`` where ``vectors [codes, dim]`` are."""
+        """Replace the codes of the mask ``chosen [codes]`` by those of ``vectors [codes, dim]``."""
         mask = chosen[:, None]
         self.weight.copy_(torch.where(mask, vectors, self.weight))
         if self.moved is not None:
@@ -141,25 +146,25 @@ class Codebook(nn.Module):
         """Begin at the k-means centres of the first batch's ``vectors [n, dim]``.
 
         Args:
-            noise: uniform, ``[codes]``: which vectors the centres begin at.
+            noise: uniform, ``[codes]``; it picks the vectors at which the centres begin.
         """
         torch.ops.rungs.start_at_centres(vectors, noise, self.weight, self.moved, self.started)
 
     @torch.no_grad()
     def average(self, vectors: Tensor, codes: Tensor) -> None:
-        """Move the averages on by a batch: the use of every code and, for ``ema``, its vector."""
+        """Update the averages by a batch: the use of every code and, for ``ema``, its vector."""
         counts, sums = code_sums(vectors, codes, len(self.counts))
         old = self.decay * self.counts
         self.counts.copy_(old + (1 - self.decay) * counts)
         if self.moved is None:
             moved = old[:, None] * self.weight + (1 - self.decay) * sums
             moved /= self.counts.clamp_min(1e-20)[:, None]
-            # a code long out of use has no weight left; it stays where it is
+            # a code that has long been out of use has no weight left and stays where it is
             self.weight.copy_(torch.where(self.counts[:, None] > 1e-20, moved, self.weight))
 
     @torch.no_grad()
     def revive(self, vectors: Tensor, noise: Tensor, below: float) -> None:
-        """Put codes whose average use a batch is less than ``below`` at vectors of the batch."""
+        """Move codes with an average use a batch of less than ``below`` to vectors of the batch."""
         dead = self.counts < below
         self.place(dead, vectors[(noise * len(vectors)).long()])
         self.counts.masked_fill_(dead, len(vectors) / len(self.counts))
@@ -167,12 +172,12 @@ class Codebook(nn.Module):
 
 @dataclass(frozen=True)
 class Quantised:
-    """What the quantiser makes of a batch.
+    """A quantised batch.
 
     Attributes:
-        encoded: z_e, ``[n, dim]``, one row a position.
-        codes: ``[n]``.
-        vectors: e, the chosen codebook vectors, ``[n, dim]``.
+        encoded: z_e, the encoder's output, ``[n, dim]``, one row a position.
+        codes: the index of the nearest codebook vector, ``[n]``.
+        vectors: e, the nearest codebook vectors, ``[n, dim]``.
     """
 
     encoded: Tensor
@@ -196,18 +201,18 @@ class Quantised:
 
 
 class VQVAE(nn.Module):
-    """Encoder, quantiser, decoder.
+    """The VQ-VAE: encoder, quantiser and decoder.
 
     Args:
         pixels: size of a flattened image.
         shape: of the data set's images.
         codes: K, the codebook's size.
         convolutional: ``channels, residual_blocks, residual_channels, components``.
-        vq: ``code_dim``; ``likelihood``, whether the loss has the log-likelihood of a ``dimension`` or
-            of an ``image``; ``beta``, the weight of the commitment loss; ``update``, ``gradient`` as
-            published or ``ema``; ``decay`` of the averages; ``speed`` of the codebook; ``kmeans``,
-            whether it starts at k-means centres; ``revive``, the average use a batch below which a
-            code is put elsewhere, 0 for never.
+        vq: ``code_dim``; ``likelihood``, ``dimension`` or ``image``: whether the loss contains the
+            log-likelihood a dimension or an image; ``beta``, the weight of the commitment loss;
+            ``update``, ``gradient`` (as published) or ``ema``; ``decay`` of the averages; ``speed`` of
+            the codebook; ``kmeans``, whether the codebook starts at k-means centres; ``revive``, the
+            average use a batch below which a code is moved, 0 for never.
         decoder: ``convolutional`` or ``pixelcnn``.
         pixelcnn: ``channels, layers, reach``.
     """
@@ -238,7 +243,7 @@ class VQVAE(nn.Module):
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Height and width of the grid of codes."""
+        """The height and width of the grid of codes."""
         return self.shape.grid
 
     def encode(self, x: Tensor) -> Tensor:
@@ -253,7 +258,7 @@ class VQVAE(nn.Module):
         return Quantised(encoded, codes, nn.functional.embedding(codes, codebook))
 
     def as_grid(self, rows: Tensor) -> Tensor:
-        """Rows of :meth:`encode` as ``[batch, dim, h/4, w/4]``."""
+        """Reshape rows of :meth:`encode` to ``[batch, dim, h/4, w/4]``."""
         return rows.unflatten(0, (-1, *self.grid)).movedim(-1, -3)
 
     def codes(self, x: Tensor) -> Tensor:
@@ -274,7 +279,7 @@ class VQVAE(nn.Module):
     def training_noise(
         self, images: int, settings: dict[str, Any], generator: torch.Generator
     ) -> list[Tensor]:
-        """Which vectors k-means starts from and dead codes are put at; nothing as published."""
+        """Uniform ``[codes]``, to pick vectors for k-means and for unused codes; none as published."""
         if not (self.settings["kmeans"] or self.settings["revive"]):
             return []
         return [torch.rand(self.code_count, generator=generator, device=generator.device)]
@@ -282,7 +287,7 @@ class VQVAE(nn.Module):
     def objective(
         self, x: Tensor, noise: list[Tensor], settings: dict[str, Any], kl_weight: Tensor | float
     ) -> Objective:
-        """The three terms; ``elbo`` is the bound under a uniform prior of the codes."""
+        """The three terms; the statistic ``elbo`` is the bound under a uniform prior over codes."""
         encoded = self.encode(x)
         if self.training and self.settings["kmeans"]:
             self.codebook.start(encoded.detach(), noise[0])
@@ -303,8 +308,8 @@ class VQVAE(nn.Module):
 
     @torch.no_grad()
     def statistics(self, quantised: Quantised, likelihood: Tensor) -> dict[str, Tensor]:
-        """Terms of the objective, the share of every code ``[codes]``, and root mean squared norms
-        of the encoder's output and of the codebook."""
+        """The terms of the objective, the share of every code ``[codes]``, and the root mean squared
+        norms of the encoder's output and of the codebook."""
         positions = math.prod(self.grid)
         use = code_counts(quantised.codes, self.code_count) / len(quantised.codes)
         return {

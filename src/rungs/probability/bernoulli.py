@@ -14,14 +14,14 @@ from rungs.numerics.custom_op import opaque
 def bernoulli_log_likelihood(x: Tensor, logits: Tensor, bias: Tensor | None = None) -> Tensor:
     """``log p(x)`` of independent Bernoulli pixels given by logits, summed over pixels.
 
-    Exact for x in {0, 1}, for which it is ``sum log sigmoid(s * logit)`` with ``s = 2 x - 1``, and
-    stable for any logit.
+    It is ``sum log sigmoid(s * logit)`` with ``s = 2 x - 1``: exact for x in {0, 1} and stable for any
+    logit.
 
     Args:
         x: ``[batch, pixels]`` of zeros and ones.
-        logits: ``[..., batch, pixels]``; under ``torch.no_grad`` they are overwritten, which
-            spares a pass over the largest array there is.
-        bias: ``[pixels]``, added to the logits; in the same pass as the signs it costs nothing.
+        logits: ``[..., batch, pixels]``; under ``torch.no_grad`` they are overwritten, which saves a
+            pass over the largest array of an evaluation.
+        bias: ``[pixels]``, added to the logits, at no cost because the signs need a pass anyway.
 
     Returns:
         ``[..., batch]``, nats.
@@ -38,8 +38,8 @@ def bernoulli_log_likelihood(x: Tensor, logits: Tensor, bias: Tensor | None = No
     return log_sigmoid_total(owned)[0]
 
 
-#: the most factors in [0, 1] that are multiplied before a logarithm is taken, tried in turn: in the
-#: first epochs most batches have a product of 112 that underflows
+#: the largest numbers of probabilities that are multiplied before a logarithm is taken, tried in turn:
+#: in the first epochs most batches have a product of 112 that underflows
 LARGEST_GROUPS = (112, 16)
 #: products below this have lost precision, or are zero
 SMALLEST_PRODUCT = {torch.float32: 1e-36, torch.float64: 1e-300}
@@ -47,13 +47,14 @@ SMALLEST_PRODUCT = {torch.float32: 1e-36, torch.float64: 1e-300}
 
 @opaque("log_sigmoid_total(Tensor logits) -> (Tensor, Tensor)")
 def log_sigmoid_total(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """``sum log sigmoid(logit)`` over the last axis with few passes: a logarithm costs more than all
-    else here, so probabilities are multiplied in groups before it is taken.
+    """``sum log sigmoid(logit)`` over the last axis, with few logarithms.
 
-    A product of n rounded factors is wrong by about n rounding errors, relative, so its logarithm is
-    as exact as the sum of n logarithms; unless it underflows, which takes an image that is wrong in
-    most of a group's pixels. Then groups are smaller or, in the end, logarithms are summed. On a GPU,
-    where looking would stall it and logarithms are free, they always are.
+    A logarithm costs more than the rest, so probabilities are multiplied in groups before it is taken.
+    A product of n rounded factors has a relative error of about n rounding errors, so its logarithm is
+    as exact as the sum of n logarithms, unless the product underflows: that takes an image that is
+    wrong in most of a group's pixels. Then smaller groups are tried and, as a last resort, logarithms
+    are summed. On a GPU they always are: logarithms are cheap there, and looking at the products would
+    stall it.
 
     Args:
         logits: ``[..., n]``.
@@ -74,18 +75,16 @@ def log_sigmoid_total(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _BernoulliLogLikelihood(torch.autograd.Function):
-    """``sum log sigmoid(s * logit)``, ``s = 2 x - 1``, with few passes over the logits.
+    """``sum log sigmoid(s * logit)``, ``s = 2 x - 1`` (:func:`log_sigmoid_total`).
 
-    A logarithm costs more than all else here, so probabilities are multiplied in groups before
-    it is taken (:func:`log_sigmoid_total`); the gradient ``s (1 - sigmoid)`` takes no further
-    exponential.
+    The gradient ``s (1 - sigmoid)`` reuses the probabilities and needs no further exponential.
     """
 
     @staticmethod
     def vmap(
         info: Any, axes: tuple[int | None, ...], logits: Tensor, signs: Tensor
     ) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
-        """A batched axis is one more leading dimension."""
+        """Treat a batched axis as one more leading dimension."""
         logits, signs = (
             tensor.unsqueeze(0) if axis is None else tensor.movedim(axis, 0)
             for tensor, axis in zip((logits, signs), axes, strict=True)
@@ -103,7 +102,7 @@ class _BernoulliLogLikelihood(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        """Keep what the gradient needs."""
+        """Save the probabilities and signs for the gradient."""
         ctx.save_for_backward(output[1], inputs[1])
         ctx.mark_non_differentiable(output[1])
 

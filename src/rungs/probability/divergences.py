@@ -2,10 +2,10 @@
 
 With Gaussian q and ``p = sum_k w_k p_k``:
 
-- ``sampled``: ``log q(z) - log p(z)`` at draws of q; unbiased, what every reported number uses.
-- ``upper``: ``-log sum_k w_k exp(-KL(q || p_k))``, at least the KL. For a Gaussian q it is also the
+- ``sampled``: ``log q(z) - log p(z)`` at draws of q, which is unbiased; every reported number uses it.
+- ``upper``: ``-log sum_k w_k exp(-KL(q || p_k))``, an upper bound. For a Gaussian q it is also the
   variational approximation of Hershey and Olsen 2007 (eq. 18).
-- ``lower``: ``-H(q) - log sum_k w_k integral q p_k``, at most the KL: the product-of-Gaussians
+- ``lower``: ``-H(q) - log sum_k w_k integral q p_k``, a lower bound: the product-of-Gaussians
   form of Hershey and Olsen 2007 (section 4), but with the exact entropy of q.
 
 With a mixture ``q = sum_c u_c q_c``, ``sum_c u_c upper(q_c)`` is still an upper bound (KL is
@@ -31,14 +31,14 @@ Posterior = Gaussian | MixturePosterior
 
 
 def as_mixture(prior: DiagonalGaussian | Mixture) -> Mixture:
-    """A single Gaussian over ``[units]`` as a mixture of one component."""
+    """View a single Gaussian over ``[units]`` as a mixture of one component."""
     if isinstance(prior, Mixture):
         return prior
     return Mixture(prior.mean.new_zeros(1), prior.mean[None], prior.variance[None])
 
 
 def has_closed_form(posterior: Posterior, prior: DiagonalGaussian | Mixture) -> bool:
-    """Whether ``posterior.divergence(prior)`` is the KL in closed form."""
+    """Return whether ``posterior.divergence(prior)`` is the KL in closed form."""
     return isinstance(prior, DiagonalGaussian) and not isinstance(posterior, MixturePosterior)
 
 
@@ -95,8 +95,9 @@ def lower(q: Posterior, p: DiagonalGaussian | Mixture) -> Tensor:
 def overlaps(q: DiagonalGaussian, p: Mixture) -> Tensor:
     """``log integral q p_k = log N(m_q; m_k, v_q + v_k)``, ``[..., K]``.
 
-    The variances of a pair do not separate, so no matrix product serves. The sum runs over units
-    one by one, and its gradient computes each unit's term again: memory stays that of the result.
+    The variances of a pair do not separate, so that it cannot be written as a matrix product. The sum
+    runs over units one by one, and its gradient computes each unit's term again: it needs no more
+    memory than the result.
     """
 
     def term(mean: Tensor, variance: Tensor, means: Tensor, variances: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Log-densities and divergences, per unit, in nats.
+"""Gaussians: log-densities and divergences per unit, in nats.
 
 Functions return one value a unit and leave the sum to the caller: active units are
 counted by each unit's own term.
@@ -70,8 +70,10 @@ class DiagonalGaussian:
         return -0.5 * (LOG_TWO_PI + self.variance.log() + (z - self.mean).square() / self.variance)
 
     def log_ratio(self, other: DiagonalGaussian, z: Tensor) -> Tensor:
-        """``log self(z) - log other(z)`` of every unit, ``[..., units]``, in half the passes that the
-        two densities take."""
+        """``log self(z) - log other(z)`` of every unit, ``[..., units]``.
+
+        It takes half as many passes over memory as the two densities.
+        """
         own, others = (z - self.mean).square(), (z - other.mean).square()
         ratio = torch.addcdiv((other.variance / self.variance).log(), others, other.variance)
         return 0.5 * torch.addcdiv(ratio, own, self.variance, value=-1)
@@ -110,5 +112,5 @@ class DiagonalGaussian:
 def standard_gaussian_like(tensor: Tensor) -> DiagonalGaussian:
     """N(0, 1) for every unit of ``tensor [..., units]``, on its device."""
     units = tensor.shape[-1]
-    # no larger than must be: the logarithm of the variance is taken of a row of ones
+    # the variance is one row, so that its logarithm is taken of as few numbers as possible
     return DiagonalGaussian(tensor.new_zeros(units).expand_as(tensor), tensor.new_ones(units))

@@ -1,8 +1,8 @@
-"""Likelihoods p(x|z): what a decoder's outputs mean.
+"""Likelihoods p(x|z), given by the outputs of a decoder.
 
-Each gives ``log p(x)`` of an image of 256 grey levels or of bits, and the mean image. Grey levels
-have a *discretised* likelihood: a density integrated over the level's bin, the outermost bins open,
-so that the 256 probabilities add up to 1 and bits per dimension are those of a code.
+Each has ``log p(x)`` of an image of bits or of 256 grey levels, and the mean image. Grey levels have a
+*discretised* likelihood: a density integrated over each level's bin, the outermost bins being open.
+The 256 probabilities add up to 1, so that bits per dimension are those of a code.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ HALF_BIN = 0.5 / 255
 #: least log-scale: a hundredth of a bin
 MIN_LOG_SCALE = -10.0
 MAX_LOG_SCALE = 4.0
-#: added to the decoder's output: an initial scale of e^-2, about half the range of intensities
+#: added to the decoder's output, so that scales start at e^-2: a density about half as wide as the
+#: range of intensities
 INITIAL_LOG_SCALE = -2.0
 
 
 class Likelihood(Protocol):
-    """What a decoder's output ``[..., outputs * pixels]`` says of an image.
+    """A density of images, parametrised by a decoder's output ``[..., outputs * pixels]``.
 
     Attributes:
-        outputs: numbers a pixel.
-        binary: whether images are bits, or grey levels as multiples of 1/255.
+        outputs: the number of parameters a pixel.
+        binary: True if images are bits, False if they are grey levels, multiples of 1/255.
     """
 
     outputs: int
@@ -67,14 +68,14 @@ class Discretised:
     outputs, binary = 2, False
 
     def parameters(self, output: Tensor) -> tuple[Tensor, Tensor]:
-        """Location and log-scale, ``[..., pixels]``."""
+        """The location and the log-scale, ``[..., pixels]``."""
         location, log_scale = output.chunk(2, -1)
         return location.sigmoid(), (log_scale + INITIAL_LOG_SCALE).clamp(
             MIN_LOG_SCALE, MAX_LOG_SCALE
         )
 
     def level_log_probability(self, x: Tensor, location: Tensor, log_scale: Tensor) -> Tensor:
-        """``log P(level)`` of every pixel, x from 0 to 1; open at 0 and at 1."""
+        """``log P(level)`` of every pixel for x from 0 to 1; the bins of 0 and 1 are open."""
         inverse = (-log_scale).exp()
         above = (x - location + HALF_BIN) * inverse
         below = (x - location - HALF_BIN) * inverse
@@ -87,7 +88,7 @@ class Discretised:
         return self.level_log_probability(x, *self.parameters(output)).sum(-1)
 
     def mean(self, output: Tensor) -> Tensor:
-        """See :class:`Likelihood`; the location, which is the mean but for the open bins."""
+        """The location, which is the mean up to the effect of the open bins."""
         return self.parameters(output)[0]
 
     def log_cdf(self, value: Tensor) -> Tensor:
@@ -120,7 +121,7 @@ class DiscretisedGaussian(Discretised):
         return torch.special.log_ndtr(value)
 
     def log_interval(self, below: Tensor, above: Tensor) -> Tensor:
-        """Computed in the lower tail, where the difference keeps its digits."""
+        """Computed in the lower tail, where the difference does not cancel."""
         flip = below + above > 0
         low = torch.where(flip, -above, below)
         high = torch.where(flip, -below, above)

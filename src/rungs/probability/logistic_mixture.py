@@ -1,9 +1,9 @@
-"""Likelihoods of 256 intensities, so that the bits per dimension of different models compare.
+"""Discretised mixtures of logistics: likelihoods of 256 intensities.
 
-A pixel's intensity v in {0, ..., 255} is the value of a mixture of logistics, rounded: level v has
-the mixture's mass between v - 1/2 and v + 1/2, the two outermost levels the tails as well (Salimans
-et al. 2017, eq. 1 and 2). The components of a pixel are shared by its colour channels, which are
-independent given the component; the linear dependence between channels of that paper is left out.
+A pixel's intensity v in {0, ..., 255} is a value drawn from a mixture of logistics and rounded: level
+v has the mixture's mass between v - 1/2 and v + 1/2, and the two outermost levels have the tails as
+well (Salimans et al. 2017, eq. 1 and 2). The colour channels of a pixel share its components and are
+independent given the component; that paper's linear dependence between channels is left out.
 """
 
 from __future__ import annotations
@@ -15,24 +15,28 @@ from torch import Tensor
 from torch.nn import functional
 
 LEVELS = 256
-#: width of a level where intensities go from 0 to 1
+#: the width of a level on the scale from 0 to 1
 LEVEL = 1.0 / (LEVELS - 1)
 #: no component is narrower than e^-7 (Salimans et al. 2017), nor, against overflow, wider than e^4
 MIN_LOG_SCALE, MAX_LOG_SCALE = -7.0, 4.0
 
 
 def parameters_of(channels: int, components: int) -> int:
-    """Parameters a pixel: the components' weights, and a mean and a scale a channel for each."""
+    """The number of parameters a pixel: for each component a weight, and a mean and a scale a channel."""
     return components * (1 + 2 * channels)
 
 
 def split_parameters(parameters: Tensor, channels: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits of the weights ``[..., components, h, w]``, means and log-scales ``[..., components,
-    channels, h, w]`` from ``[..., parameters, h, w]``. A mean of 0 is the middle of the range."""
+    """Split ``[..., parameters, h, w]`` into logits, means and log-scales.
+
+    Returns:
+        Logits of the weights, ``[..., components, h, w]``; means and log-scales, ``[..., components,
+        channels, h, w]``. A parameter of 0 puts a mean in the middle of the range.
+    """
     components = parameters.shape[-3] // (1 + 2 * channels)
     logits, rest = parameters.split([components, 2 * channels * components], -3)
     means, scales = rest.unflatten(-3, (2, components, channels)).unbind(-5)
-    # scales start at e^-2: a fifth or so of the range on either side
+    # scales start at e^-2: about a fifth of the range on either side of the mean
     return logits, means + 0.5, (scales - 2).clamp(MIN_LOG_SCALE, MAX_LOG_SCALE)
 
 
@@ -63,10 +67,11 @@ def logistic_mixture_log_likelihood(x: Tensor, parameters: Tensor) -> Tensor:
     above = functional.logsigmoid(centre + 0.5 * width)
     below = functional.logsigmoid(0.5 * width - centre)
     between = torch.log(-torch.expm1(-width))
-    # the outermost levels have the tails; all logarithms are finite, and products are faster than masks
+    # the outermost levels have the tails; all logarithms are finite, so products can select, and they are
+    # faster than masks
     not_lowest, not_highest = (x >= 0.5 * LEVEL).to(x), (x <= 1 - 0.5 * LEVEL).to(x)
     mass = above * not_highest + below * not_lowest + between * (not_lowest * not_highest)
-    if logits.shape[-3] == 1:  # weight 1: a tenth of a step of the VQ-VAE saved
+    if logits.shape[-3] == 1:  # the weight is 1; skipping it saves a tenth of a step of the VQ-VAE
         return mass.sum((-4, -3, -2, -1))
     weights = functional.log_softmax(logits, -3)
     return (weights + mass.sum(-3)).logsumexp(-3).sum((-1, -2))
@@ -75,8 +80,8 @@ def logistic_mixture_log_likelihood(x: Tensor, parameters: Tensor) -> Tensor:
 def logistic_mixture_mean(parameters: Tensor, channels: int) -> Tensor:
     """The mean image, ``[..., channels, h, w]``, from 0 to 1.
 
-    A logistic cut off at 0 and 1 has the mean ``s (softplus(m/s) - softplus((m - 1)/s))``; the
-    rounding to levels changes it by far less than a level.
+    A logistic clipped to [0, 1] has the mean ``s (softplus(m/s) - softplus((m - 1)/s))``; rounding to
+    levels changes it by far less than a level.
     """
     logits, means, log_scales = split_parameters(parameters, channels)
     scales = log_scales.exp()
@@ -90,7 +95,7 @@ def logistic_mixture_sample(parameters: Tensor, noise: Tensor) -> Tensor:
 
     Args:
         parameters: ``[..., parameters, h, w]``.
-        noise: uniform on (0, 1), ``[..., 1 + channels, h, w]``: the first chooses the component.
+        noise: uniform on (0, 1), ``[..., 1 + channels, h, w]``; the first channel picks the component.
     """
     channels = noise.shape[-3] - 1
     logits, means, log_scales = split_parameters(parameters, channels)
@@ -103,7 +108,7 @@ def logistic_mixture_sample(parameters: Tensor, noise: Tensor) -> Tensor:
 
 
 def categorical_sample(logits: Tensor, noise: Tensor) -> Tensor:
-    """Draws ``[...]`` from categories ``[..., categories]`` by inversion of their distribution.
+    """Draws ``[...]`` from categories ``[..., categories]``, by inverting their cumulative distribution.
 
     Args:
         noise: uniform on (0, 1), ``[...]``.
@@ -114,7 +119,7 @@ def categorical_sample(logits: Tensor, noise: Tensor) -> Tensor:
 
 
 def bits_per_dimension(nats: float, dimensions: int) -> float:
-    """Bits a dimension of a log-likelihood in nats an image.
+    """Convert a log-likelihood in nats an image to bits per dimension.
 
     >>> bits_per_dimension(-784 * 8 * math.log(2), 784)
     8.0

@@ -17,10 +17,10 @@ from rungs.probability.gaussian import LOG_TWO_PI
 
 
 def component_of(log_weights: Tensor, noise: Tensor) -> Tensor:
-    """The component that a standard Gaussian number picks: int64, of the shape of ``noise``.
+    """The component that a standard Gaussian number picks, int64, in the shape of ``noise``.
 
-    ``Phi(noise)`` is uniform; the component is the one in whose share of the cumulated weights it
-    falls.
+    ``Phi(noise)`` is uniform on (0, 1); it picks the component into whose interval of the cumulative
+    weights it falls.
 
     Args:
         log_weights: ``[..., K]``, normalised.
@@ -38,9 +38,9 @@ def component_of(log_weights: Tensor, noise: Tensor) -> Tensor:
 class _LogSumExpLinear(torch.autograd.Function):
     """``log sum_k exp(features . weight_k + constant_k)`` with few passes over the K terms.
 
-    They are exponentiated in place and kept unnormalised; the gradient's factors go into the small
-    sides of its two matrix products. A step with 1,000 components and 2,560 draws has 2.6 million of
-    them, and is bound by the memory that they pass through.
+    The terms are exponentiated in place and kept unnormalised; the factors of the gradient are applied
+    to the small operands of its two matrix products. A step with 1,000 components and 2,560 draws has
+    2.6 million terms, and memory bandwidth limits its speed.
     """
 
     generate_vmap_rule = True
@@ -49,8 +49,8 @@ class _LogSumExpLinear(torch.autograd.Function):
     def forward(
         features: Tensor, weight: Tensor, constant: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The logarithm ``[..., 1]`` and, for the gradient, the terms over the largest, ``[..., K]``,
-        and their sum ``[..., 1]``."""
+        """The logarithm ``[..., 1]`` and, for the gradient, the terms divided by the largest,
+        ``[..., K]``, and their sum ``[..., 1]``."""
         terms = functional.linear(features, weight, constant)
         largest = terms.amax(-1, keepdim=True)
         terms.sub_(largest).exp_()
@@ -59,14 +59,14 @@ class _LogSumExpLinear(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        """Keep what the gradient needs."""
+        """Save features, weight and terms for the gradient."""
         features, weight, _ = inputs
         ctx.save_for_backward(features, weight, *output[1:])
         ctx.mark_non_differentiable(*output[1:])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Of a term with share ``p_k`` of the sum: ``gradient * p_k``."""
+        """Give each term its share ``p_k`` of the sum times the gradient."""
         features, weight, terms, total = ctx.saved_tensors
         scale = gradient / total
         scaled = torch.cat([features * scale, scale], -1).flatten(0, -2)
@@ -101,8 +101,8 @@ class Mixture:
     def component_log_densities(self, z: Tensor) -> Tensor:
         """``log N(z; m_k, v_k)`` of every component, ``[..., K]``, nats.
 
-        The square is expanded, so that one matrix product gives all of them: memory is that of
-        the result, never ``[..., K, units]``.
+        The square is expanded, so that one matrix product gives all of them. It needs no more memory
+        than the result, never ``[..., K, units]``.
         """
         return functional.linear(*self._linear(z))
 
@@ -133,7 +133,7 @@ class Mixture:
         return torch.addcmul(self.means[chosen], self.variances[chosen].sqrt(), noise[..., :-1])
 
     def divergence(self, other: Any) -> Tensor:
-        """There is no closed form; see :mod:`rungs.probability.divergences`.
+        """Refuse: there is no closed form; see :mod:`rungs.probability.divergences`.
 
         Raises:
             TypeError: always.

@@ -74,7 +74,7 @@ class MixturePosterior:
 
     @property
     def mean(self) -> Tensor:
-        """``[batch, units]``."""
+        """The mean, ``[batch, units]``."""
         return (self.log_weights.exp().unsqueeze(-1) * self.means).sum(-2)
 
     @property
@@ -85,10 +85,10 @@ class MixturePosterior:
     def stratified(self, noise: Tensor) -> Tensor:
         """One reparameterised draw of *each* component, ``[..., C, batch, units]``.
 
-        Weighted by the components' weights they give an unbiased, differentiable estimate of an
-        expectation under the mixture: the sum over the discrete variable is exact, and given
-        the component a draw is a differentiable function of its parameters (Morningstar, Vikram,
-        Ham, Gallagher and Dillon 2020, eq. 7).
+        Weighted by the components' weights, they give an unbiased and differentiable estimate of an
+        expectation under the mixture: the sum over components is exact, and a draw from a given
+        component is a differentiable function of its parameters (Morningstar, Vikram, Ham, Gallagher
+        and Dillon 2020, eq. 7).
 
         Args:
             noise: ``[..., batch, C * units]``.
@@ -97,8 +97,10 @@ class MixturePosterior:
         return self.components.sample(shaped).movedim(-2, -3)
 
     def sample(self, noise: Tensor) -> Tensor:
-        """An ordinary draw for each ``noise [..., batch, units + 1]``; the last column picks the
-        component. It is not differentiable in the weights: for evaluation only."""
+        """An ordinary draw for each ``noise [..., batch, units + 1]``, for evaluation only.
+
+        The last column picks the component, so that the draw is not differentiable in the weights.
+        """
         chosen = component_of(self.log_weights, noise[..., -1])
         one_hot = functional.one_hot(chosen, self.log_weights.shape[-1]).to(self.means.dtype)
         mean, variance = (
@@ -113,7 +115,7 @@ class MixturePosterior:
         return (terms + self.log_weights).logsumexp(-1, keepdim=True)
 
     def divergence(self, other: Any) -> Tensor:
-        """There is no closed form; see :mod:`rungs.probability.divergences`.
+        """Refuse: there is no closed form; see :mod:`rungs.probability.divergences`.
 
         Raises:
             TypeError: always.
