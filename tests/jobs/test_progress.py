@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -22,9 +21,11 @@ from rungs.errors import RungsError
 from rungs.figures import FIGURES
 from rungs.jobs import reporting as progress
 from rungs.jobs.packs import train_runs
-from rungs.jobs.reporting import Beacon, ProgressLine, Reporter, read_beacon, working
+from rungs.jobs.reporting import ProgressLine, Reporter
 from rungs.jobs.survey import Pipeline, Survey
 from rungs.jobs.tensorboard import Events, require_tensorboard
+from rungs.storage import beacon as beacons
+from rungs.storage.beacon import PROGRESS_FILE, Beacon, read_beacon
 from rungs.study.layout import STAGES, Layout
 from rungs.study.runs import Run
 from rungs.tables import TABLES
@@ -43,8 +44,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         original(self)
         found.extend(content for _, f in self._group if (content := read_beacon(f)))
 
-    monkeypatch.setattr(progress, "FILE_SECONDS", 0.0)
-    monkeypatch.setattr(progress, "FILE_SECONDS_A_RUN", 0.0)
+    monkeypatch.setattr(beacons, "FILE_SECONDS", 0.0)
+    monkeypatch.setattr(beacons, "FILE_SECONDS_A_RUN", 0.0)
     monkeypatch.setattr(Reporter, "epoch_done", spy)
     return found
 
@@ -59,7 +60,7 @@ def test_a_run_in_training_tells_of_itself(
     assert (last["epoch"], last["criterion"]) == (2, "ELBO")
     assert -784 < last["value"] < 0
     assert last["images_per_second"] > 4000 * last["epochs_per_second"] * 0.5 > 0
-    assert not (tmp_path / "alone" / progress.PROGRESS_FILE).exists()
+    assert not (tmp_path / "alone" / PROGRESS_FILE).exists()
     told.clear()
     train_together([Job(s, tmp_path / str(s["seed"])) for s in specs], digits, 5, events=True)
     assert scalars(tmp_path / "0")["training/elbo"] == scalars(tmp_path / "1")["kl/all"] == [1, 2]
@@ -76,46 +77,6 @@ def test_the_prior_tells_in_the_name_of_its_run(spec_of: SpecOf) -> None:
     trainer: Any = SimpleNamespace(spec=spec, settings=spec["training"], epoch=0)
     assert progress._about(trainer)["run"] == "mnist5k/vq/codes16/seed0"
     assert progress._about(trainer)["stage"] == "prior"
-
-
-def test_only_the_living_are_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / progress.PROGRESS_FILE
-    with working(tmp_path, "a/b", "evaluate"):
-        content = read_beacon(tmp_path)
-        assert content is not None
-        assert (content["run"], content["process"]) == ("a/b", os.getpid())
-    assert not path.exists()
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    child = gone.pid
-    path.write_text(json.dumps(content | {"process": child}))
-    assert read_beacon(tmp_path) is None, "its process is gone"
-    path.write_text(json.dumps(content | {"process": child, "host": "elsewhere"}))
-    assert read_beacon(tmp_path) is not None
-    old = time.time() - progress.DEAD_AFTER_SECONDS - 1
-    os.utime(path, (old, old))
-    assert read_beacon(tmp_path) is None, "it has not been touched for minutes"
-    path.write_text("{")
-    assert read_beacon(tmp_path) is None
-    monkeypatch.setattr(progress, "HEARTBEAT_SECONDS", 0.01)
-    beacon = Beacon({tmp_path: {"run": "a", "stage": "train"}})
-    os.utime(path, (old, old))
-    deadline = time.monotonic() + 5
-    while path.stat().st_mtime < old + 1 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert read_beacon(tmp_path) is not None, "its heart beats"
-    beacon.close()
-
-
-def test_a_beacon_is_written_now_and_then_and_harms_nobody(tmp_path: Path) -> None:
-    beacon = Beacon({tmp_path / "a": {"run": "a", "stage": "train"}})
-    asked: list[int] = []
-    for _ in range(1000):
-        beacon.show(lambda: asked.append(1) or {})
-    assert len(asked) <= 2, "at most once a second"
-    beacon.close()
-    (tmp_path / "file").write_text("")
-    Beacon({tmp_path / "file" / "below": {"run": "a", "stage": "train"}}).close()
 
 
 def test_a_log_file_gets_few_lines(

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from rungs.errors import RungsError
-from rungs.storage import locks
-from rungs.storage.locks import locked
+from rungs.storage import process as processes
+from rungs.storage.locks import _remove_dead, locked
+from rungs.storage.process import DEAD_AFTER_SECONDS
 
 HOLD = "import sys, time; from pathlib import Path; from rungs.storage.locks import locked\n" + (
     "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
@@ -60,11 +61,11 @@ def foreign(folder: Path, age: float, process: int = 1) -> Path:
 
 
 def test_a_holder_elsewhere_lives_by_its_heartbeat(tmp_path: Path) -> None:
-    foreign(tmp_path, age=locks.DEAD_AFTER_SECONDS / 2)
+    foreign(tmp_path, age=DEAD_AFTER_SECONDS / 2)
     first = locked(tmp_path)
     with pytest.raises(RungsError, match="process 1 on another"):
         first.__enter__()
-    foreign(tmp_path, age=locks.DEAD_AFTER_SECONDS * 2)
+    foreign(tmp_path, age=DEAD_AFTER_SECONDS * 2)
     with locked(tmp_path):
         assert json.loads((tmp_path / ".lock").read_text())["host"] == os.uname().nodename
 
@@ -79,7 +80,7 @@ def test_a_number_given_to_another_process_is_no_holder(tmp_path: Path) -> None:
 
 
 def test_the_heart_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(processes, "HEARTBEAT_SECONDS", 0.05)
     with locked(tmp_path):
         path = tmp_path / ".lock"
         os.utime(path, (1, 1))
@@ -102,7 +103,7 @@ def test_a_lock_made_meanwhile_is_not_removed(tmp_path: Path) -> None:
     mine = tmp_path / ".lock-late"
     mine.write_text("{}")
     with locked(tmp_path):
-        locks._remove_dead(tmp_path / ".lock", dead["token"], mine)
+        _remove_dead(tmp_path / ".lock", dead["token"], mine)
         assert json.loads((tmp_path / ".lock").read_text())["process"] == os.getpid()
     assert not (tmp_path / ".lock-removal").exists()
 

@@ -18,9 +18,9 @@ import torch
 
 from rungs import cli
 from rungs.errors import RungsError
-from rungs.jobs.reporting import PROGRESS_FILE
 from rungs.storage import result_file
 from rungs.storage.atomic import ABANDONED_AFTER_SECONDS, FREE_SPACE, temporary_name, write_text
+from rungs.storage.beacon import PROGRESS_FILE
 from rungs.storage.locks import locked
 from rungs.storage.process import MACHINE, writer
 from rungs.storage.tensors import save_tensors

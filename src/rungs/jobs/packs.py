@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rungs.errors import ConfigError, nearest
-from rungs.jobs.reporting import read_beacon, remove_beacon, working
 from rungs.jobs.tensorboard import require_tensorboard
 from rungs.storage import result_file
 from rungs.storage.atomic import replacing
+from rungs.storage.beacon import read_beacon, remove_beacon, working
 from rungs.study.code_prior_settings import FOLDER, prior_spec
 from rungs.study.layers import Config
 from rungs.study.layout import HISTORY, STAGES, WEIGHTS, Layout

@@ -18,7 +18,7 @@ from typing import Any
 
 from rungs.figures import FIGURES
 from rungs.jobs.cost import START_SECONDS, Cost, estimate
-from rungs.jobs.reporting import read_beacon
+from rungs.storage.beacon import read_beacon
 from rungs.study.code_prior_settings import FOLDER, prior_spec
 from rungs.study.layers import Config
 from rungs.study.layout import EVALUATION_COST, STAGES, TRAINING_COST, Layout
@@ -211,7 +211,7 @@ def _working(job: Job, beacon: dict[str, Any], ratio: float) -> Working:
     if speed:
         left = (beacon["epochs"] - beacon["epoch"]) / speed
     else:
-        left = max(ratio * job.seconds - (time.time() - beacon["started"]), 0.0)
+        left = max(ratio * job.seconds - (time.time() - beacon["began"]), 0.0)
     names = ("epoch", "epochs", "criterion", "value", "epochs_per_second", "images_per_second")
     told = {name: beacon.get(name) for name in (*names, "host")}
     return Working(job.name, job.stage, left, **told)

@@ -1,17 +1,15 @@
-"""One writer a run, on any file system that people put results on.
+"""Locks: one writer at a time in a run's folder, on any file system that people put results on.
 
-Locks of the kernel are not to be had on every network file system, and a dead node does not
-release them. So a lock is a file that is made by a hard link (atomic on NFS too), that says who
-holds it, and that the holder touches every few seconds. A holder is dead if its process is gone
-(on the same machine) or if the file has not been touched for minutes (on another); ages are
-differences between two times of the same file server, so clocks need not agree.
+Not every network file system has the kernel's locks, and a dead node does not release them. So a lock
+is a file that is made by a hard link, which is atomic on NFS too. It names its holder, which touches it
+every few seconds; :mod:`rungs.storage.process` decides whether the holder is alive. Ages are differences
+between two times of the same file server, so clocks need not agree.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -20,36 +18,33 @@ from pathlib import Path
 
 from rungs.errors import RungsError
 from rungs.storage.atomic import remove_abandoned, temporary_name, unwritable
+from rungs.storage.process import Heartbeat, identity, is_alive
 
-HEARTBEAT_SECONDS = 20.0
-DEAD_AFTER_SECONDS = 180.0
+LOCK = ".lock"
 #: tries, and the pause between them, while others make or remove locks
 ATTEMPTS, RETRY_SECONDS = 50, 0.05
-#: who holds this file removes a dead holder's lock
+#: the holder of this file removes a dead holder's lock
 GUARD = ".lock-removal"
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock for the length of the block.
+    """Hold the folder's lock for the duration of the block.
 
     Raises:
         RungsError: if a living process holds it, or if the folder cannot be written.
     """
-    path = folder / ".lock"
+    path = folder / LOCK
     try:
         folder.mkdir(parents=True, exist_ok=True)
         token = _acquire(path)
     except OSError as error:
         raise unwritable(folder, error) from error
-    stop = threading.Event()
-    heart = threading.Thread(target=_beat, args=(path, token, stop), daemon=True)
-    heart.start()
+    heart = Heartbeat(lambda: _touch(path, token))
     try:
         yield
     finally:
-        stop.set()
-        heart.join()
+        heart.stop()
         with suppress(OSError):
             if _holder(path).get("token") == token:
                 path.unlink(missing_ok=True)
@@ -58,9 +53,7 @@ def locked(folder: Path) -> Iterator[None]:
 def _acquire(path: Path) -> str:
     token = uuid.uuid4().hex
     mine = temporary_name(path)
-    who = {"token": token, "host": os.uname().nodename, "process": os.getpid()}
-    who["started"] = _start_time(os.getpid())
-    mine.write_text(json.dumps(who), encoding="utf-8")
+    mine.write_text(json.dumps({"token": token, **identity()}), encoding="utf-8")
     try:
         for _ in range(ATTEMPTS):
             try:
@@ -119,7 +112,7 @@ def _break_guard(guard: Path, mine: Path) -> None:
 
 
 def _holder(path: Path) -> dict[str, object]:
-    """Who holds the lock; empty if nobody or if the file cannot be read."""
+    """The content of a lock: its holder. Empty if there is none or it cannot be read."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -128,37 +121,17 @@ def _holder(path: Path) -> dict[str, object]:
 
 
 def _alive(holder: dict[str, object], path: Path, mine: Path) -> bool:
-    """Whether the lock's holder lives; ``mine`` gives the file server's present time."""
-    if holder.get("host") == os.uname().nodename:
-        started = _start_time(int(str(holder.get("process", 0))))
-        return started is not None and started == holder.get("started")
-    try:
+    """Whether the lock's holder is alive; ``mine`` gives the file server's present time."""
+
+    def age() -> float:
         mine.touch()
-        return mine.stat().st_mtime - path.stat().st_mtime < DEAD_AFTER_SECONDS
-    except OSError:
-        return False
+        return mine.stat().st_mtime - path.stat().st_mtime
+
+    return is_alive(holder, age)
 
 
-def _start_time(process: int) -> str | None:
-    """When a process of this machine started (a number may be given again); None if it is gone."""
-    try:
-        status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
-    except OSError:
-        pass
-    else:
-        fields = status.rpartition(")")[2].split()
-        return None if fields[0] == "Z" else fields[19]
-    try:
-        os.kill(process, 0)
-    except (OSError, OverflowError):
-        return None
-    return "unknown"
-
-
-def _beat(path: Path, token: str, stop: threading.Event) -> None:
-    """Touch the lock while it is ours."""
-    while not stop.wait(HEARTBEAT_SECONDS):
-        if _holder(path).get("token") != token:
-            return
-        with suppress(OSError):
+def _touch(path: Path, token: str) -> None:
+    """Touch the lock if it is still ours."""
+    with suppress(OSError):
+        if _holder(path).get("token") == token:
             os.utime(path)

@@ -28,7 +28,7 @@ from rungs.data.binarise import TrainingImages, model_input
 from rungs.data.prepared import read_images
 from rungs.errors import RungsError, StoreError, TrainingError
 from rungs.evaluation.definitions import ACTIVE_KL
-from rungs.jobs.reporting import Reporter, duration, has_beacon, remove_beacon
+from rungs.jobs.reporting import Reporter, duration
 from rungs.models import build, entry
 from rungs.models.networks import collect_statistics, initialise
 from rungs.models.objectives import epoch_statistics, kl_weight, learning_rate
@@ -37,6 +37,7 @@ from rungs.numerics.seeds import generator
 from rungs.numerics.torch_setup import prepare_process
 from rungs.storage import result_file
 from rungs.storage.atomic import sha256, write_text
+from rungs.storage.beacon import has_beacon, remove_beacon
 from rungs.storage.locks import locked
 from rungs.storage.tensors import load_tensors, load_weights, save_tensors
 from rungs.study import keys, provenance
