@@ -1,7 +1,8 @@
 """Measurements of our own speed, beside the machine's limits and beside pythae.
 
 Every module has ``measure(scale) -> list[Row]``. Only ratios within one run mean anything: what is
-compared is timed in turns, and a row gives the median of the repetitions.
+compared is timed in turns, and a row gives the median of the repetitions. The room may import report
+and the rooms below it; only the command line imports it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""The registry of claims: the documents' statements, decided from stored evaluations.
+"""The documents' claims, decided from stored evaluations.
 
-A further document's claims are one module with ``CLAIMS`` and one line here.
+This module is their registry: the claims of a further document are one module with ``CLAIMS`` and one
+line here. The room may import evaluation and the rooms below it; tables and every room above may
+import it. Claims read stored results only.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""``rungs <verb>``: every rule's work, by hand. Heavy imports happen inside the verbs."""
+"""``rungs <verb>``: the command line. Each verb does the work of one rule, by hand.
+
+A verb parses its arguments, calls the room that does the work, and prints. The room may import every
+other; only ``__main__`` imports it. Heavy imports happen inside the verbs, so that help and completion
+are quick.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""The registry of data sets. A further data set is one module and one line here; one's own images
-need neither (:mod:`rungs.data.own`).
+"""The data sets: how each is prepared, checked and binarised.
 
-``prepare`` of each entry returns :class:`rungs.data.prepared.Prepared`; the modules are
-imported when they are asked for.
+This module is their registry: a further data set is one module and one line here; one's own images
+need neither (:mod:`rungs.data.own`). ``prepare`` of each entry returns
+:class:`rungs.data.prepared.Prepared`; the modules are imported when they are asked for. The room may
+import storage, probability and numerics; models and every room above may import it.
 """
 
 from __future__ import annotations

@@ -1,1 +1,7 @@
-"""Estimators on trained models: likelihood, activity of units, calibration."""
+"""Measurements on trained runs: bounds, activity, moments, representations and samples.
+
+A measurement takes a model and images and returns arrays. The room may import training and the rooms
+below it; claims, tables, figures and every room above may import it. Code that only reads evaluations
+imports :mod:`rungs.evaluation.definitions` and :mod:`rungs.evaluation.convergence`, which need no
+torch.
+"""

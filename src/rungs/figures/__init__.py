@@ -1,7 +1,10 @@
-"""The registry of figures. A further figure is one module and one line here.
+"""Figures of stored results, as PNG and PDF.
 
-Each module has ``draw(files, settings) -> matplotlib.figure.Figure``. Figures read stored
-results only: they never train, never load a model, and never know which profile they are in.
+This module is their registry: a further figure is one module with
+``draw(files, settings) -> matplotlib.figure.Figure`` and one line here, and its settings in
+``config/common.yaml``. Figures read stored results only: they never train, never load a model, and
+never know which profile they are in. The room may import tables and the rooms below it; jobs and
+every room above may import it.
 """
 
 from __future__ import annotations

@@ -1,1 +1,5 @@
-"""report."""
+"""Pages about a whole profile: scorecard, summary, captions and gallery.
+
+They are made from stored tables and figures. The room may import exchange and the rooms below it;
+bench, api and cli may import it.
+"""

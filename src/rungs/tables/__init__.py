@@ -1,6 +1,8 @@
-"""The registry of tables. A further table is one module and one line here.
+"""Tables of stored results, as CSV, Markdown and HTML.
 
-Each module has ``make(files) -> pandas.DataFrame``.
+This module is their registry: a further table is one module with ``make(files) -> pandas.DataFrame``
+and one line here. The room may import claims and the rooms below it; figures and every room above may
+import it.
 """
 
 from __future__ import annotations
