@@ -1,4 +1,4 @@
-"""The ladder's models: structure, identities, batch normalisation."""
+"""Hierarchical models, bottom-up and ladder: structure and identities."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from torch.distributions import Bernoulli, Normal
 
 from rungs.models import build
 from rungs.models.ladder import LadderVAE
-from rungs.models.networks import BatchNorm, collect_statistics, initialise
+from rungs.models.networks import initialise
 from rungs.models.objectives import elbo_loss, elbo_terms
 from rungs.models.protocol import draw_noise, log_weights
 from rungs.models.vae import BottomUpVAE
-from rungs.probability.gaussian import DiagonalGaussian
 
 SIZES: dict[str, Any] = {"latent_sizes": [6, 5, 4], "hidden_sizes": [12, 10, 8]}
 LADDER = {"upward": "mu", "share_top_down": True}
@@ -174,46 +173,6 @@ def test_gradient_of_a_ladders_loss(x: Tensor) -> None:
     assert torch.autograd.gradcheck(loss, [start], atol=1e-6)
 
 
-def test_collected_statistics_are_those_of_the_whole_set() -> None:
-    norm = BatchNorm(3)
-    random = torch.Generator().manual_seed(0)
-    batches = [2 + 3 * torch.randn(50, 3, generator=random) for _ in range(4)]
-    collect_statistics(norm, batches, norm)
-    whole = torch.cat(batches)
-    torch.testing.assert_close(norm.mean, whole.mean(0))
-    torch.testing.assert_close(norm.variance, whole.var(0, unbiased=False))
-
-
-def test_folded_batch_norm_is_batch_norm() -> None:
-    """With the statistics of one batch, test mode equals training mode on that batch."""
-    built: Any = make("vae")
-    x = torch.rand(64, 20, dtype=torch.float64)
-    layer = built.bottom_up[0].hidden.first
-    with torch.no_grad():
-        layer.norm.scale.uniform_(0.5, 2)
-        layer.norm.shift.uniform_(-1, 1)
-    layer.train()
-    expected = layer(x)
-    collect_statistics(layer, [x], layer)
-    torch.testing.assert_close(layer.eval()(x), expected)
-
-
-def test_initial_weights_are_glorot_normal() -> None:
-    built: Any = build(
-        "vae", 784, {"latent_sizes": [64], "hidden_sizes": [512], "batch_norm": False}
-    )
-    initialise(built, torch.Generator().manual_seed(0))
-    first, head = built.bottom_up[0].hidden.first.weight, built.bottom_up[0].head.affine.weight
-    assert float(first.detach().std()) == pytest.approx((2 / (784 + 512)) ** 0.5, rel=0.02)
-    assert float(head.detach().std()) == pytest.approx((2 / (512 + 64)) ** 0.5, rel=0.02)
-
-
 def test_sizes_that_do_not_match_are_refused() -> None:
     with pytest.raises(ValueError, match="as many hidden_sizes"):
         build("vae", 20, SIZES | {"latent_sizes": [3], "batch_norm": False})
-
-
-def test_variance_is_bounded_below() -> None:
-    built = make("vae", batch_norm=False)
-    posterior: DiagonalGaussian = built.encode(torch.full((2, 20), -1e4, dtype=torch.float64))
-    assert float(posterior.variance.detach().min()) >= 1e-5

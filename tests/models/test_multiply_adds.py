@@ -1,0 +1,70 @@
+"""Multiply-adds of the convolutional networks against a count while they run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from torch import Tensor
+
+from convolutional_models import (
+    SETTINGS,
+    images,
+    random,
+    ready,
+)
+from rungs.jobs import cost
+from rungs.jobs import multiply_adds as size
+from rungs.models import build
+from rungs.models.convolutional import (
+    Convolution,
+    DoublingConvolution,
+)
+from rungs.paths import ROOT
+from rungs.study import profile as configuration
+from rungs.study.code_prior_settings import prior_spec
+from rungs.study.runs import Run
+from rungs.study.settings import resolve
+
+
+@pytest.mark.parametrize(
+    ("variant", "axis"),
+    [("vq", "codes"), ("vq-pixel", "codes"), ("conv-vae", "latent"), ("conv-vae-pixel", "latent")],
+)
+def test_counted_multiply_adds(variant: str, axis: str) -> None:
+    """Convolutions' multiply-adds, counted while they run; transposed ones by their input."""
+    config = configuration.load([ROOT / "config" / "quick.yaml"])
+    run = Run("mnist5k", variant, 4, 0, axis)
+    spec = resolve(config, run)
+    model: Any = ready(build(spec["model"], 784, spec["network"]))
+    counted = 0
+
+    def count(module: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        nonlocal counted
+        taps = module.weight.numel()
+        places = inputs[0] if isinstance(module, DoublingConvolution) else output
+        counted += taps * places.shape[-1] * places.shape[-2]
+
+    for module in model.modules():
+        if isinstance(module, Convolution | DoublingConvolution):
+            module.register_forward_hook(count)
+    x = images(1, 784)
+    model.objective(x, model.training_noise(1, SETTINGS, random()), SETTINGS, 1.0)
+    if axis == "codes":
+        counted += 49 * spec["network"]["codes"] * spec["network"]["vq"]["code_dim"]
+    assert sum(size.multiply_adds(spec)) == counted
+    assert cost.estimate(config, run).training_seconds > 0
+
+
+def test_counted_multiply_adds_of_the_prior() -> None:
+    config = configuration.load([ROOT / "config" / "quick.yaml"])
+    spec = prior_spec(config, Run("mnist5k", "vq", 64, 0, "codes"))
+    assert spec is not None
+    prior: Any = build("code-prior", 98, spec["network"])
+    last = f"layers.{spec['network']['layers'] - 1}.across"  # a part of the convolution before it
+    weights = sum(
+        module.weight.numel()
+        for name, module in prior.named_modules()
+        if isinstance(module, Convolution) and not name.endswith(last)
+    )
+    assert size.prior_multiply_adds(spec) == 49 * weights
