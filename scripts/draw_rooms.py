@@ -11,15 +11,16 @@ it imports. An import that runs up is drawn in red, above the turn.
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = ROOT / "src" / "rungs"
-PICTURE = ROOT / "docs" / "images" / "rooms.svg"
+from rungs.paths import PACKAGE, ROOT
+from rungs.study.keys import COMPUTING
 
-#: room -> what lies in it, bottom first; a room imports only rooms before it
-ROOMS = {
+PICTURE = ROOT / "docs" / "images" / "rooms.svg"
+#: room -> what lies in it, in a few words
+PURPOSES = {
     "errors": "what a user can mend, in one line",
     "paths": "where the repository lies, and its version",
     "numerics": "seeds, torch set-up, custom operations",
@@ -40,9 +41,6 @@ ROOMS = {
     "api": "rungs.load and the rest of the Python interface",
     "cli": "rungs VERB",
 }
-#: rooms whose code is in the key of a run
-COMPUTING = {"numerics", "probability", "data", "models", "training", "evaluation"}
-
 LEGEND = (
     "Follow a room's line: it has an arrowhead in the row of every room that it imports.",
     "Blue: the code of these rooms is in the key of a run.",
@@ -51,9 +49,17 @@ ROW, LANE, LEFT, TOP, RIGHT = 30, 25, 425, 12, 24
 COLOURS = {True: "#0b6ea8", False: "#7a7a7a"}
 
 
+def rooms() -> list[str]:
+    """The rooms, bottom first: the layers of the contract in pyproject.toml."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
+    names = [name for layer in reversed(layers) for name in layer.split(" | ")]
+    return [name for name in names if name != "__main__"]
+
+
 def room(parts: tuple[str, ...]) -> str | None:
     """The room of a module ``("rungs", ...)``; None of the package's ``__init__`` and ``__main__``."""
-    return parts[1] if len(parts) > 1 and parts[1] in ROOMS else None
+    return parts[1] if len(parts) > 1 and parts[1] in PURPOSES else None
 
 
 def imported(tree: ast.Module) -> Iterator[tuple[str, ...]]:
@@ -70,8 +76,8 @@ def imported(tree: ast.Module) -> Iterator[tuple[str, ...]]:
 
 
 def imports(package: Path = PACKAGE) -> dict[str, list[str]]:
-    """Of every room the rooms that it imports, in the order of :data:`ROOMS`."""
-    found: dict[str, set[str]] = {name: set() for name in ROOMS}
+    """Of every room the rooms that it imports, bottom first."""
+    found: dict[str, set[str]] = {name: set() for name in rooms()}
     for path in sorted(package.rglob("*.py")):
         own = room(path.relative_to(package.parent).with_suffix("").parts)
         if own is not None:
@@ -79,12 +85,12 @@ def imports(package: Path = PACKAGE) -> dict[str, list[str]]:
                 other = room(parts)
                 if other not in (None, own):
                     found[own].add(str(other))
-    return {name: [other for other in ROOMS if other in found[name]] for name in ROOMS}
+    return {name: [other for other in found if other in found[name]] for name in found}
 
 
 def picture(graph: dict[str, list[str]]) -> str:
-    """The staircase as SVG."""
-    rows = list(reversed(ROOMS))
+    """The staircase of ``room -> imported rooms``, bottom first, as SVG."""
+    rows = list(reversed(graph))
     height = TOP + ROW * len(rows) + 80
     width = LEFT + LANE * len(rows) + RIGHT
     y = {name: TOP + ROW * number + ROW // 2 for number, name in enumerate(rows)}
@@ -106,7 +112,7 @@ def picture(graph: dict[str, list[str]]) -> str:
             f'<rect x="16" y="{y[name] - 12}" width="86" height="24" rx="4" fill="{colour}"/>',
             f'<text x="59" y="{y[name] + 4}" text-anchor="middle" font-weight="bold" '
             f'fill="white">{name}</text>',
-            f'<text x="112" y="{y[name] + 4}" fill="#222222">{ROOMS[name]}</text>',
+            f'<text x="112" y="{y[name] + 4}" fill="#222222">{PURPOSES[name]}</text>',
             *_lane(name, graph[name], x[name], y, colour),
         ]
         if graph[name]:

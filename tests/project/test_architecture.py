@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rungs.paths import ROOT
+from rungs.paths import PACKAGE, ROOT
 
 ROOMS = runpy.run_path(str(ROOT / "scripts" / "draw_rooms.py"))
 
@@ -17,9 +17,10 @@ def test_the_picture_is_that_of_the_imports() -> None:
     assert drawn == ROOMS["picture"](ROOMS["imports"]()), "draw it: python scripts/draw_rooms.py"
 
 
-def test_every_module_lies_in_a_room() -> None:
-    modules = {path.stem for path in (ROOT / "src/rungs").iterdir() if path.name != "__pycache__"}
-    assert modules == {*ROOMS["ROOMS"], "__init__", "__main__"}
+def test_every_room_is_drawn() -> None:
+    modules = {path.stem for path in PACKAGE.iterdir() if path.name != "__pycache__"}
+    assert modules == {*ROOMS["rooms"](), "__init__", "__main__"}
+    assert set(ROOMS["PURPOSES"]) == set(ROOMS["rooms"]())
 
 
 @pytest.mark.parametrize(
