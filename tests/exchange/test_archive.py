@@ -182,6 +182,10 @@ def other_settings(content: bytes) -> bytes:
     return json.dumps(described).encode()
 
 
+def other_version(content: bytes) -> bytes:
+    return json.dumps(json.loads(content) | {"version": 2}).encode()
+
+
 WEIGHTS = "weights.safetensors"
 HOSTILE = {
     "parent": (lambda m: m | {"../escaped": b"x"}, {}, "unexpected member '../escaped'"),
@@ -197,6 +201,11 @@ HOSTILE = {
     "not HDF5": (lambda m: m | {"evaluation.h5": b"x" * 999}, {}, r"evaluation\.h5"),
     "bomb": (lambda m: m | {"run.json": b" " * 2**23}, {}, r"run\.json.*8,388,608 bytes"),
     "not JSON": (lambda m: m | {"run.json": b"[" * 2**20}, {}, r"run\.json is not JSON"),
+    "another version": (
+        lambda m: m | {MANIFEST: other_version(m[MANIFEST])},
+        {},
+        "has version 2 of its format, and this version of rungs reads 1",
+    ),
     "another run": (
         lambda m: m | {"run.json": other_settings(m["run.json"])},
         {},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,36 @@ def test_damage_is_noticed_or_harmless(data: st.DataObject) -> None:
             for name in found.arrays:
                 np.testing.assert_array_equal(found[name], small[name])
         assert "training.h5" in message
+
+
+def of_version_2(path: Path) -> bytes:
+    """The file as another version of rungs might write it."""
+    content = path.read_bytes()
+    if path.suffix == ".h5":
+        return content.replace(b"rungs store 1 ", b"rungs store 2 ", 1)
+    return content.replace(rb"\"format\": 1", rb"\"format\": 2", 1)
+
+
+@pytest.mark.parametrize("name", ["training.h5", "weights.safetensors"])
+def test_another_version_of_a_format_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    read: Callable[[Path], object]
+    if path.suffix == ".h5":
+        result_file.write(path, ARRAYS, {})
+        read = result_file.read
+    else:
+        tensors_file(tmp_path)
+        read = load_tensors
+    read(path)
+    assert of_version_2(path) != path.read_bytes()
+    path.write_bytes(of_version_2(path))
+    with pytest.raises(StoreError) as caught:
+        read(path)
+    message = str(caught.value)
+    assert message.startswith(
+        f"{path}: has version 2 of its format, and this version of rungs reads 1."
+    )
+    assert "Delete it and run the same command again" in message
 
 
 def test_a_missing_file_is_named_with_the_remedy(tmp_path: Path) -> None:

@@ -385,8 +385,13 @@ def _read_manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
     if MANIFEST not in names:
         raise _refused(path, f"it has no {MANIFEST}")
     manifest = _parse(path, MANIFEST, _member(path, archive, MANIFEST, MOST_JSON))
-    if manifest.get("format") != FORMAT or manifest.get("version") != VERSION:
-        raise _refused(path, f"{MANIFEST} is not of {FORMAT} version {VERSION}")
+    if manifest.get("format") != FORMAT:
+        raise _refused(path, f"{MANIFEST} is not of the format {FORMAT}")
+    if (version := manifest.get("version")) != VERSION:
+        raise ArchiveError(
+            f"{path}: has version {str(version)[:20]} of its format, and this version of rungs reads "
+            f"{VERSION}. Read it with the version of rungs that wrote it, or export the run again."
+        )
     listed = manifest.get("members")
     if not isinstance(listed, dict):
         raise _refused(path, f"{MANIFEST} lists no members")

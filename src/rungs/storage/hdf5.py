@@ -9,13 +9,16 @@ and files of others are first opened by a process of their own.
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 from pathlib import Path
 
-#: size of the user block, and what it begins with
+from rungs.storage.formats import RESULT_FILE
+
+#: size of the user block, which begins with the name and the version of the format
 BLOCK = 512
-MAGIC = b"rungs store 1 "
+NAME = b"rungs store "
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 #: seconds that a first look at someone else's file may take
 SECONDS = 15
@@ -38,6 +41,14 @@ def signed(content: bytes) -> bytes:
     return _block(hashlib.sha256(content).hexdigest()) + content
 
 
+def version(path: Path) -> int | None:
+    """The version of the format that a file's user block names; None if it names none."""
+    with path.open("rb") as file:
+        block = file.read(BLOCK)
+    named = re.match(re.escape(NAME) + rb"([0-9]{1,9}) ", block)
+    return None if named is None else int(named[1])
+
+
 def problem(path: Path) -> str | None:
     """What is wrong with a file of ours, without libhdf5; None if nothing is, or if the file has no
     user block, as those that rungs wrote before there was one."""
@@ -45,14 +56,14 @@ def problem(path: Path) -> str | None:
         block = file.read(BLOCK)
         if block.startswith(SIGNATURE):
             return None
-        if not block.startswith(MAGIC):
+        if not block.startswith(NAME):
             return "it does not begin as a file of rungs does"
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return None if block == _block(digest) else "its bytes differ from their checksum"
 
 
 def _block(digest: str) -> bytes:
-    return (MAGIC + digest.encode() + b"\n").ljust(BLOCK, b"\0")
+    return (b"%s%d %s\n" % (NAME, RESULT_FILE, digest.encode())).ljust(BLOCK, b"\0")
 
 
 def crashes(*paths: Path) -> str | None:

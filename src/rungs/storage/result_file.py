@@ -40,6 +40,7 @@ import numpy as np
 from rungs.errors import StoreError
 from rungs.storage import hdf5
 from rungs.storage.atomic import delete, write_bytes
+from rungs.storage.formats import RESULT_FILE, check_version
 
 #: what the arrays of a file that are read together may take
 MOST_BYTES = 2**31
@@ -190,9 +191,12 @@ def _opened(path: Path) -> Iterator[h5py.File]:
 def _check_bytes(path: Path) -> None:
     """The whole file, before libhdf5 sees it."""
     try:
+        version = hdf5.version(path)
         reason = hdf5.problem(path)
     except OSError as error:
         raise StoreError(_damaged(path, error.strerror or str(error))) from error
+    if version is not None:
+        check_version(path, version, RESULT_FILE)
     if reason is not None:
         raise StoreError(_damaged(path, reason))
 

@@ -5,9 +5,9 @@ it writes, and ``safe_open`` two integers for every tensor that it reads (0.8.0)
 ever: 7 kB a checkpoint, as histories grow, and 6 kB each time that a ladder's weights are read.
 
 The format has no checksum, so a flipped bit would be a slightly other model. Its metadata therefore
-hold the SHA-256 of names, types, shapes and values, checked at every read. All metadata are one
-JSON text: the library writes several keys in no fixed order, and the same tensors must give the
-same bytes.
+hold the SHA-256 of names, types, shapes and values, checked at every read, and the version of the
+format. All metadata are one JSON text: the library writes several keys in no fixed order, and the
+same tensors must give the same bytes.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from rungs.errors import StoreError
 from rungs.storage.atomic import delete, write_bytes
+from rungs.storage.formats import TENSORS, check_version
 
 #: the one key of a file's metadata
 KEY = "rungs"
@@ -33,7 +34,11 @@ KEY = "rungs"
 def pack(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
     """The bytes of a file of named tensors and text metadata."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    document = {"metadata": dict(metadata), "sha256": _hash(plain, metadata)}
+    document = {
+        "format": TENSORS,
+        "metadata": dict(metadata),
+        "sha256": _hash(plain, metadata),
+    }
     arrays = {name: tensor.numpy() for name, tensor in plain.items()}
     return save(arrays, {KEY: json.dumps(document, sort_keys=True)})
 
@@ -56,11 +61,12 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         tensors = {name: torch.from_numpy(array) for name, array in load(data).items()}
         document = json.loads(_header(data).get("__metadata__", {}).get(KEY, "{}"))
         metadata = {str(name): str(text) for name, text in document.get("metadata", {}).items()}
-        expected = document.get("sha256")
+        expected, version = document.get("sha256"), document.get("format", 1)
     except Exception as error:  # whatever the library finds in a broken file
         raise _unreadable(path, str(error)) from error
     if expected is None:
         raise _unreadable(path, "it has no checksum of rungs")
+    check_version(path, version, TENSORS)
     if _hash(tensors, metadata) != expected:
         raise _unreadable(path, "its values differ from their checksum")
     return tensors, metadata
