@@ -7,6 +7,7 @@ so on.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,10 @@ from torch import Tensor
 from rungs import data
 from rungs.data.binarise import model_input
 from rungs.data.prepared import Prepared
-from rungs.errors import ConfigError, DataError, RungsError, StoreError
-from rungs.evaluation.likelihood import estimate
-from rungs.evaluation.standard import load_model
-from rungs.evaluation.vq import Pictures, log_prior, uniform
+from rungs.errors import ConfigError, DataError, StoreError
+from rungs.evaluation.evaluator import Evaluator, evaluator_of
+from rungs.evaluation.run import load_model
 from rungs.exchange.archive import open_archive
-from rungs.models import entry
-from rungs.models.protocol import draw_noise, noise_sizes
 from rungs.numerics.seeds import TEST_SET_SEED, generator
 from rungs.paths import ROOT
 from rungs.storage import result_file
@@ -33,9 +31,6 @@ from rungs.study.code_prior_settings import FOLDER as PRIOR_FOLDER
 from rungs.study.layers import Config
 from rungs.study.layout import Layout
 from rungs.study.runs import Run
-
-#: rows (images times draws) that one pass through the networks holds
-CHUNK_ROWS = 2000
 
 
 def load_config(*profiles: Path | str) -> Config:
@@ -159,52 +154,34 @@ class Trained:
         """Of an image: ``(height, width)`` or ``(height, width, 3)``."""
         return data.shape_of(self.spec)
 
+    @cached_property
+    def _evaluator(self) -> Evaluator:
+        return evaluator_of(self.model, self.spec, self.prior)
+
     @torch.no_grad()
     def sample(self, count: int = 16, seed: int = 0) -> np.ndarray:
         """Mean images of draws from the prior (draws, where the decoder is autoregressive).
 
         A plain autoencoder has no prior: its codes are drawn from N(0, I).
-
-        Raises:
-            RungsError: if the model cannot draw samples.
         """
-        random = generator(seed, "samples")
-        if self._has_codes:
-            positions = int(np.prod(self.model.grid))
-            noise = uniform(count, positions, random=random)
-            latents = (noise * self.model.code_count).long()
-            if self.prior is not None:
-                latents = torch.cat([self.prior.sample(part) for part in noise.split(CHUNK_ROWS)])
-        elif not hasattr(self.model, "generate"):
-            raise RungsError(
-                f"run {self.name}: a model of the kind {self.spec['model']!r} has no prior to draw from."
-            )
-        else:
-            noise_of = draw_noise(noise_sizes(self.model), count, generator=random)
-            latents = self.model.generate(noise_of)[0]
-        return self._images(latents, seed)
+        return self._images(self._evaluator.draw(count, generator(seed, "samples")), seed)
 
     @torch.no_grad()
     def encode(self, images: np.ndarray, seed: int = 0) -> list[np.ndarray]:
         """The posterior means of every stochastic layer, bottom first, ``[n, units]`` each; with
         several layers each is given a draw of its neighbour. The codes ``[n, positions]`` of a VQ-VAE."""
-        x = self._input(images)
-        if self._has_codes:
-            return [self.model.codes(x).numpy()]
-        return [mean.numpy() for mean, _ in self._latents(x, seed)]
+        return [mean.numpy() for mean, _ in self._latents(images, seed)]
 
     @torch.no_grad()
     def decode(self, latents: np.ndarray, seed: int = 0) -> np.ndarray:
         """Mean images of latents ``[n, units]`` of the bottom layer, or of codes ``[n, positions]``."""
         given = torch.from_numpy(np.asarray(latents))
-        return self._images(given.long() if self._has_codes else given.float(), seed)
+        return self._images(given.to(self._evaluator.latent_dtype), seed)
 
     @torch.no_grad()
     def reconstruct(self, images: np.ndarray, seed: int = 0) -> np.ndarray:
         """Mean images given one draw of each image's latents."""
-        x = self._input(images)
-        latents = self.model.codes(x) if self._has_codes else self._latents(x, seed)[0][1]
-        return self._images(latents, seed)
+        return self._images(self._latents(images, seed)[0][1], seed)
 
     @torch.no_grad()
     def log_likelihood(self, images: np.ndarray, k: int = 100, seed: int = 0) -> np.ndarray:
@@ -218,18 +195,7 @@ class Trained:
         """
         if k < 1:
             raise ConfigError(f"k = {k}: the bound needs at least one sample.")
-        x = self._input(images)
-        if self._has_codes:
-            codes = self.model.codes(x)
-            bound = self.model.log_likelihood(x, codes) + log_prior(self.model, self.prior, codes)
-            return np.asarray(bound.double().numpy())
-        if not entry(self.spec["model"]).sampled:
-            raise ConfigError(f"run {self.name}: the model {self.spec['model']} has no likelihood.")
-        return np.asarray(estimate(self.model, x, k, seed, CHUNK_ROWS).lk.numpy())
-
-    @property
-    def _has_codes(self) -> bool:
-        return bool(self.spec["axis"] == "codes")
+        return np.asarray(self._evaluator.bound(self._input(images), k, seed).numpy())
 
     def _input(self, images: np.ndarray) -> Tensor:
         """``[n, pixels]`` as the model takes them."""
@@ -249,20 +215,11 @@ class Trained:
         flat = torch.from_numpy(np.ascontiguousarray(array)).flatten(1)
         return model_input(flat, generator(TEST_SET_SEED, "images"), self.model.binary)
 
-    def _latents(self, x: Tensor, seed: int) -> list[tuple[Tensor, Tensor]]:
-        """Mean and draw of every layer; of a deterministic encoder they are the same."""
-        context = self.model.encode(x)
-        if not hasattr(self.model, "draw"):
-            code = context if isinstance(context, Tensor) else context[0].mean
-            return [(code, code)]
-        noise = draw_noise(noise_sizes(self.model), len(x), generator=generator(seed, "latents"))
-        layers = self.model.draw(context, noise)
-        return [(layer.posterior.mean, layer.sample) for layer in layers]
+    def _latents(self, images: np.ndarray, seed: int) -> list[tuple[Tensor, Tensor]]:
+        """Mean and draw of the latents of every layer."""
+        return self._evaluator.latents(self._input(images), generator(seed, "latents"))
 
     def _images(self, latents: Tensor, seed: int) -> np.ndarray:
         """``[n, *shape]`` float32 of the bottom layer's latents."""
-        if "convolutional" in self.spec["network"]:
-            flat = Pictures(self.model, self.spec | {"seed": seed}).image(latents)
-        else:
-            flat = torch.cat([self.model.decode(part) for part in latents.split(CHUNK_ROWS)])
+        flat = self._evaluator.images(latents, generator(seed, "pictures"))
         return np.asarray(flat.reshape(-1, *self.shape).float().numpy())

@@ -50,13 +50,13 @@ def train(config: dict[str, Any], name: str) -> Path:
 
 @pytest.fixture(scope="module")
 def evaluated(place: Path, smoke_config: dict[str, Any]) -> Path:
-    from rungs.evaluation import single_layer as single
+    from rungs.evaluation.run import Inputs, evaluate
 
     config = tiny(smoke_config)
     folder = train(config, RUN)
     settings = evaluation_settings(config, Run.parse(RUN))
     # without the classifier, which takes longer to train than all of this
-    single.evaluate(folder, Path(Layout.data("mnist5k")), settings | {"probe_latents": []})
+    evaluate(Inputs(folder, Path(Layout.data("mnist5k")), settings | {"probe_latents": []}))
     return folder
 
 
@@ -69,7 +69,7 @@ def test_the_examples_of_the_page_hold() -> None:
 
 def test_the_bound_is_that_of_the_evaluation(evaluated: Path) -> None:
     """Bits are what the evaluation saw: the estimate is the same, image for image."""
-    from rungs.evaluation.standard import Split
+    from rungs.evaluation.splits import Split
 
     run = rungs.load(evaluated)
     assert run.evaluation is not None

@@ -22,7 +22,7 @@ from rungs.claims.core import (
     measure,
     t_interval,
 )
-from rungs.evaluation.standard import evaluate
+from rungs.evaluation.run import Inputs, evaluate
 from rungs.storage import result_file
 from rungs.storage.result_file import Stored
 from rungs.tables import claims as claims_table
@@ -225,7 +225,7 @@ def real(
             )
             spec["training"] |= training
             train(spec, digits, folder, 5)
-            evaluate(folder, digits, SETTINGS)
+            evaluate(Inputs(folder, digits, SETTINGS))
             cache[key] = result_file.read(folder / "evaluation.h5")
         return cache[key]
 

@@ -13,7 +13,7 @@ import pytest
 from rungs.claims import claims
 from rungs.claims.core import Decision, Trained, decide
 from rungs.evaluation import classifier
-from rungs.evaluation.single_layer import evaluate
+from rungs.evaluation.run import Inputs, evaluate
 from rungs.storage import result_file
 from rungs.storage.result_file import Stored
 from rungs.study.runs import Run
@@ -212,7 +212,7 @@ def real(
             )
             spec["training"] |= training
             train(spec, digits, folder, 5)
-            evaluate(folder, digits, SETTINGS, classifier=judge)
+            evaluate(Inputs(folder, digits, SETTINGS, judge))
             cache[key] = result_file.read(folder / "evaluation.h5")
         return cache[key]
 

@@ -12,10 +12,10 @@ import pytest
 
 from rungs.claims import claims
 from rungs.claims.core import Decision, Trained, decide, images_of, measure
-from rungs.evaluation import autoencoder, classifier
-from rungs.evaluation import single_layer as single
+from rungs.evaluation import classifier
 from rungs.evaluation.latent_space import FACTORS
 from rungs.evaluation.probe import KINDS
+from rungs.evaluation.run import Inputs, evaluate
 from rungs.storage import result_file
 from rungs.storage.result_file import Stored
 from rungs.study.runs import Run
@@ -305,8 +305,7 @@ def real(
             )
             spec["training"] |= training
             train(spec, digits, folder, 5)
-            module = autoencoder if variant == "ae" else single
-            module.evaluate(folder, digits, SETTINGS, classifier=judge)
+            evaluate(Inputs(folder, digits, SETTINGS, judge))
             cache[key] = result_file.read(folder / "evaluation.h5")
         return cache[key]
 

@@ -14,7 +14,7 @@ import pytest
 from rungs.claims import claims
 from rungs.claims.core import Decision, Trained, decide
 from rungs.claims.vq import CODES, LATENTS, dependence, share_used
-from rungs.evaluation.vq import evaluate
+from rungs.evaluation.run import Inputs, evaluate
 from rungs.figures import vq_codebook, vq_reconstructions, vq_samples
 from rungs.paths import ROOT
 from rungs.storage import result_file
@@ -184,7 +184,7 @@ def real(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[st
             rate = {} if state == "trained" else {"learning_rate": 1e-12}
             spec["training"] |= training | rate
             train(spec, digits, folder, 5)
-            evaluate(folder, digits, SETTINGS)
+            evaluate(Inputs(folder, digits, SETTINGS))
             cache[key] = result_file.read(folder / "evaluation.h5")
         found = cache[key]
         return Trained(Stored(found.path, {"elbo": SETTLED}, {}), found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 import shlex
@@ -417,6 +416,7 @@ def test_a_model_that_cannot_draw_says_so(trained: Path) -> None:
     from rungs.api import load
     from rungs.errors import RungsError
 
-    mute = dataclasses.replace(load(trained / "results/smoke/runs" / RUNS[0]), model=object())
-    with pytest.raises(RungsError, match="has no prior to draw from"):
-        mute.sample(1)
+    prior = load(trained / "results/smoke/runs" / RUNS[3] / "prior")
+    assert len(prior.history["objective"]) > 0
+    with pytest.raises(RungsError, match="'code-prior' is no model of images"):
+        prior.sample(1)

@@ -16,7 +16,7 @@ from rungs.evaluation.likelihood import (
     sample_log_weights,
     standard_error,
 )
-from rungs.evaluation.standard import chosen
+from rungs.evaluation.splits import chosen
 from rungs.models.linear_gaussian import LinearGaussian
 from rungs.models.protocol import Layer
 from rungs.probability.gaussian import DiagonalGaussian

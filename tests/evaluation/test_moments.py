@@ -28,7 +28,8 @@ from rungs.evaluation.moments import (
     resampled_moments,
     scaling_rise,
 )
-from rungs.evaluation.standard import Split, load_model
+from rungs.evaluation.run import load_model
+from rungs.evaluation.splits import Split
 from rungs.figures.latent_scatter import ellipse
 from rungs.models import build
 from rungs.models.networks import initialise

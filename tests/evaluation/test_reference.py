@@ -18,7 +18,8 @@ from torch import Tensor
 
 from rungs.bench import peers
 from rungs.evaluation.likelihood import estimate, importance_bound
-from rungs.evaluation.standard import Split, load_model
+from rungs.evaluation.run import load_model
+from rungs.evaluation.splits import Split
 from rungs.models.protocol import draw_noise, log_weights
 from rungs.numerics.seeds import generator
 from rungs.training.trainer import train

@@ -36,7 +36,7 @@ def load(source: Path, hook: Path) -> None:
         "rungs.data.prepared",
         "rungs.report.summary",
     ]
-    names += ["rungs.evaluation.calibration", "rungs.evaluation.standard", "sitecustomize"]
+    names += ["rungs.evaluation.calibration", "rungs.evaluation.run", "sitecustomize"]
     for registry in ("figures.FIGURES", "tables.TABLES"):
         package, attribute = registry.split(".")
         names += [e.module for e in getattr(import_module(f"rungs.{package}"), attribute).values()]

@@ -27,7 +27,7 @@ from safetensors.torch import save
 from fuzzing import cases, flip, limited, told
 from rungs.cli import main
 from rungs.errors import RungsError
-from rungs.evaluation.standard import load_model
+from rungs.evaluation.run import load_model
 from rungs.exchange.archive import MANIFEST, MEMBERS, export_run, open_archive
 from rungs.exchange.verification import verify_run
 from rungs.jobs.packs import evaluate_run, train_runs

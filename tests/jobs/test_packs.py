@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from conftest import copy_workflow, run_snakemake
-from rungs.evaluation.standard import evaluate, evaluate_shard
+from rungs.evaluation.run import Inputs, evaluate, evaluate_shard
 from rungs.jobs import cost
 from rungs.jobs.packs import packs
 from rungs.models import build
@@ -154,12 +155,13 @@ def test_shards_are_merged_exactly(spec_of: Any, digits: Path, tmp_path: Path) -
         "unit_samples": 2,
         "chunk_rows": 90,
     }
-    evaluate(tmp_path, digits, settings, tmp_path / "whole")
-    shards = [tmp_path / f"{i}.h5" for i in range(3)]
+    inputs = Inputs(tmp_path, digits, settings)
+    evaluate(inputs, tmp_path / "whole")
+    shards = tuple(tmp_path / f"{i}.h5" for i in range(3))
     for i, path in enumerate(shards):
-        evaluate_shard(tmp_path, digits, settings, (i, 3), path)
+        evaluate_shard(inputs, (i, 3), path)
     assert [len(result_file.read(path)["test/lk"]) for path in shards] == [50, 100, 80]
-    evaluate(tmp_path, digits, settings, tmp_path / "merged", shards)
+    evaluate(replace(inputs, shards=shards), tmp_path / "merged")
     whole, merged = (tmp_path / name / "evaluation.h5" for name in ("whole", "merged"))
     assert whole.read_bytes() == merged.read_bytes()
 

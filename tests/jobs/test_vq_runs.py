@@ -16,7 +16,7 @@ from convolutional_models import (
 from rungs.data import prepare
 from rungs.data.prepared import Prepared
 from rungs.errors import ConfigError
-from rungs.evaluation.vq import evaluate
+from rungs.evaluation.run import Inputs, evaluate
 from rungs.jobs.packs import prior_run, train_runs
 from rungs.storage import result_file
 from rungs.study import profile as configuration
@@ -93,7 +93,7 @@ def test_train_prior_evaluate(tiny: dict[str, Any], variant: str) -> None:
         prior_run(tiny, run, folder / "prior")
         assert (folder / "prior/weights.safetensors").stat().st_mtime_ns == before
         settings["prior"] = result_file.read(folder / "prior/training.h5").attributes["key"]
-    evaluate(folder, data, settings)
+    evaluate(Inputs(folder, data, settings))
     found = result_file.read(folder / "evaluation.h5")
     if axis == "latent":
         difference = found["test/elbo"] - (found["test/reconstruction"] - found["test/kl"])
@@ -110,7 +110,7 @@ def test_train_prior_evaluate(tiny: dict[str, Any], variant: str) -> None:
     assert uniform != learnt
     assert found["pictures/samples"].shape == (36, 784)
     again = folder.parent / "again"
-    evaluate(folder, data, settings, again)
+    evaluate(Inputs(folder, data, settings), again)
     assert (again / "evaluation.h5").read_bytes() == (folder / "evaluation.h5").read_bytes()
 
 

@@ -22,7 +22,7 @@ from rungs.data.binarise import TrainingImages
 from rungs.data.prepared import read_images
 from rungs.errors import StoreError, TrainingError
 from rungs.evaluation.convergence import converged, movement
-from rungs.evaluation.standard import evaluate, load_model
+from rungs.evaluation.run import Inputs, evaluate, load_model
 from rungs.models.objectives import ElboTerms, elbo_loss, elbo_terms, kl_weight, objective_noise
 from rungs.models.protocol import draw_noise, log_weights
 from rungs.numerics.seeds import generator
@@ -251,14 +251,14 @@ def test_evaluation_of_a_trained_run(spec_of: SpecOf, digits: Path, tmp_path: Pa
         "unit_samples": 4,
         "chunk_rows": 300,
     }
-    evaluate(tmp_path, digits, settings)
+    evaluate(Inputs(tmp_path, digits, settings))
     first = (tmp_path / "evaluation.h5").read_bytes()
     found = result_file.read(tmp_path / "evaluation.h5")
     assert found["test/lk"].shape == (60,)
     assert np.all(found["test/lk"] >= found["test/elbo"] - 1e-9)
     assert np.all((found["test/ess"] >= 1 - 1e-9) & (found["test/ess"] <= 20 + 1e-9))
     assert [len(kl) for kl in found.layers("kl")] == [8, 4]
-    evaluate(tmp_path, digits, settings)
+    evaluate(Inputs(tmp_path, digits, settings))
     assert (tmp_path / "evaluation.h5").read_bytes() == first
     cost = json.loads((tmp_path / "training-cost.json").read_text())
     assert cost["seconds"] > 0

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from rungs.evaluation.ais import Settings, compare, simulate
 from rungs.evaluation.likelihood import standard_error
-from rungs.evaluation.standard import Split, load_model
+from rungs.evaluation.run import load_model
+from rungs.evaluation.splits import Split
 from rungs.paths import ROOT
 from rungs.study import profile as configuration
 from rungs.study.runs import Run

@@ -74,14 +74,14 @@ training.train(spec, data, folder, 1e-3)  # a checkpoint every 0.06 s: every epo
 print(json.dumps(found))
 """
 EVALUATION = """
-from importlib import import_module
+from rungs.evaluation.run import Inputs, evaluate
 from rungs.models import entry
 
 settings = json.loads(sys.argv[4])
-work = import_module(entry(spec["model"]).evaluation).evaluate
-more = {"classifier": Path(sys.argv[5])} if entry(spec["model"]).classifier else {}
+classifier = Path(sys.argv[5]) if entry(spec["model"]).classifier else None
+inputs = Inputs(folder, data, settings, classifier)
 for number in range(400):
-    work(folder, data, settings, folder / "again", **more)
+    evaluate(inputs, folder / "again")
     if number % 8 == 7:
         *memory, files = measured()
         library.malloc_trim(0)

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from conftest import copy_workflow, run_snakemake
-from rungs.evaluation.standard import evaluate
+from rungs.evaluation.run import Inputs, evaluate
 from rungs.models import MODELS
 from rungs.paths import ROOT
 from rungs.storage import result_file
@@ -98,7 +98,7 @@ def settings_of(name: str, **changes: Any) -> tuple[dict[str, Any], dict[str, An
 
 def bound(folder: Path, data: Path, settings: dict[str, Any]) -> np.ndarray:
     """L_100 of each test image."""
-    evaluate(folder, data, settings)
+    evaluate(Inputs(folder, data, settings))
     return result_file.read(folder / "evaluation.h5", only=["test/lk"])["test/lk"]
 
 

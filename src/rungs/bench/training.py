@@ -13,7 +13,7 @@ from torch import Tensor
 from rungs.bench import Row, Scale, peers
 from rungs.bench.data import HIDDEN, PIXELS, UNITS, images, spec_of
 from rungs.bench.timing import Products, in_turns, spread
-from rungs.evaluation.standard import elbo
+from rungs.evaluation.bounds import elbo
 from rungs.models.precision import arithmetic
 from rungs.numerics.torch_setup import prepare_process
 from rungs.training.trainer import Trainer, clip_gradients

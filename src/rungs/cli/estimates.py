@@ -114,7 +114,8 @@ def ais(
     """Check L_k of the trained RUN by annealed importance sampling."""
     from rungs.evaluation.ais import Settings, compare, simulate
     from rungs.evaluation.likelihood import standard_error
-    from rungs.evaluation.standard import Split, load_model
+    from rungs.evaluation.run import load_model
+    from rungs.evaluation.splits import Split
     from rungs.models import entry
     from rungs.numerics.torch_setup import prepare_process
     from rungs.study.settings import evaluation_settings

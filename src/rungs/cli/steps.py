@@ -28,7 +28,6 @@ from rungs.storage.atomic import read_json
 from rungs.study import profile as configuration
 from rungs.study.layout import EVALUATION, EVALUATION_COST, HISTORY, TRAINING_COST, Layout
 from rungs.study.runs import Run
-from rungs.study.settings import evaluation_settings
 
 
 @cli.command(
@@ -208,15 +207,13 @@ def likelihood(profiles: tuple[Path, ...], shard: int, run: str) -> None:
     """Estimate one shard of the likelihood of the trained RUN."""
     config = load_config(profiles)
     parsed = known_run(config, run)
-    from rungs.evaluation.standard import evaluate_shard
+    from rungs.evaluation.run import Inputs, evaluate_shard
 
-    layout = Layout(config["profile"])
-    paths = layout.shards(config, parsed)
-    if shard >= len(paths):
-        raise ConfigError(f"--shard {shard}: this run's likelihood has {len(paths)} shards.")
-    data, folder = Path(layout.data(parsed.dataset)), Path(layout.run(parsed))
-    settings = evaluation_settings(config, parsed)
-    evaluate_shard(folder, data, settings, (shard, len(paths)), Path(paths[shard]))
+    inputs = Inputs.of(config, parsed)
+    count = len(inputs.shards)
+    if shard >= count:
+        raise ConfigError(f"--shard {shard}: this run's likelihood has {count} shards.")
+    evaluate_shard(inputs, (shard, count), inputs.shards[shard])
 
 
 @cli.command(

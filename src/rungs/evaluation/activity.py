@@ -1,4 +1,4 @@
-"""Which units a model uses, by two definitions.
+"""The units that a model uses, by two definitions.
 
 - KL: the unit's term of the ELBO, averaged over images, exceeds 0.01 nats (Sonderby et al. 2016).
 - Variance: ``A_u = Var_x(E_q[u|x])`` exceeds 0.01 (Burda et al. 2016). A unit of a ladder VAE
@@ -8,18 +8,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from rungs.models.protocol import LatentVariableModel, draw_noise, noise_sizes
+from rungs.numerics.seeds import generator
+from rungs.training.trainer import Spec
 
 
 @dataclass(frozen=True)
 class UnitStatistics:
-    """Per layer, bottom first: KL of each image, averaged over draws, ``[images, terms]`` (nats), and
-    its mean over images, ``[terms]``: a term a unit, or one for a layer whose prior or posterior does
-    not factorise; Burda's A_u, ``[units]``."""
+    """Statistics of every unit, a list entry a layer, bottom first.
+
+    Attributes:
+        image_kl: KL of each image, averaged over draws, ``[images, terms]``, nats. There is a term a
+            unit, or one for a layer whose prior or posterior does not factorise.
+        kl: its mean over images, ``[terms]``, nats.
+        active_variance: Burda's A_u, ``[units]``.
+    """
 
     image_kl: list[Tensor]
     kl: list[Tensor]
@@ -37,7 +45,7 @@ def unit_statistics(
     """Average the units' terms over images and draws.
 
     Above the layer that is inferred first, ``E_q[u|x]`` is itself an average over draws of the
-    layers below; its sampling variance, (variance over draws)/draws, is taken off A_u.
+    layers below; its sampling variance, (variance over draws)/draws, is subtracted from A_u.
 
     Args:
         x: ``[images, pixels]``.
@@ -64,3 +72,24 @@ def unit_statistics(
         list(image_kl.mean(0).split(terms_of)),
         list(variance.split(sizes)),
     )
+
+
+def unit_arrays(
+    model: LatentVariableModel, spec: Spec, x: Tensor, settings: dict[str, Any]
+) -> dict[str, Any]:
+    """Return KL and activity of each unit, layer by layer, over the test images ``x [n, pixels]``.
+
+    ``layers/<i>/image_kl`` is the KL of each image, ``[n, terms]`` nats, ``layers/<i>/kl`` its mean,
+    ``layers/<i>/active_variance`` Burda's A_u.
+    """
+    random = generator(spec["seed"], "units")
+    draws, rows = settings["unit_samples"], settings["chunk_rows"]
+    found = unit_statistics(model, x, draws, random, rows)
+    arrays: dict[str, Any] = {}
+    for i, (image_kl, kl, variance) in enumerate(
+        zip(found.image_kl, found.kl, found.active_variance, strict=True), 1
+    ):
+        arrays[f"layers/{i}/image_kl"] = image_kl.float()
+        arrays[f"layers/{i}/kl"] = kl
+        arrays[f"layers/{i}/active_variance"] = variance
+    return arrays

@@ -1,28 +1,24 @@
-"""What is measured on a plain autoencoder, which has no likelihood.
+"""The evaluation of plain autoencoders, which have no likelihood.
 
 ======================================  ===========================================================
-array                                   what it is; n is the number of test images
+array                                   content; n is the number of test images
 ======================================  ===========================================================
-``test/labels``                         ``[n]``
 ``autoencoder/squared_error``           ``|x - g(f(x))|^2`` of each test image, ``[n]``
 ``autoencoder/rotated_squared_error``   the same of the test images turned by a right angle (by two if
-                                        they are not square), of which training showed none: an
-                                        identity returns them as well
+                                        they are not square). Training showed none of these: only an
+                                        identity reconstructs them as well
 ``autoencoder/pca_squared_error``       of as many principal components of the training images
-``layers/1/code``                       the codes, ``[n, units]``, of at most 100 units
+``layers/1/code``                       the codes, ``[n, units]``, if there are at most 100 units
 ``pictures/...``                        uint8: ``originals``, ``reconstructions``, ``rotated``,
-                                        ``rotated_reconstructions``, ``samples`` of N(0, I), ``fitted``
-``frechet/...``, ``samples/...``        see :mod:`rungs.evaluation.single_layer`, and
-                                        :mod:`rungs.evaluation.latent_space`
-``probe/...``                           see :mod:`rungs.evaluation.probe`
+                                        ``rotated_reconstructions``, ``samples`` of N(0, I)
 ======================================  ===========================================================
+
+The others are those of :mod:`rungs.evaluation.samples`, :mod:`~rungs.evaluation.latent_space` and
+:mod:`~rungs.evaluation.probe`.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,72 +26,66 @@ import torch
 from torch import Tensor
 
 from rungs.data import shape_of
-from rungs.evaluation.classifier import Classifier
+from rungs.evaluation.definitions import PICTURES
+from rungs.evaluation.evaluator import Evaluator
 from rungs.evaluation.latent_space import MOST_FITTED, fitted_arrays, plane_arrays
-from rungs.evaluation.pictures import PICTURES, as_bytes
+from rungs.evaluation.materials import Materials
+from rungs.evaluation.pictures import as_bytes
 from rungs.evaluation.probe import probe_arrays
-from rungs.evaluation.single_layer import sample_arrays, samples
-from rungs.evaluation.standard import COST_FILE, Split, evaluation_key, load_model
-from rungs.numerics.torch_setup import prepare_process
-from rungs.storage import result_file
-from rungs.study import provenance
-from rungs.training.trainer import write_cost
+from rungs.evaluation.samples import mean_images, sample_arrays
+
+#: draws that pass the decoder at once for the pictures
+ROWS = 1000
 
 
-def evaluate(
-    folder: Path,
-    data: Path,
-    settings: dict[str, Any],
-    output: Path | None = None,
-    shards: Sequence[Path] = (),
-    *,
-    classifier: Path | None = None,
-) -> None:
-    """Measure a trained run; see :func:`rungs.evaluation.standard.evaluate`. ``shards`` is without
-    use: there is no likelihood. ``classifier`` is None for a data set without labels."""
-    started = time.perf_counter()
-    model, spec = load_model(folder)
-    prepare_process(spec["threads"])
-    test, train = (
-        Split.read(data, split, settings[key], binary=False)
-        for split, key in (("test", "images"), ("train", "train_images"))
-    )
-    judge = None if classifier is None else Classifier.read(classifier)
-    seed, units = spec["seed"], model.latent_sizes[0]
-    with torch.no_grad():
-        codes, test_codes = model.encode(train.x), model.encode(test.x)
-    arrays = {
-        "test/labels": test.labels,
-        **error_arrays(model, train.x, test.x, list(shape_of(spec))),
-        **sample_arrays(model, spec, test.x, judge, settings["chunk_rows"]),
-        **fitted_arrays(model.decode, codes, test_codes, test.x, judge, seed),
-        **plane_arrays(model, test_codes[0]),
-        "pictures/samples": as_bytes(samples(model, len(test.x), seed, 1000)[:PICTURES]),
-    }
-    if units <= MOST_FITTED:
-        arrays["layers/1/code"] = test_codes.numpy()
-    if test.labelled and units in settings.get("probe_latents", ()):
-        arrays |= probe_arrays(model, code_of, train, test, settings["probe_labels"], seed)
-    attributes = {
-        "run": spec,
-        "evaluation": settings,
-        "key": evaluation_key(folder, data, settings, classifier),
-        "provenance": provenance.describe(),
-    }
-    output = folder if output is None else output
-    write_cost(output / COST_FILE, time.perf_counter() - started, len(test.x), spec)
-    result_file.write(output / "evaluation.h5", arrays, attributes)
+class AutoencoderEvaluator(Evaluator):
+    """Measures plain autoencoders."""
+
+    def arrays(self, materials: Materials) -> dict[str, Any]:
+        """Return errors of reconstruction, samples, pictures of the codes, and the probe."""
+        model, spec, settings = self.model, self.spec, materials.settings
+        train, test, classifier = materials.train, materials.test, materials.classifier
+        seed, units = spec["seed"], model.latent_sizes[0]
+        with torch.no_grad():
+            codes, test_codes = model.encode(train.x), model.encode(test.x)
+        arrays = {
+            **error_arrays(model, train.x, test.x, list(shape_of(spec))),
+            **sample_arrays(model, spec, test.x, classifier, settings["chunk_rows"]),
+            **fitted_arrays(model.decode, codes, test_codes, test.x, classifier, seed),
+            **plane_arrays(model, test_codes[0]),
+            "pictures/samples": as_bytes(mean_images(model, len(test.x), seed, ROWS)[:PICTURES]),
+        }
+        if units <= MOST_FITTED:
+            arrays["layers/1/code"] = test_codes.numpy()
+        if test.labelled and units in settings.get("probe_latents", ()):
+            arrays |= probe_arrays(model, code_of, train, test, settings["probe_labels"], seed)
+        return arrays
+
+    def recomputed(self, x: Tensor, settings: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Return the squared errors of the first test images again."""
+        return {"autoencoder/squared_error": squared_error(self.model, x)}
+
+    def latents(self, x: Tensor, random: torch.Generator) -> list[tuple[Tensor, Tensor]]:
+        """Return the codes, ``[n, units]``, twice: they are their own draws."""
+        code = code_of(self.model, x)
+        return [(code, code)]
 
 
 def code_of(model: Any, x: Tensor) -> Tensor:
-    """The code of ``x [n, pixels]``, ``[n, units]``."""
+    """Return the code of ``x [n, pixels]``, ``[n, units]``."""
     code: Tensor = model.encode(x)
     return code
 
 
 @torch.no_grad()
+def squared_error(model: Any, x: Tensor) -> np.ndarray:
+    """Return ``|x - g(f(x))|^2`` of each image of ``x [n, pixels]``, ``[n]``."""
+    return np.asarray((model.outputs(model.encode(x)) - x).square().sum(1).numpy())
+
+
+@torch.no_grad()
 def error_arrays(model: Any, train: Tensor, test: Tensor, shape: list[int]) -> dict[str, Any]:
-    """Errors of reconstruction, and pictures of some.
+    """Return errors of reconstruction, and pictures of some.
 
     Args:
         shape: of an image, ``[height, width]`` or ``[height, width, channels]``.
@@ -103,15 +93,12 @@ def error_arrays(model: Any, train: Tensor, test: Tensor, shape: list[int]) -> d
     turns = 1 if shape[0] == shape[1] else 2
     rotated = torch.rot90(test.reshape(-1, *shape), turns, (1, 2)).flatten(1)
 
-    def error(x: Tensor) -> np.ndarray:
-        return np.asarray((model.outputs(model.encode(x)) - x).square().sum(1).numpy())
-
     def reconstructed(x: Tensor) -> np.ndarray:
         return as_bytes(model.decode(model.encode(x[:PICTURES])))
 
     return {
-        "autoencoder/squared_error": error(test),
-        "autoencoder/rotated_squared_error": error(rotated),
+        "autoencoder/squared_error": squared_error(model, test),
+        "autoencoder/rotated_squared_error": squared_error(model, rotated),
         "autoencoder/pca_squared_error": pca_error(train, test, model.latent_sizes[0]),
         "pictures/originals": as_bytes(test[:PICTURES]),
         "pictures/reconstructions": reconstructed(test),
@@ -121,8 +108,11 @@ def error_arrays(model: Any, train: Tensor, test: Tensor, shape: list[int]) -> d
 
 
 def pca_error(train: Tensor, test: Tensor, components: int) -> np.ndarray:
-    """Squared error of each test image's projection on the training images' first principal
-    components, ``[n]``: no linear autoencoder of this size has less over the training images."""
+    """Return the squared error of each test image's projection on principal components, ``[n]``.
+
+    The components are the first of the training images: no linear autoencoder of this size has a smaller
+    error over them.
+    """
     x, query = train.numpy().astype(np.float64), test.numpy().astype(np.float64)
     centre = x.mean(0)
     _, vectors = np.linalg.eigh(np.cov(x - centre, rowvar=False))

@@ -13,3 +13,7 @@ MOMENTS = (
 )
 #: the array with the training objective of a run's learnt prior, of every epoch
 PRIOR_OBJECTIVE = "prior/objective"
+#: samples and reconstructions that are stored as pictures
+PICTURES = 100
+#: the same of a model with convolutional networks, whose decoder may draw pixel by pixel
+CONVOLUTIONAL_PICTURES = 36

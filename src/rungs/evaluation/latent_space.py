@@ -1,8 +1,8 @@
-"""What the VAE tutorial and the moments document look at in one latent layer, for VAEs and plain
-autoencoders: pictures of the latent space, rescaled latents, a density fitted to the codes afterwards.
+"""The latent space of one layer, of VAEs and of plain autoencoders: pictures of it, rescaled latents, and
+a density fitted to the codes after training.
 
 =====================================  ============================================================
-array                                  what it is; n is the number of test images
+array                                  content; n is the number of test images
 =====================================  ============================================================
 ``manifold/pictures``                  decoded lattice over the plane, uint8 ``[side, side, pixels]``;
                                        rows go down the second latent, columns along the first
@@ -19,6 +19,9 @@ array                                  what it is; n is the number of test image
                                        images: what no density over codes can better by much
 ``frechet/fitted_distance`` ...        their Frechet distances to the test images
 ``pictures/fitted``                    samples from the fitted mixture, uint8
+``interpolation/pictures``             decoded lines between the posterior means of two test images,
+                                       uint8 ``[pairs, steps, pixels]``
+``interpolation/log_density``          the prior's log-density on them, ``[pairs, steps]``, nats
 =====================================  ============================================================
 """
 
@@ -33,9 +36,11 @@ from scipy.special import ndtri
 from torch import Tensor
 
 from rungs.evaluation.classifier import Classifier
+from rungs.evaluation.definitions import PICTURES
 from rungs.evaluation.frechet import frechet_distance
 from rungs.evaluation.gaussian_mixture import fit
-from rungs.evaluation.pictures import PICTURES, as_bytes
+from rungs.evaluation.pictures import as_bytes
+from rungs.evaluation.splits import Split
 from rungs.models.protocol import draw_noise
 from rungs.numerics.seeds import derive_seed, generator
 from rungs.probability.gaussian import DiagonalGaussian, standard_gaussian_like
@@ -50,6 +55,8 @@ MOST_TRAVERSED, MOST_FITTED, MOST_SCALES = 20, 100, 16
 #: components of the fitted mixture (Ghosh et al. 2019)
 COMPONENTS = 10
 FACTORS = (0.5, 0.8, 1.0, 1.25, 2.0)
+#: pairs of test images and points on the line between them
+PAIRS, POINTS = 4, 11
 
 
 def lattice(points: int) -> np.ndarray:
@@ -123,8 +130,8 @@ def fitted_arrays(
     decode: Any,
     codes: Tensor,
     test_codes: Tensor,
-    greys: Tensor,
-    judge: Classifier | None,
+    intensities: Tensor,
+    classifier: Classifier | None,
     seed: int,
 ) -> dict[str, Any]:
     """Ex-post density estimation (Ghosh et al. 2019): samples from a density fitted to codes. Without a
@@ -133,18 +140,18 @@ def fitted_arrays(
     Args:
         codes: of training images, ``[m, units]``: the encoder's output, or one draw of q(z|x) each.
         test_codes: of the test images, for their reconstructions.
-        greys: the test images' intensities.
+        intensities: the test images' intensities.
     """
     units = codes.shape[1]
     if not 1 <= units <= MOST_FITTED:
         return {}
-    reference = None if judge is None else judge.features(greys)
+    reference = None if classifier is None else classifier.features(intensities)
     arrays: dict[str, Any] = {}
 
     def compare(name: str, z: Tensor) -> Tensor:
         images = torch.cat([decode(block) for block in z.split(1000)])
-        if judge is not None and reference is not None:
-            features = judge.features(images)
+        if classifier is not None and reference is not None:
+            features = classifier.features(images)
             arrays[f"frechet/{name}_features"] = features
             arrays[f"frechet/{name}_distance"] = frechet_distance(features, reference)[0]
         return images
@@ -152,7 +159,28 @@ def fitted_arrays(
     for name, count in (("gaussian", 1), ("fitted", COMPONENTS)):
         random = np.random.default_rng(derive_seed(seed, f"{name} density"))
         density = fit(codes.numpy(), count, random)
-        images = compare(name, torch.from_numpy(density.sample(len(greys), random)).float())
+        images = compare(name, torch.from_numpy(density.sample(len(intensities), random)).float())
     arrays["pictures/fitted"] = as_bytes(images[:PICTURES])
     compare("reconstruction", test_codes)
     return arrays
+
+
+@torch.no_grad()
+def interpolation_arrays(model: Any, test: Split) -> dict[str, Any]:
+    """Decode straight lines in the latent space between the posterior means of two test images.
+
+    The two are of different classes, or the first images where there are no classes.
+    """
+    chosen = list(range(2 * PAIRS))
+    if test.labelled:
+        labels = np.unique(test.labels)[: 2 * PAIRS]
+        chosen = [int(np.flatnonzero(test.labels == label)[0]) for label in labels]
+    chosen = chosen[: len(chosen) // 2 * 2]
+    posterior, prior = model.encode(test.x[chosen])
+    start, end = posterior.mean[0::2], posterior.mean[1::2]
+    along = torch.linspace(0, 1, POINTS).reshape(1, -1, 1)
+    line = start.unsqueeze(1) + along * (end - start).unsqueeze(1)
+    return {
+        "interpolation/pictures": as_bytes(model.decode(line)),
+        "interpolation/log_density": prior.log_density(line).sum(-1).numpy(),
+    }

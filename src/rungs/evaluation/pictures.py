@@ -1,24 +1,43 @@
-"""How many pictures an evaluation stores, and how: as bytes.
+"""Pictures that an evaluation stores: samples and reconstructions, as bytes.
 
-Costs are estimated from these numbers and verification compares these bytes, so that this module does
-without torch.
+==============================  ====================================================================
+array                           content
+==============================  ====================================================================
+``pictures/samples``            mean images of draws from the prior, uint8 ``[pictures, pixels]``
+``pictures/originals``          the first test images as the model takes them, likewise
+``pictures/reconstructions``    their mean images given one draw of the latents, likewise
+==============================  ====================================================================
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-#: samples and reconstructions that are stored
-PICTURES = 100
-#: the same of a model with convolutional networks, whose decoder may draw pixel by pixel
-CONVOLUTIONAL_PICTURES = 36
+from rungs.evaluation.definitions import PICTURES
+from rungs.models.protocol import LatentVariableModel, draw_noise, noise_sizes
+from rungs.numerics.seeds import generator
+from rungs.training.trainer import Spec
 
 
 def as_bytes(images: Tensor) -> np.ndarray:
     """Round images with intensities from 0 to 1 to uint8."""
     return np.asarray((255 * images).round().byte().numpy())
+
+
+@torch.no_grad()
+def picture_arrays(model: LatentVariableModel, spec: Spec, x: Tensor) -> dict[str, Any]:
+    """Return the pictures of a model; the originals are the first of the test images ``x [n, pixels]``."""
+    random = generator(spec["seed"], "pictures")
+    latents = model.generate(draw_noise(noise_sizes(model), PICTURES, generator=random))
+    originals = x[:PICTURES]
+    noise = draw_noise(noise_sizes(model), len(originals), generator=random)
+    layers = model.draw(model.encode(originals), noise)
+    return {
+        "pictures/samples": as_bytes(model.decode(latents[0])),
+        "pictures/originals": as_bytes(originals),
+        "pictures/reconstructions": as_bytes(model.decode(layers[0].sample)),
+    }

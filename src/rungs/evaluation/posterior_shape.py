@@ -1,14 +1,17 @@
-"""The shape of a learnt mixture posterior: does it use its components, is it multimodal, and if not,
-is it Gaussian?"""
+"""The shape of a learnt mixture posterior: whether it uses its components, has several modes, and is
+Gaussian where it has one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from rungs.numerics.seeds import generator
 from rungs.probability.posteriors import FullGaussian, MixturePosterior
+from rungs.training.trainer import Spec
 
 #: a component of less weight makes no mode
 MIN_WEIGHT = 0.01
@@ -17,6 +20,8 @@ DIP = 0.01
 STEPS = 300
 #: points on the way between two maxima
 POINTS = 21
+#: draws of each component
+DRAWS = 400
 
 
 @dataclass(frozen=True)
@@ -92,3 +97,27 @@ def count_modes(q: MixturePosterior) -> Tensor:
     # a group is counted at its first member
     first = torch.where(same, torch.arange(starts), starts).amin(-1) == torch.arange(starts)
     return (first & counts).sum(-1)
+
+
+def shape_arrays(model: Any, spec: Spec, x: Tensor, rows: int) -> dict[str, Any]:
+    """Return the shape of each test image's mixture posterior; nothing for another posterior.
+
+    ``posterior/modes``, ``posterior/negentropy`` and ``posterior/components`` are the attributes of
+    :class:`Shape`, ``[n]``.
+
+    Args:
+        x: the test images, ``[n, pixels]``.
+        rows: a fiftieth of it are the images whose shape is found at once.
+    """
+    random = generator(spec["seed"], "shape")
+    found = []
+    for block in x.split(max(1, rows // 50)):
+        with torch.no_grad():
+            posterior, _ = model.encode(block)
+        if not isinstance(posterior, MixturePosterior):
+            return {}
+        found.append(shape_of(posterior, DRAWS, random))
+    return {
+        f"posterior/{name}": torch.cat([getattr(shape, name) for shape in found]).numpy()
+        for name in ("modes", "negentropy", "components")
+    }

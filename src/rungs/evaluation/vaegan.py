@@ -1,76 +1,56 @@
-"""What is measured on a VAE/GAN: samples, reconstructions, components. It has no likelihood."""
+"""The evaluation of the VAE/GAN, which has no likelihood.
+
+The arrays are those of :mod:`rungs.evaluation.samples`, :mod:`~rungs.evaluation.latent_space` and
+:mod:`~rungs.evaluation.mixture_prior`, pictures as in :mod:`~rungs.evaluation.pictures`, and
+``average/train``, the mean training image, ``[pixels]``.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from rungs.data.prepared import read_images
-from rungs.evaluation.classifier import Classifier
-from rungs.evaluation.pictures import PICTURES, as_bytes
-from rungs.evaluation.single_layer import (
-    component_arrays,
-    interpolation_arrays,
-    sample_arrays,
-    samples,
-)
-from rungs.evaluation.standard import (
-    COST_FILE,
-    Split,
-    evaluation_key,
-    load_model,
-)
-from rungs.numerics.torch_setup import prepare_process
-from rungs.storage import result_file
-from rungs.study import provenance
-from rungs.training.trainer import write_cost
+from rungs.evaluation.definitions import PICTURES
+from rungs.evaluation.evaluator import Evaluator
+from rungs.evaluation.latent_space import interpolation_arrays
+from rungs.evaluation.materials import Materials
+from rungs.evaluation.mixture_prior import component_arrays
+from rungs.evaluation.pictures import as_bytes
+from rungs.evaluation.samples import mean_images, sample_arrays
+
+
+class VAEGANEvaluator(Evaluator):
+    """Measures VAE/GANs: samples, reconstructions and components of the prior."""
+
+    @torch.no_grad()
+    def arrays(self, materials: Materials) -> dict[str, Any]:
+        """Return samples, reconstructions, lines between images, and the prior's components."""
+        model, spec, rows = self.model, self.spec, materials.settings["chunk_rows"]
+        test, classifier = materials.test, materials.classifier
+        return {
+            "average/train": materials.average,
+            "pictures/samples": as_bytes(mean_images(model, PICTURES, spec["seed"], rows)),
+            "pictures/originals": as_bytes(test.x[:PICTURES]),
+            "pictures/reconstructions": reconstructions(model, test.x),
+            **sample_arrays(model, spec, test.x, classifier, rows),
+            **interpolation_arrays(model, test),
+            **component_arrays(model, test, classifier),
+        }
+
+    def recomputed(self, x: Tensor, settings: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Return the stored reconstructions of the first test images again."""
+        return {"pictures/reconstructions": reconstructions(self.model, x)}
+
+    def latents(self, x: Tensor, random: torch.Generator) -> list[tuple[Tensor, Tensor]]:
+        """Return the posterior means, ``[n, units]``, twice: the stored reconstructions are theirs."""
+        mean = self.model.encode(x)[0].mean
+        return [(mean, mean)]
 
 
 @torch.no_grad()
-def evaluate(
-    folder: Path,
-    data: Path,
-    settings: dict[str, Any],
-    output: Path | None = None,
-    shards: Sequence[Path] = (),
-    *,
-    classifier: Path | None = None,
-) -> None:
-    """Measure a trained run; writes ``evaluation.h5`` and ``evaluation-cost.json``.
-
-    Args:
-        shards: none: there is no likelihood to share out.
-        classifier: the data set's, None where it has no labels.
-    """
-    started = time.perf_counter()
-    model, spec = load_model(folder)
-    prepare_process(spec["threads"])
-    judge = None if classifier is None else Classifier.read(classifier)
-    test = Split.read(data, "test", settings["images"], binary=False)
-    average = read_images(data, "train").reshape(-1, test.x.shape[1]).mean(0) / 255
-    originals = test.x[:PICTURES]
-    rows = settings["chunk_rows"]
-    arrays = {
-        "test/labels": test.labels,
-        "average/train": average.astype(np.float32),
-        "pictures/samples": as_bytes(samples(model, PICTURES, spec["seed"], rows)),
-        "pictures/originals": as_bytes(originals),
-        "pictures/reconstructions": as_bytes(model.decode(model.encode(originals)[0].mean)),
-        **sample_arrays(model, spec, test.x, judge, rows),
-        **interpolation_arrays(model, test),
-        **component_arrays(model, test, judge),
-    }
-    attributes = {
-        "run": spec,
-        "evaluation": settings,
-        "key": evaluation_key(folder, data, settings, classifier),
-        "provenance": provenance.describe(),
-    }
-    output = folder if output is None else output
-    write_cost(output / COST_FILE, time.perf_counter() - started, len(test.x), spec)
-    result_file.write(output / "evaluation.h5", arrays, attributes)
+def reconstructions(model: Any, x: Tensor) -> np.ndarray:
+    """Return the reconstructions of the first of ``x [n, pixels]``, uint8 ``[pictures, pixels]``."""
+    return as_bytes(model.decode(model.encode(x[:PICTURES])[0].mean))

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rungs.errors import ConfigError, RungsError, StoreError
-from rungs.evaluation.pictures import PICTURES, as_bytes
 from rungs.exchange.ro_crate import machines_of, origins, version_of
 from rungs.figures import FIGURES
 from rungs.models import entry
@@ -33,14 +32,14 @@ from rungs.study.code_prior_settings import prior_spec
 from rungs.study.layers import Config
 from rungs.study.layout import STAGES, Layout
 from rungs.study.runs import Run, all_runs, parent_of, runs
-from rungs.study.settings import evaluation_settings, resolve
+from rungs.study.settings import resolve
 from rungs.study.validation import check_section
 from rungs.tables import TABLES
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rungs.evaluation.standard import Split
+    from rungs.evaluation.evaluator import Evaluator
 
 #: nats (bounds), squared intensity (errors of reconstruction), grey levels (pictures): of one image
 TOLERANCE = {"nats": 0.01, "squared intensity": 0.01, "grey levels": 1.0}
@@ -98,32 +97,42 @@ def verify_run(folder: Path, data: Path, images: int = LIKELIHOOD_BLOCK) -> list
 
 
 def _compared(folder: Path, data: Path, images: int) -> list[Comparison]:
-    from rungs.evaluation.standard import Split, load_model
-
     evaluation = result_file.read(folder / "evaluation.h5")
     settings = evaluation.attributes["evaluation"]
     # the configuration's, besides the key of the prior of its codes
     check_section("evaluation", {k: v for k, v in settings.items() if k != "prior"})
-    model, spec = load_model(folder)
-    prepare_process(spec["threads"])
-    test = Split.read(data, "test", settings["images"], model.binary)
-    _check_data(test, evaluation, data)
+    evaluator, x = _reopened(folder, data, evaluation, images)
     exact = not _is_half(folder)
-    found = _recomputed(model, folder, evaluation, test, images)
-    for name, again in found.items():
-        if evaluation[name][: len(again)].shape != again.shape:
+    units = entry(evaluator.spec["model"]).verified
+    found = []
+    for name, again in evaluator.recomputed(x, settings).items():
+        stored = evaluation[name][: len(again)]
+        if stored.shape != again.shape:
             raise StoreError(f"{evaluation.path}: {name} has the shape {evaluation[name].shape}")
-    return [_compare(name, evaluation[name], again, exact) for name, again in found.items()]
+        found.append(_compare(name, units[name], stored, again, exact))
+    return found
 
 
-def _check_data(test: Split, evaluation: Stored, data: Path) -> None:
+def _reopened(
+    folder: Path, data: Path, evaluation: Stored, images: int
+) -> tuple[Evaluator, Tensor]:
+    """The evaluator of a run, and at least ``images`` of its test images in whole blocks."""
+    from rungs.evaluation.pictures import as_bytes
+    from rungs.evaluation.run import load_evaluator
+    from rungs.evaluation.splits import Split
+
+    settings = evaluation.attributes["evaluation"]
+    evaluator = load_evaluator(folder, with_prior="prior" in settings)
+    prepare_process(evaluator.spec["threads"])
+    x = Split.read(data, "test", settings["images"], evaluator.model.binary).x
     originals = evaluation["pictures/originals"]
-    found = as_bytes(test.x[: len(originals)])
+    found = as_bytes(x[: len(originals)])
     if found.shape != originals.shape or not np.array_equal(found, originals):
         raise StoreError(
             f"{data}: its test images are not those that {evaluation.path} was measured on; "
             "prepare the data set again, or name the right file (--data)."
         )
+    return evaluator, x[: -(-images // LIKELIHOOD_BLOCK) * LIKELIHOOD_BLOCK]
 
 
 def _is_half(folder: Path) -> bool:
@@ -135,49 +144,10 @@ def _is_half(folder: Path) -> bool:
     return any(tensor.dtype == torch.float16 for tensor in tensors.values())
 
 
-def _recomputed(
-    model: Any, folder: Path, evaluation: Stored, test: Split, images: int
-) -> dict[str, np.ndarray]:
-    """Name of a stored array -> the same of the first images, as the family's evaluation makes it."""
-    import torch
-
-    from rungs.evaluation.likelihood import estimate
-
-    spec, settings = evaluation.attributes["run"], evaluation.attributes["evaluation"]
-    blocks = -(-images // LIKELIHOOD_BLOCK)
-    x = test.x[: blocks * LIKELIHOOD_BLOCK]
-    with torch.no_grad():
-        if entry(spec["model"]).sampled:
-            found = estimate(model, x, settings["samples"], spec["seed"], settings["chunk_rows"])
-            return {"test/lk": found.lk.numpy(), "test/elbo": found.elbo.numpy()}
-        if "test/lk" in evaluation.arrays:
-            return {"test/lk": _coded_bound(model, folder, settings, x)}
-        if "autoencoder/squared_error" in evaluation.arrays:
-            error = (model.outputs(model.encode(x)) - x).square().sum(1)
-            return {"autoencoder/squared_error": error.numpy()}
-        x = x[:PICTURES]
-        pictures = model.decode(model.encode(x)[0].mean)
-        return {"pictures/reconstructions": as_bytes(pictures)}
-
-
-def _coded_bound(model: Any, folder: Path, settings: Config, x: Tensor) -> np.ndarray:
-    """The bound of a model with discrete codes, which needs no draws."""
-    from rungs.evaluation.standard import load_model
-    from rungs.evaluation.vq import train_bound
-
-    prior = load_model(folder / PRIOR)[0] if "prior" in settings else None
-    return train_bound(model, prior, x).numpy()
-
-
-def _compare(name: str, stored: np.ndarray, found: np.ndarray, exact: bool) -> Comparison:
-    unit = (
-        "grey levels"
-        if name.startswith("pictures/")
-        else "squared intensity"
-        if name.endswith("squared_error")
-        else "nats"
-    )
-    before, after = stored[: len(found)].astype(float), found.astype(float)
+def _compare(
+    name: str, unit: str, stored: np.ndarray, found: np.ndarray, exact: bool
+) -> Comparison:
+    before, after = stored.astype(float), found.astype(float)
     tolerance = TOLERANCE[unit]
     return Comparison(
         quantity=name,
@@ -194,17 +164,16 @@ def _compare(name: str, stored: np.ndarray, found: np.ndarray, exact: bool) -> C
 def rounding_change(
     folder: Path, data: Path, tensors: Mapping[str, Tensor], evaluation: Stored
 ) -> dict[str, Any]:
-    """What other weights do to a run's numbers, with the same random numbers: ``quantity, images,
-    mean_change, largest_change`` (absolute) of up to 100 test images."""
-    from rungs.evaluation.standard import Split, load_model
+    """Compute what other weights change in a run's numbers, with the same random numbers.
 
-    model, _ = load_model(folder)
+    Returns:
+        ``quantity, images, mean_change, largest_change`` (absolute) of up to 100 test images.
+    """
+    evaluator, x = _reopened(folder, data, evaluation, 2 * LIKELIHOOD_BLOCK)
     settings = evaluation.attributes["evaluation"]
-    test = Split.read(data, "test", settings["images"], model.binary)
-    _check_data(test, evaluation, data)
-    before = _recomputed(model, folder, evaluation, test, 2 * LIKELIHOOD_BLOCK)
-    model.load_state_dict(tensors)
-    after = _recomputed(model, folder, evaluation, test, 2 * LIKELIHOOD_BLOCK)
+    before = evaluator.recomputed(x, settings)
+    evaluator.model.load_state_dict(tensors)
+    after = evaluator.recomputed(x, settings)
     name = next(iter(before))
     change = after[name].astype(float) - before[name].astype(float)
     return {
@@ -369,21 +338,14 @@ def _check_training(config: Config, run: Run, path: Path) -> None:
 
 
 def _check_evaluation(config: Config, run: Run, path: Path) -> None:
-    from rungs.evaluation.standard import evaluation_key
+    from rungs.evaluation.run import Inputs
 
-    layout, spec = Layout(config["profile"]), resolve(config, run)
-    found = _of_settings(path, spec)
+    found = _of_settings(path, resolve(config, run))
     _check_origin(found)
-    settings = evaluation_settings(config, run)
-    if prior_spec(config, run) is not None:
-        trained = result_file.read(path.parent / PRIOR / "training.h5", only=())
-        settings |= {"prior": trained.attributes["key"]}
-    if found.attributes["evaluation"] != settings:
+    inputs = Inputs.of(config, run)
+    if found.attributes["evaluation"] != inputs.settings:
         raise StoreError(f"{path}: was evaluated with other settings than the configuration's")
-    compared = layout.classifier_of(config, run)
-    classifier = None if compared is None else Path(compared)
-    expected = evaluation_key(path.parent, Path(layout.data(run.dataset)), settings, classifier)
-    _check_key(path, found, expected)
+    _check_key(path, found, inputs.key())
     for name in ("test/lk", "test/elbo"):
         if name in found.arrays and not np.isfinite(found[name]).all():
             raise StoreError(f"{path}: {name} is not finite")

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rungs.data import DatasetEntry, catalogue
-from rungs.evaluation.pictures import CONVOLUTIONAL_PICTURES
+from rungs.evaluation.definitions import CONVOLUTIONAL_PICTURES
 from rungs.jobs import multiply_adds as convolutional
 from rungs.jobs.packs import packs
 from rungs.models import entry as model_entry

@@ -13,20 +13,18 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rungs.errors import ConfigError, nearest
 from rungs.jobs.tensorboard import require_tensorboard
-from rungs.storage import result_file
 from rungs.storage.atomic import replacing
 from rungs.storage.beacon import read_beacon, remove_beacon, working
 from rungs.study.code_prior_settings import FOLDER, prior_spec
 from rungs.study.layers import Config
 from rungs.study.layout import HISTORY, STAGES, WEIGHTS, Layout
 from rungs.study.runs import Run, all_runs, parent_of
-from rungs.study.settings import evaluation_settings, resolve
+from rungs.study.settings import resolve
 
 if TYPE_CHECKING:
     from rungs.training.trainer import Job
@@ -158,31 +156,19 @@ def prior_run(config: Config, run: Run, folder: Path) -> None:
 
 def evaluate_run(config: Config, run: Run, folder: Path) -> None:
     """Evaluate one trained run into ``folder`` unless that is there, of the same key."""
-    from rungs.evaluation.standard import evaluation_key, is_evaluated
-    from rungs.models import entry
+    from rungs.evaluation.run import Inputs, evaluate, is_evaluated
 
-    model = entry(config["variants"][run.variant]["model"])
-    evaluate = import_module(model.evaluation).evaluate
-    layout, settings = Layout(config["profile"]), evaluation_settings(config, run)
-    trained, data = Path(layout.run(run)), Path(layout.data(run.dataset))
-    compared_by = layout.classifier_of(config, run)
-    classifier = None if compared_by is None else Path(compared_by)
-    if prior_spec(config, run) is not None:
-        settings |= {
-            "prior": result_file.read(trained / FOLDER / HISTORY, only=()).attributes["key"]
-        }
-    key = evaluation_key(trained, data, settings, classifier)
-    if not is_evaluated(folder, key) and is_evaluated(trained, key):
-        _adopt(trained, folder, STAGES["evaluate"])
+    inputs = Inputs.of(config, run)
+    key = inputs.key()
+    if not is_evaluated(folder, key) and is_evaluated(inputs.folder, key):
+        _adopt(inputs.folder, folder, STAGES["evaluate"])
     if is_evaluated(folder, key):
         if read_beacon(folder) is None:  # of a process that was killed when it was done
             remove_beacon(folder)
         print(f"{run.path}: is evaluated", file=sys.stderr)
         return
-    shards = [Path(p) for p in layout.shards(config, run)]
-    compared = {} if classifier is None else {"classifier": classifier}
     with working(folder, run.path, "evaluate"):
-        evaluate(trained, data, settings, folder, shards, **compared)
+        evaluate(inputs, folder)
 
 
 def _adopt(exported: Path, folder: Path, names: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@ only on the module of its own model (see :mod:`rungs.study.keys`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -26,9 +27,14 @@ LAYERED = ("layers", "residual_blocks", "reach")
 
 @dataclass(frozen=True)
 class Family:
-    """What tables call a model's prior, posterior and likelihood, where the configuration's
-    ``network`` section does not say."""
+    """The names by which figures and tables call a family of models.
 
+    Attributes:
+        label: of the model, in figures that show other families beside it.
+        prior, posterior, likelihood: where the configuration's ``network`` section does not name them.
+    """
+
+    label: str = ""
     prior: str | None = "gaussian"
     posterior: str | None = "diagonal"
     likelihood: str = "bernoulli"
@@ -36,26 +42,38 @@ class Family:
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """Where a model is, which keys of the configuration's ``network`` section it takes, along
-    which axis its family is studied (a key of :data:`rungs.study.runs.SIZES`), the module that
-    evaluates it, whether its likelihood is estimated by sampling and can be split over jobs, and the
-    model that is learnt as the prior of its codes."""
+    """A model of the registry.
+
+    Attributes:
+        location: its class, ``module:class``.
+        network: the keys of the configuration's ``network`` section that it takes.
+        axis: along which its family is studied, a key of :data:`rungs.study.runs.SIZES`.
+        evaluator: the class that measures and uses trained models of the family, ``module:class`` (see
+            :mod:`rungs.evaluation.evaluator`); empty for a model that is not one of images.
+        verified: arrays of an evaluation, one number an image, that ``rungs verify`` computes again, and
+            their unit, a key of :data:`rungs.exchange.verification.TOLERANCE`.
+        classifier: whether the evaluation compares samples by the data set's classifier
+            (:mod:`rungs.evaluation.classifier`).
+        sampled: whether its likelihood is estimated by sampling, and can be split over jobs.
+        side_by_side: whether runs can be trained side by side (:mod:`rungs.training.side_by_side`): training
+            changes no buffers.
+        prior: the model of the prior that is learnt over its codes, if any.
+        family: the names of figures and tables.
+        options: settings that no other model has, with their defaults; a variant's ``options`` set them.
+    """
 
     location: str
     network: tuple[str, ...]
     axis: str = "depth"
-    evaluation: str = "rungs.evaluation.standard"
-    #: whether the evaluation compares samples by the data set's classifier (rungs.evaluation.classifier)
+    evaluator: str = "rungs.evaluation.hierarchical:HierarchicalEvaluator"
+    verified: Mapping[str, str] = field(
+        default_factory=lambda: {"test/lk": "nats", "test/elbo": "nats"}
+    )
     classifier: bool = False
-    #: whether its likelihood is estimated by sampling
     sampled: bool = True
-    #: whether runs can be trained side by side (rungs.training.side_by_side): no
-    #: buffers that training changes
     side_by_side: bool = True
-    #: the model of the prior that is learnt over its codes, if any
     prior: str = ""
     family: Family = Family()
-    #: settings that no other model has, with their defaults; a variant's ``options`` set them
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -79,46 +97,51 @@ MODELS = {
         "rungs.models.single:SingleLayerVAE",
         (*_DENSE, *_SINGLE),
         axis="latent",
-        evaluation="rungs.evaluation.single_layer",
+        evaluator="rungs.evaluation.single_layer:SingleLayerEvaluator",
         classifier=True,
     ),
     "vaegan": ModelEntry(
         "rungs.models.vaegan:VAEGAN",
         ("latent_sizes", "hidden_sizes", "prior", "prior_components"),
         axis="latent",
-        evaluation="rungs.evaluation.vaegan",
+        evaluator="rungs.evaluation.vaegan:VAEGANEvaluator",
+        verified={"pictures/reconstructions": "grey levels"},
         classifier=True,
         sampled=False,
-        family=Family(likelihood="none"),
+        family=Family("VAE/GAN", likelihood="none"),
     ),
     "vq": ModelEntry(
         "rungs.models.vq:VQVAE",
         (*_CONVOLUTIONAL, "codes", "vq"),
-        "codes",
-        "rungs.evaluation.vq",
+        axis="codes",
+        evaluator="rungs.evaluation.vq:VQEvaluator",
+        verified={"test/lk": "nats"},
         sampled=False,
         side_by_side=False,
         prior="code-prior",
-        family=Family("over codes", "deterministic", "logistic mixture"),
+        family=Family("VQ-VAE", "over codes", "deterministic", "logistic mixture"),
     ),
     "conv-vae": ModelEntry(
         "rungs.models.conv_vae:ConvolutionalVAE",
         (*_CONVOLUTIONAL, "latent_sizes"),
-        "latent",
-        "rungs.evaluation.vq",
+        axis="latent",
+        evaluator="rungs.evaluation.conv_vae:ConvVAEEvaluator",
         side_by_side=False,
-        family=Family(likelihood="logistic mixture"),
+        family=Family("VAE", likelihood="logistic mixture"),
     ),
     # no variant's model: trained on the codes of another run (see rungs.study.code_prior_settings)
-    "code-prior": ModelEntry("rungs.models.code_prior:CodePrior", (), "codes", side_by_side=False),
+    "code-prior": ModelEntry(
+        "rungs.models.code_prior:CodePrior", (), "codes", evaluator="", side_by_side=False
+    ),
     "autoencoder": ModelEntry(
         "rungs.models.autoencoder:Autoencoder",
         ("latent_sizes", "hidden_sizes", "linear"),
         axis="latent",
-        evaluation="rungs.evaluation.autoencoder",
+        evaluator="rungs.evaluation.autoencoder:AutoencoderEvaluator",
+        verified={"autoencoder/squared_error": "squared intensity"},
         classifier=True,
         sampled=False,
-        family=Family(None, None, "none"),
+        family=Family("autoencoder", None, None, "none"),
     ),
 }
 
@@ -135,8 +158,14 @@ def entry(model: str) -> ModelEntry:
 
 
 def module_of(model: str) -> str:
-    """The name of the module that holds ``model``."""
-    return entry(model).location.split(":")[0]
+    """Return the name of the module that holds ``model``."""
+    return entry(model).location.partition(":")[0]
+
+
+def load_class(location: str) -> Any:
+    """Import the class of a location ``module:class`` of the registry."""
+    module, _, name = location.partition(":")
+    return getattr(import_module(module), name)
 
 
 def build(model: str, pixels: int, network: dict[str, Any]) -> LatentVariableModel:
@@ -172,8 +201,7 @@ def outline(model: str, pixels: int, network: dict[str, Any]) -> Any:
 
 
 def _construct(model: str, pixels: int, network: dict[str, Any]) -> LatentVariableModel:
-    module, name = entry(model).location.split(":")
-    built: LatentVariableModel = getattr(import_module(module), name)(pixels=pixels, **network)
+    built: LatentVariableModel = load_class(entry(model).location)(pixels=pixels, **network)
     return built
 
 

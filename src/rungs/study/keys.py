@@ -104,4 +104,5 @@ def prior_code(model: str) -> str:
 @functools.cache
 def evaluation_code(model: str) -> str:
     """The hash of the code that evaluates a run of this model."""
-    return code_hash(entry(model).evaluation, module_of(model))
+    evaluator = entry(model).evaluator.partition(":")[0]
+    return code_hash("rungs.evaluation.run", evaluator, module_of(model))

@@ -1,0 +1,101 @@
+"""The bounds of the images' log-likelihoods, as an evaluation stores them.
+
+==========================  =======================================================================
+array                       content; n is the number of test images
+==========================  =======================================================================
+``test/lk``                 L_k, ``[n]`` float64, nats
+``test/elbo``               L_1, ``[n]`` float64, nats
+``test/ess``                effective sample size of L_k, ``[n]``
+``test/nested_k``           the ks of the nested bounds
+``test/nested_lk``          the nested bounds, ``[ks, n]``, nats
+``train/elbo``              one-draw ELBO of the training images, nats
+==========================  =======================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rungs.errors import StoreError
+from rungs.evaluation.likelihood import estimate
+from rungs.evaluation.materials import Materials
+from rungs.models.objectives import elbo_terms, objective_noise
+from rungs.models.protocol import LatentVariableModel, noise_sizes
+from rungs.numerics.seeds import generator
+from rungs.storage import result_file
+from rungs.training.trainer import Spec
+
+
+def bound_arrays(
+    model: LatentVariableModel, spec: Spec, materials: Materials, chunk_rows: int
+) -> dict[str, Any]:
+    """Return the bounds of test and training images.
+
+    Args:
+        chunk_rows: training images that pass the networks at once.
+    """
+    found = (
+        merged(materials.shards)
+        if materials.shards
+        else likelihood_arrays(model, spec, materials.test.x, materials.settings)
+    )
+    return {"train/elbo": elbo(model, materials.train.x, spec["seed"], chunk_rows), **found}
+
+
+def likelihood_arrays(
+    model: LatentVariableModel,
+    spec: Spec,
+    x: Tensor,
+    settings: dict[str, Any],
+    shard: tuple[int, int] = (0, 1),
+) -> dict[str, Any]:
+    """Return the bounds of the test images ``x [n, pixels]``, or of a part of them.
+
+    Args:
+        settings: the configuration's ``evaluation`` section as the run sees it.
+        shard: ``(i, n)`` for the i-th of n parts; see :func:`rungs.evaluation.likelihood.estimate`.
+
+    Raises:
+        StoreError: if a bound is not finite.
+    """
+    found = estimate(model, x, settings["samples"], spec["seed"], settings["chunk_rows"], shard)
+    if not bool(torch.isfinite(found.lk).all()):
+        raise StoreError(
+            f"run {spec['run']}: its likelihood is not finite; delete its folder and train it again "
+            "with a lower training.learning_rate."
+        )
+    return {
+        "test/lk": found.lk,
+        "test/elbo": found.elbo,
+        "test/ess": found.ess,
+        "test/nested_k": np.array(found.nested_k),
+        "test/nested_lk": found.nested_lk,
+    }
+
+
+def merged(shards: Sequence[Path]) -> dict[str, np.ndarray]:
+    """Return the arrays of all test images from those of the shards, in order."""
+    parts = [result_file.read(path) for path in shards]
+    return {
+        name: array
+        if name == "test/nested_k"
+        else np.concatenate([part[name] for part in parts], axis=-1)
+        for name, array in parts[0].arrays.items()
+    }
+
+
+@torch.no_grad()
+def elbo(model: LatentVariableModel, x: Tensor, seed: int, chunk_rows: int) -> Tensor:
+    """Return the one-draw ELBO of each image of ``x [images, pixels]``, ``[images]``, nats."""
+    random = generator(seed, "train elbo")
+    parts = []
+    for block in x.split(chunk_rows):
+        terms = elbo_terms(model, block, objective_noise(noise_sizes(model), len(block), random))
+        parts.append(terms.reconstruction - terms.kl.sum(-1))
+    return torch.cat(parts)

@@ -1,0 +1,67 @@
+"""The evaluation of the continuous VAE with the VQ-VAE's networks.
+
+Both models have the same discretised likelihood, so that their bounds compare. The arrays are those of
+:mod:`rungs.evaluation.bounds`, :mod:`~rungs.evaluation.activity`, :mod:`~rungs.evaluation.aggregate` and
+:mod:`~rungs.evaluation.convolutional`, and those of :meth:`ConvVAEEvaluator.draw_arrays`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rungs.evaluation.activity import unit_arrays
+from rungs.evaluation.aggregate import aggregate_arrays
+from rungs.evaluation.bounds import bound_arrays
+from rungs.evaluation.convolutional import ROWS, ConvolutionalEvaluator
+from rungs.evaluation.definitions import CONVOLUTIONAL_PICTURES
+from rungs.evaluation.materials import Materials
+from rungs.models.protocol import draw_noise
+from rungs.numerics.seeds import generator
+
+
+class ConvVAEEvaluator(ConvolutionalEvaluator):
+    """Measures VAEs with convolutional networks."""
+
+    def arrays(self, materials: Materials) -> dict[str, Any]:
+        """Return bounds, statistics of units, terms of one draw, pictures and aggregate posteriors."""
+        model, spec = self.model, self.spec
+        train, test = materials.train.x, materials.test.x
+        return {
+            **bound_arrays(model, spec, materials, ROWS),
+            **unit_arrays(model, spec, test, materials.settings),
+            **self.draw_arrays(test),
+            **self.pictures(test[:CONVOLUTIONAL_PICTURES]),
+            **aggregate_arrays(model, spec["seed"], train, test, ROWS),
+        }
+
+    @torch.no_grad()
+    def draw_arrays(self, x: Tensor) -> dict[str, Any]:
+        """Return the terms of one draw of the latents of each of the test images ``x [n, pixels]``.
+
+        ``test/reconstruction`` is ``log p(x|z)``, ``test/swapped`` the same given another image's draw,
+        ``test/kl`` the KL divergence, all ``[n]``, nats.
+        """
+        model, random = self.model, generator(self.spec["seed"], "latents")
+        found: dict[str, list[Tensor]] = {}
+        for block in x.split(ROWS):
+            noise = draw_noise(model.latent_sizes, len(block), generator=random)
+            (layer,) = model.draw(model.encode(block), noise)
+            for name, value in {
+                "reconstruction": model.log_likelihood(block, layer.sample),
+                "swapped": model.log_likelihood(block, layer.sample.roll(1, 0)),
+                "kl": layer.kl().sum(-1),
+            }.items():
+                found.setdefault(name, []).append(value)
+        return {f"test/{name}": torch.cat(parts) for name, parts in found.items()}
+
+    @torch.no_grad()
+    def pictures(self, originals: Tensor) -> dict[str, Any]:
+        """Return pictures of reconstructions and samples; see :meth:`picture_arrays`."""
+        model, random = self.model, generator(self.spec["seed"], "pictures")
+        noise = draw_noise(model.latent_sizes, len(originals), generator=random)
+        (layer,) = model.draw(model.encode(originals), noise)
+        drawn = draw_noise(model.latent_sizes, CONVOLUTIONAL_PICTURES, generator=random)
+        return self.picture_arrays(originals, layer.sample, model.generate(drawn)[0], random)

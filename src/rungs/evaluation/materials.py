@@ -1,0 +1,57 @@
+"""The images, settings and helpers with which a trained run is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rungs.data.prepared import read_images
+from rungs.evaluation.classifier import Classifier
+from rungs.evaluation.splits import Split
+
+
+@dataclass(frozen=True)
+class Materials:
+    """Everything besides the model from which statistics are computed; images are read at first use.
+
+    Attributes:
+        data: the prepared data set.
+        settings: the configuration's ``evaluation`` section as the run sees it.
+        binary: whether the model takes binarised images.
+        classifier: compares samples; None for a data set without labels.
+        shards: files of :func:`rungs.evaluation.run.evaluate_shard` with the parts of the likelihood, in
+            order; none where the likelihood is to be estimated at once.
+    """
+
+    data: Path
+    settings: dict[str, Any]
+    binary: bool
+    classifier: Classifier | None = None
+    shards: Sequence[Path] = ()
+
+    @cached_property
+    def test(self) -> Split:
+        """The test images as the model takes them."""
+        return Split.read(self.data, "test", self.settings["images"], self.binary)
+
+    @cached_property
+    def train(self) -> Split:
+        """Training images as the model takes them."""
+        return Split.read(self.data, "train", self.settings["train_images"], self.binary)
+
+    @cached_property
+    def test_intensities(self) -> Split:
+        """The test images as intensities."""
+        return Split.read(self.data, "test", self.settings["images"], binary=False)
+
+    @cached_property
+    def average(self) -> np.ndarray:
+        """The mean of all training images, from 0 to 1, ``[pixels]`` float32."""
+        images = read_images(self.data, "train")
+        mean = images.reshape(len(images), -1).mean(0) / 255
+        return np.asarray(mean.astype(np.float32))

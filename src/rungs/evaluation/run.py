@@ -1,0 +1,177 @@
+"""The evaluation of a run: reads the trained run and its data, measures, writes ``evaluation.h5``.
+
+The statistics are those of the family's evaluator (:mod:`rungs.evaluation.evaluator`).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rungs.errors import RungsError, StoreError
+from rungs.evaluation.bounds import likelihood_arrays
+from rungs.evaluation.classifier import Classifier
+from rungs.evaluation.definitions import PRIOR_OBJECTIVE
+from rungs.evaluation.evaluator import Evaluator, evaluator_of
+from rungs.evaluation.materials import Materials
+from rungs.models.precision import arithmetic, set_decoding_arithmetic
+from rungs.numerics.torch_setup import prepare_process
+from rungs.storage import result_file
+from rungs.storage.atomic import read_seconds, sha256
+from rungs.storage.tensors import load_weights
+from rungs.study import keys, provenance
+from rungs.study.code_prior_settings import FOLDER as PRIOR
+from rungs.study.code_prior_settings import prior_spec
+from rungs.study.layers import Config
+from rungs.study.layout import EVALUATION, EVALUATION_COST, HISTORY, WEIGHTS, Layout
+from rungs.study.runs import Run
+from rungs.study.settings import evaluation_settings
+from rungs.training.trainer import Spec, build_model, write_cost
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files and settings from which a run is evaluated.
+
+    Attributes:
+        folder: of the trained run; with a learnt prior it has the folder ``prior``.
+        data: the prepared data set.
+        settings: the configuration's ``evaluation`` section as the run sees it and, if a prior was learnt
+            over the run's codes, ``prior``, the key of its training.
+        classifier: the file of the classifier that compares samples, if any.
+        shards: files of :func:`evaluate_shard` with the parts of the likelihood, in order; none where the
+            likelihood is to be estimated at once.
+    """
+
+    folder: Path
+    data: Path
+    settings: dict[str, Any]
+    classifier: Path | None = None
+    shards: tuple[Path, ...] = ()
+
+    @classmethod
+    def of(cls, config: Config, run: Run) -> Inputs:
+        """Return the inputs of a run of a profile.
+
+        Raises:
+            StoreError: if the run has codes whose prior has not been trained.
+        """
+        layout, settings = Layout(config["profile"]), evaluation_settings(config, run)
+        folder, classifier = Path(layout.run(run)), layout.classifier_of(config, run)
+        if prior_spec(config, run) is not None:
+            prior = result_file.read(folder / PRIOR / HISTORY, only=())
+            settings |= {"prior": prior.attributes["key"]}
+        return cls(
+            folder,
+            Path(layout.data(run.dataset)),
+            settings,
+            None if classifier is None else Path(classifier),
+            tuple(map(Path, layout.shards(config, run))),
+        )
+
+    def key(self) -> str:
+        """Return a hash of the trained run, the settings, the code, the data and the classifier."""
+        trained = result_file.read(self.folder / HISTORY, only=()).attributes
+        code = keys.evaluation_code(trained["run"]["model"])
+        rest = [trained.get("key"), self.settings, code, result_file.fingerprint(self.data)]
+        if self.classifier is not None:
+            rest.append(sha256(self.classifier.read_bytes()))
+        return sha256(json.dumps(rest, sort_keys=True).encode())[:16]
+
+
+def is_evaluated(output: Path, key: str) -> bool:
+    """Whether ``output`` holds the complete evaluation with this key (:meth:`Inputs.key`)."""
+    try:
+        found = result_file.read(output / EVALUATION, only=())
+    except StoreError:
+        return False
+    return (output / EVALUATION_COST).is_file() and found.attributes.get("key") == key
+
+
+def load_model(folder: Path) -> tuple[Any, Spec]:
+    """Return a trained run's model in test mode, on the CPU, and its settings.
+
+    Raises:
+        StoreError: if the run is not trained or its files do not agree.
+    """
+    trained = result_file.read(folder / HISTORY, only=())
+    spec: Spec = trained.attributes["run"]
+    try:
+        model = build_model(spec, trained.attributes["pixels"], "cpu")
+    except RungsError:
+        raise
+    except Exception as error:  # whatever a model makes of strange settings
+        raise StoreError(
+            f"{trained.path}: its settings describe no model of this version ({error}). Train the run again."
+        ) from error
+    load_weights(model, folder / WEIGHTS)
+    set_decoding_arithmetic(model, arithmetic(spec))
+    model.eval()
+    return model, spec
+
+
+def load_evaluator(folder: Path, with_prior: bool) -> Evaluator:
+    """Return the evaluator of a trained run.
+
+    Args:
+        with_prior: whether to load the prior that was learnt over its codes.
+
+    Raises:
+        StoreError: if the run is not trained or its files do not agree.
+    """
+    model, spec = load_model(folder)
+    return evaluator_of(model, spec, load_model(folder / PRIOR)[0] if with_prior else None)
+
+
+def evaluate(inputs: Inputs, output: Path | None = None) -> None:
+    """Measure a trained run; write ``evaluation.h5`` and ``evaluation-cost.json``.
+
+    Args:
+        output: the folder to write to; by default that of the run.
+    """
+    started = time.perf_counter()
+    with_prior = "prior" in inputs.settings
+    evaluator = load_evaluator(inputs.folder, with_prior)
+    spec = evaluator.spec
+    prepare_process(spec["threads"])
+    materials = Materials(
+        inputs.data,
+        inputs.settings,
+        evaluator.model.binary,
+        None if inputs.classifier is None else Classifier.read(inputs.classifier),
+        inputs.shards,
+    )
+    arrays = {"test/labels": materials.test.labels, **evaluator.arrays(materials)}
+    if with_prior:
+        history = result_file.read(inputs.folder / PRIOR / HISTORY, only=["objective"])
+        arrays[PRIOR_OBJECTIVE] = history["objective"]
+    attributes = {
+        "run": spec,
+        "evaluation": inputs.settings,
+        "key": inputs.key(),
+        "provenance": provenance.describe(),
+    }
+    seconds = time.perf_counter() - started
+    seconds += sum(read_seconds(path.with_suffix(".json")) for path in inputs.shards)
+    output = inputs.folder if output is None else output
+    write_cost(output / EVALUATION_COST, seconds, len(materials.test.x), spec)
+    result_file.write(output / EVALUATION, arrays, attributes)
+
+
+def evaluate_shard(inputs: Inputs, shard: tuple[int, int], output: Path) -> None:
+    """Estimate the likelihood of a part of the test images.
+
+    Args:
+        shard: ``(i, n)`` for the i-th of n parts.
+        output: the file to write; the cost goes into the JSON file beside it.
+    """
+    started = time.perf_counter()
+    model, spec = load_model(inputs.folder)
+    prepare_process(spec["threads"])
+    test = Materials(inputs.data, inputs.settings, model.binary).test
+    arrays = likelihood_arrays(model, spec, test.x, inputs.settings, shard)
+    result_file.write(output, arrays, {"run": spec})
+    write_cost(output.with_suffix(".json"), time.perf_counter() - started, len(test.x), spec)
