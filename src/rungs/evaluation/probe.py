@@ -64,7 +64,7 @@ def probe_arrays(
 
     Args:
         code: the features ``[n, units]`` of a model and images.
-        train: and ``test``: :class:`rungs.evaluation.standard.Split`.
+        train: and ``test``: :class:`rungs.evaluation.splits.Split`.
         labels: numbers of labels a class.
 
     Returns:
