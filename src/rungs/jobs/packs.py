@@ -22,7 +22,7 @@ from rungs.storage.atomic import replacing
 from rungs.storage.beacon import read_beacon, remove_beacon, working
 from rungs.study.code_prior_settings import FOLDER, prior_spec
 from rungs.study.layers import Config
-from rungs.study.layout import HISTORY, STAGES, WEIGHTS, Layout
+from rungs.study.layout import STAGES, WEIGHTS, Layout
 from rungs.study.runs import Run, all_runs, parent_of
 from rungs.study.settings import resolve
 
