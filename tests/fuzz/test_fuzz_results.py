@@ -33,7 +33,8 @@ from rungs.exchange.verification import verify_run
 from rungs.jobs.packs import evaluate_run, train_runs
 from rungs.paths import ROOT
 from rungs.storage import hdf5, result_file
-from rungs.storage.atomic import read_json, read_seconds, sha256
+from rungs.storage.atomic import sha256
+from rungs.storage.cost_file import read_cost, read_seconds
 from rungs.storage.tensors import load_tensors, pack, save_tensors
 from rungs.study import profile as configuration
 from rungs.study.layers import Config, merge
@@ -558,7 +559,7 @@ def test_archives_that_are_none(
 def test_files_of_costs(content: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("c") / "training-cost.json"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    told("files of costs", [path.name], lambda: read_json(path))
+    told("files of costs", [path.name], lambda: read_cost(path))
     seconds = told("files of costs", [path.name], lambda: read_seconds(path))
     assert seconds is None
 

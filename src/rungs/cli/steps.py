@@ -24,7 +24,7 @@ from rungs.cli.shared import (
     with_json,
 )
 from rungs.errors import ConfigError, DataError
-from rungs.storage.atomic import read_json
+from rungs.storage.cost_file import read_cost
 from rungs.study import profile as configuration
 from rungs.study.layout import EVALUATION, EVALUATION_COST, HISTORY, TRAINING_COST, Layout
 from rungs.study.runs import Run
@@ -85,7 +85,7 @@ def trained_numbers(run: Run, folder: Path) -> dict[str, Any]:
 
     stored = result_file.read(folder / HISTORY, only=["elbo", "objective"])
     name = criterion(stored)
-    cost = read_json(folder / TRAINING_COST)
+    cost = read_cost(folder / TRAINING_COST)
     values = {"epochs": len(stored[name]), "criterion": name, "value": float(stored[name][-1])}
     return {"run": run.path, "folder": str(folder), **values, **cost}
 
@@ -95,7 +95,7 @@ def evaluated_numbers(run: Run, folder: Path) -> dict[str, Any]:
     from rungs.storage import result_file
 
     stored = result_file.read(folder / EVALUATION, only=["test/lk", "test/elbo", "test/nested_k"])
-    cost = read_json(folder / EVALUATION_COST)
+    cost = read_cost(folder / EVALUATION_COST)
     found: dict[str, Any] = {"test_lk": None, "test_elbo": None, "k": None}
     if "test/lk" in stored.arrays:
         found = {

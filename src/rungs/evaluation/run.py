@@ -20,7 +20,8 @@ from rungs.evaluation.materials import Materials
 from rungs.models.precision import arithmetic, set_decoding_arithmetic
 from rungs.numerics.torch_setup import prepare_process
 from rungs.storage import result_file
-from rungs.storage.atomic import read_seconds, sha256
+from rungs.storage.atomic import sha256
+from rungs.storage.cost_file import read_seconds, write_cost
 from rungs.storage.tensors import load_weights
 from rungs.study import keys, provenance
 from rungs.study.code_prior_settings import FOLDER as PRIOR
@@ -29,7 +30,7 @@ from rungs.study.layers import Config
 from rungs.study.layout import EVALUATION, EVALUATION_COST, HISTORY, WEIGHTS, Layout
 from rungs.study.runs import Run
 from rungs.study.settings import evaluation_settings
-from rungs.training.trainer import Spec, build_model, write_cost
+from rungs.training.trainer import Spec, build_model
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from rungs.errors import StoreError
 from rungs.figures import FIGURES
 from rungs.paths import ROOT
 from rungs.storage import result_file
-from rungs.storage.atomic import read_seconds, replacing, sha256, write_text
+from rungs.storage.atomic import replacing, sha256, write_text
+from rungs.storage.cost_file import read_seconds
 from rungs.study import profile as configuration
 from rungs.study.code_prior_settings import FOLDER as PRIOR
 from rungs.study.layers import Config

@@ -25,6 +25,7 @@ from rungs.numerics.seeds import LIKELIHOOD_BLOCK
 from rungs.numerics.torch_setup import prepare_process
 from rungs.storage import result_file
 from rungs.storage.atomic import sha256
+from rungs.storage.cost_file import read_seconds
 from rungs.storage.result_file import Stored
 from rungs.study import profile as configuration
 from rungs.study.code_prior_settings import FOLDER as PRIOR
@@ -375,8 +376,7 @@ def _check_stored_data(path: Path) -> None:
 
 
 def _check_cost(path: Path) -> None:
-    if not json.loads(path.read_text(encoding="utf-8"))["seconds"] >= 0:
-        raise StoreError(f"{path}: its seconds are not a duration")
+    read_seconds(path)
 
 
 def _check_text(path: Path) -> None:

@@ -9,16 +9,17 @@ really taken on this machine; a run in training is estimated by its own speed.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rungs.errors import StoreError
 from rungs.figures import FIGURES
 from rungs.jobs.cost import START_SECONDS, Cost, estimate
 from rungs.storage.beacon import read_beacon
+from rungs.storage.cost_file import read_seconds
 from rungs.study.code_prior_settings import FOLDER, prior_spec
 from rungs.study.layers import Config
 from rungs.study.layout import EVALUATION_COST, STAGES, TRAINING_COST, Layout
@@ -188,8 +189,8 @@ class Pipeline:
     def _seconds(self, path: Path) -> float:
         if path not in self._measured:
             try:
-                self._measured[path] = float(json.loads(path.read_text())["seconds"])
-            except (OSError, ValueError, KeyError):
+                self._measured[path] = read_seconds(path)
+            except StoreError:
                 return 0.0
         return self._measured[path]
 

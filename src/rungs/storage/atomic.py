@@ -11,14 +11,12 @@ from __future__ import annotations
 import errno
 import glob
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from rungs.errors import RungsError, StoreError
+from rungs.errors import RungsError
 from rungs.storage.process import writer, writer_is_gone
 
 #: of a temporary file whose writer nothing is known of, after its last change
@@ -120,33 +118,6 @@ def delete(path: Path | str) -> str:
             if part == here and other.is_file():
                 return f"Delete it and its other name {other}"
     return "Delete it"
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object that was written beside a result, such as what it cost.
-
-    Raises:
-        StoreError: if the file is missing, damaged or something else.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise StoreError(f"{path}: cannot be read ({error}); delete it and run again.") from error
-    if not isinstance(found, dict):
-        raise StoreError(f"{path}: is no JSON object; delete it and run again.")
-    return found
-
-
-def read_seconds(path: Path) -> float:
-    """The seconds of a file of costs.
-
-    Raises:
-        StoreError: if it has none.
-    """
-    seconds = read_json(path).get("seconds")
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
-        raise StoreError(f"{path}: does not say its seconds; delete it and run again.")
-    return float(seconds)
 
 
 def sha256(content: bytes) -> str:

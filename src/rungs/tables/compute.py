@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pandas as pd
 
 from rungs.errors import StoreError
+from rungs.storage.cost_file import read_cost
 from rungs.study.code_prior_settings import FOLDER as PRIOR
 from rungs.study.layout import Files
 
@@ -19,13 +19,11 @@ def make(files: Files) -> pd.DataFrame:
     run, without the start of the process; memory is the largest resident set of the last."""
     rows = []
     for path in map(Path, files["cost"]):
+        cost = read_cost(path)
         try:
-            cost = json.loads(path.read_text(encoding="utf-8"))
             row = {name: cost[name] for name in COLUMNS}
-        except (OSError, ValueError, KeyError) as error:
-            raise StoreError(
-                f"{path}: cannot be read ({error}); delete it and run again."
-            ) from error
+        except KeyError as error:
+            raise StoreError(f"{path}: has no {error}; delete it and run again.") from error
         folder, rule = path.parent, path.stem.removesuffix("-cost")
         if folder.name == PRIOR:  # of a run's codes, in a folder of the run's
             folder, rule = folder.parent, "prior"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import resource
 import signal
 import sys
 import time
@@ -36,8 +35,9 @@ from rungs.models.precision import arithmetic, set_arithmetic
 from rungs.numerics.seeds import generator
 from rungs.numerics.torch_setup import prepare_process
 from rungs.storage import result_file
-from rungs.storage.atomic import sha256, write_text
+from rungs.storage.atomic import sha256
 from rungs.storage.beacon import has_beacon, remove_beacon
+from rungs.storage.cost_file import write_cost
 from rungs.storage.locks import locked
 from rungs.storage.tensors import load_tensors, load_weights, save_tensors
 from rungs.study import keys, provenance
@@ -529,7 +529,7 @@ def _finish(trainer: Trainer, folder: Path) -> None:
     run = {"run": json.dumps(spec, sort_keys=True)}
     save_tensors(folder / "weights.safetensors", trainer.model.state_dict(), run)
     images = trainer.epoch * trainer.batches * trainer.batch_size
-    write_cost(folder / COST_FILE, seconds=trainer.seconds, images=images, spec=spec)
+    write_cost(folder / COST_FILE, trainer.seconds, images, spec)
     attributes = {
         "run": spec,
         "key": trainer.key,
@@ -610,15 +610,3 @@ def _train_epochs(group: list[tuple[Trainer, Path]], minutes: float, events: boo
         for number, handler in previous.items():
             with suppress(TypeError):
                 signal.signal(number, handler)
-
-
-def write_cost(path: Path, seconds: float, images: int, spec: Spec) -> None:
-    """What a job cost, in a file of its own: result files hold no times."""
-    cost = {
-        "seconds": seconds,
-        "images_per_second": images / max(seconds, 1e-9),
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "device": spec["device"],
-        "threads": spec["threads"],
-    }
-    write_text(path, json.dumps(cost, indent=1) + "\n")
