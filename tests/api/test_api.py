@@ -17,7 +17,7 @@ import pytest
 import rungs
 from rungs.data import prepare
 from rungs.errors import ConfigError, DataError, StoreError
-from rungs.jobs import packs
+from rungs.jobs import work
 from rungs.paths import ROOT
 from rungs.study.layout import Layout
 from rungs.study.runs import Run
@@ -44,7 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, smoke_config: dict[str, Any]
 def train(config: dict[str, Any], name: str) -> Path:
     run = Run.parse(name)
     folder = Path(Layout("quick").run(run))
-    packs.train_runs(config, {run: folder})
+    work.train_runs(config, {run: folder})
     return folder
 
 

@@ -23,10 +23,10 @@ from rungs.claims.core import (
     t_interval,
 )
 from rungs.evaluation.run import Inputs, evaluate
+from rungs.jobs.train import train
 from rungs.storage import result_file
 from rungs.storage.result_file import Stored
 from rungs.tables import claims as claims_table
-from rungs.training.trainer import train
 
 LADDER = {claim.name: claim for claim in claims(["ladder"])}
 IMAGES = 400

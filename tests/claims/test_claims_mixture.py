@@ -14,11 +14,11 @@ from rungs.claims import claims
 from rungs.claims.core import Decision, Trained, decide
 from rungs.evaluation import classifier
 from rungs.evaluation.run import Inputs, evaluate
+from rungs.jobs.train import train
 from rungs.storage import result_file
 from rungs.storage.result_file import Stored
 from rungs.study.runs import Run
 from rungs.study.settings import resolve
-from rungs.training.trainer import train
 
 MIXTURE = {claim.name: claim for claim in claims(["mixture"])}
 IMAGES = 400

@@ -16,11 +16,11 @@ from rungs.evaluation import classifier
 from rungs.evaluation.latent_space import FACTORS
 from rungs.evaluation.probe import KINDS
 from rungs.evaluation.run import Inputs, evaluate
+from rungs.jobs.train import train
 from rungs.storage import result_file
 from rungs.storage.result_file import Stored
 from rungs.study.runs import Run
 from rungs.study.settings import resolve
-from rungs.training.trainer import train
 
 CLAIMS = {claim.name: claim for claim in claims(["vae", "moments"])}
 IMAGES = 400

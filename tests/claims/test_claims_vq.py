@@ -16,6 +16,7 @@ from rungs.claims.core import Decision, Trained, decide
 from rungs.claims.vq import CODES, LATENTS, dependence, share_used
 from rungs.evaluation.run import Inputs, evaluate
 from rungs.figures import vq_codebook, vq_reconstructions, vq_samples
+from rungs.jobs.train import train
 from rungs.paths import ROOT
 from rungs.storage import result_file
 from rungs.storage.result_file import Stored
@@ -23,7 +24,6 @@ from rungs.study import profile as configuration
 from rungs.study.runs import Run
 from rungs.study.settings import resolve
 from rungs.tables import vq as table
-from rungs.training.trainer import train
 
 CLAIMS = {claim.name: claim for claim in claims(["vq"])}
 IMAGES, POSITIONS = 300, 49

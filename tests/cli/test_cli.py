@@ -81,7 +81,7 @@ def trained(tiny: Path) -> Path:
     config["compute"]["tensorboard"] = True
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tiny)
-        from rungs.jobs.packs import prior_run, train_runs
+        from rungs.jobs.work import prior_run, train_runs
 
         for name in RUNS:
             run = known_run(config, name)

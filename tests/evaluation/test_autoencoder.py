@@ -14,6 +14,7 @@ from sklearn.decomposition import PCA
 from rungs.evaluation.autoencoder import error_arrays, pca_error
 from rungs.evaluation.convergence import converged
 from rungs.jobs import cost
+from rungs.jobs.train import train
 from rungs.models.autoencoder import Autoencoder
 from rungs.models.networks import initialise
 from rungs.paths import ROOT
@@ -23,7 +24,6 @@ from rungs.study import profile as configuration
 from rungs.study.layout import Layout
 from rungs.study.runs import Run
 from rungs.study.settings import resolve
-from rungs.training.trainer import train
 
 
 def images(n: int = 300, side: int = 6, seed: int = 0) -> torch.Tensor:

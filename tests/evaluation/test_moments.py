@@ -31,11 +31,11 @@ from rungs.evaluation.moments import (
 from rungs.evaluation.run import load_model
 from rungs.evaluation.splits import Split
 from rungs.figures.latent_scatter import ellipse
+from rungs.jobs.train import train
 from rungs.models import build
 from rungs.models.networks import initialise
 from rungs.models.protocol import draw_noise
 from rungs.probability.gaussian import DiagonalGaussian, standard_gaussian_like
-from rungs.training.trainer import train
 
 
 def mixture(n: int, latents: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -20,9 +20,9 @@ from rungs.bench import peers
 from rungs.evaluation.likelihood import estimate, importance_bound
 from rungs.evaluation.run import load_model
 from rungs.evaluation.splits import Split
+from rungs.jobs.train import train
 from rungs.models.protocol import draw_noise, log_weights
 from rungs.numerics.seeds import generator
-from rungs.training.trainer import train
 
 SpecOf = Callable[..., dict[str, Any]]
 IMAGES, K = 40, 200

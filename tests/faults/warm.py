@@ -25,14 +25,16 @@ def load(source: Path, hook: Path) -> None:
     sys.path[:0] = [str(source), str(hook)]
     names = [
         "rungs.cli",
-        "rungs.training.trainer",
+        "rungs.jobs.train",
+        "rungs.jobs.work",
         "rungs.training.side_by_side",
         "rungs.exchange.ro_crate",
         "rungs.report.scorecard",
     ]
     names += [
         "rungs.evaluation.classifier",
-        "rungs.training.code_prior",
+        "rungs.jobs.train_prior",
+        "rungs.training.recorded_step",
         "rungs.data.prepared",
         "rungs.report.summary",
     ]

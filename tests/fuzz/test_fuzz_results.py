@@ -30,7 +30,8 @@ from rungs.errors import RungsError
 from rungs.evaluation.run import load_model
 from rungs.exchange.archive import MANIFEST, MEMBERS, export_run, open_archive
 from rungs.exchange.verification import verify_run
-from rungs.jobs.packs import evaluate_run, train_runs
+from rungs.jobs import checkpoints
+from rungs.jobs.work import evaluate_run, train_runs
 from rungs.paths import ROOT
 from rungs.storage import hdf5, result_file
 from rungs.storage.atomic import sha256
@@ -231,9 +232,10 @@ def test_checkpoints(
     spec = resolve(profile(), RUN) | {"seed": 7}
     spec = spec | {"training": spec["training"] | {"epochs": 3}}
     images = torch.from_numpy(result_file.read(Layout.data("mnist5k"))["test/images"]).flatten(1)
-    first = Trainer(spec, images[:256], "cpu", key="k")
+    first = Trainer(spec, images[:256], "cpu")
     first.run_epoch()
     tensors, metadata = first.state()
+    metadata["key"] = "k"
     tensors = {name: tensor.clone() for name, tensor in tensors.items()}
     path = tmp_path_factory.mktemp("c") / "checkpoint.safetensors"
     if change in CHANGES:
@@ -251,11 +253,11 @@ def test_checkpoints(
             change, content
         )
     )
-    second = Trainer(spec, images[:256], "cpu", key="k")
+    second = Trainer(spec, images[:256], "cpu")
     fresh = {name: tensor.clone() for name, tensor in second.model.state_dict().items()}
 
     def resume() -> bool:
-        second.restore(*load_tensors(path))
+        checkpoints.load(second, path, "k")
         return True
 
     if told("checkpoints", [path.name, "checkpoint"], resume):

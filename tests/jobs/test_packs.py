@@ -15,14 +15,15 @@ from conftest import copy_workflow, run_snakemake
 from rungs.evaluation.run import Inputs, evaluate, evaluate_shard
 from rungs.jobs import cost
 from rungs.jobs.packs import packs
+from rungs.jobs.train import is_trained, train
 from rungs.models import build
 from rungs.paths import ROOT
 from rungs.storage import result_file
 from rungs.study import profile as configuration
+from rungs.study.keys import run_key
 from rungs.study.layout import Layout
 from rungs.study.runs import Run, all_runs, parent_of, runs
 from rungs.study.settings import resolve
-from rungs.training.trainer import is_trained, run_key, train
 
 TINY = """
 profile: tiny

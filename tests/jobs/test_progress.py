@@ -20,16 +20,19 @@ from rungs.cli import progress as follow
 from rungs.errors import RungsError
 from rungs.figures import FIGURES
 from rungs.jobs import reporting as progress
-from rungs.jobs.packs import train_runs
 from rungs.jobs.reporting import ProgressLine, Reporter
+from rungs.jobs.signals import Interrupted
 from rungs.jobs.survey import Pipeline, Survey
 from rungs.jobs.tensorboard import Events, require_tensorboard
+from rungs.jobs.train import TrainingJob, train, train_together
+from rungs.jobs.work import train_runs
 from rungs.storage import beacon as beacons
 from rungs.storage.beacon import PROGRESS_FILE, Beacon, read_beacon
 from rungs.study.layout import STAGES, Layout
 from rungs.study.runs import Run
 from rungs.tables import TABLES
-from rungs.training.trainer import History, Interrupted, Job, Trainer, train, train_together
+from rungs.training.history import History
+from rungs.training.trainer import Trainer
 
 SpecOf = Callable[..., dict[str, Any]]
 
@@ -62,7 +65,9 @@ def test_a_run_in_training_tells_of_itself(
     assert last["images_per_second"] > 4000 * last["epochs_per_second"] * 0.5 > 0
     assert not (tmp_path / "alone" / PROGRESS_FILE).exists()
     told.clear()
-    train_together([Job(s, tmp_path / str(s["seed"])) for s in specs], digits, 5, events=True)
+    train_together(
+        [TrainingJob(s, tmp_path / str(s["seed"])) for s in specs], digits, 5, events=True
+    )
     assert scalars(tmp_path / "0")["training/elbo"] == scalars(tmp_path / "1")["kl/all"] == [1, 2]
     assert [(t["run"], t["epoch"]) for t in told] == [
         ("r/0", 1),
@@ -285,7 +290,7 @@ def test_telling_costs_next_to_nothing(spec_of: SpecOf, digits: Path, tmp_path: 
     images = torch.from_numpy(read_images(digits, "train")[:400]).flatten(1)
     trainer = Trainer(spec_of(epochs=1000), images, "cpu")
     trainer.run_epoch()
-    report = Reporter([(trainer, tmp_path)], trainer.describe)
+    report = Reporter([(trainer, tmp_path)])
     started = time.perf_counter()
     for _ in range(100):
         report.epoch_done()

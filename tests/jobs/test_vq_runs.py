@@ -17,7 +17,7 @@ from rungs.data import prepare
 from rungs.data.prepared import Prepared
 from rungs.errors import ConfigError
 from rungs.evaluation.run import Inputs, evaluate
-from rungs.jobs.packs import prior_run, train_runs
+from rungs.jobs.work import prior_run, train_runs
 from rungs.storage import result_file
 from rungs.study import profile as configuration
 from rungs.study.code_prior_settings import prior_spec

@@ -21,7 +21,7 @@ from convolutional_models import (
 from rungs.data.image_shape import ImageShape
 from rungs.models.conv_vae import ConvolutionalVAE
 from rungs.models.vq import VQVAE, Codebook, code_counts, code_sums, kmeans, nearest_codes
-from rungs.training.trainer import FlatParameters
+from rungs.training.optimiser import FlatParameters
 
 
 @pytest.mark.parametrize(("n", "codes", "dim"), [(1, 2, 1), (500, 37, 5), (200, 512, 64)])

@@ -14,14 +14,18 @@ import pytest
 import torch
 
 from rungs.data.binarise import TrainingImages, model_input
-from rungs.jobs import packs
+from rungs.jobs import work
+from rungs.jobs.packs import packs
+from rungs.jobs.signals import Interrupted
+from rungs.jobs.train import TrainingJob, train, train_together
 from rungs.storage import result_file
 from rungs.storage.tensors import load_tensors
 from rungs.study.layout import Layout
 from rungs.study.runs import Run, all_runs
 from rungs.training import trainer as training
+from rungs.training.optimiser import clip_gradients
 from rungs.training.side_by_side import Ensemble, ensemble_key
-from rungs.training.trainer import Interrupted, Job, Trainer, clip_gradients, train, train_together
+from rungs.training.trainer import Trainer
 
 SpecOf = Callable[..., dict[str, Any]]
 
@@ -59,7 +63,7 @@ def test_side_by_side_is_as_alone(
     variant: str, changes: dict[str, int], spec_of: SpecOf, digits: Path, tmp_path: Path
 ) -> None:
     specs = members(spec_of, variant, **changes)
-    train_together([Job(s, tmp_path / f"e{i}") for i, s in enumerate(specs)], digits, 5)
+    train_together([TrainingJob(s, tmp_path / f"e{i}") for i, s in enumerate(specs)], digits, 5)
     for number, spec in enumerate(specs):
         train(spec, digits, tmp_path / f"s{number}", 5)
         together, alone = (result_file.read(tmp_path / f"{k}{number}/training.h5") for k in "es")
@@ -98,14 +102,14 @@ def test_an_interrupted_ensemble_continues(
     spec_of: SpecOf, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     specs = members(spec_of, "vae")
-    train_together([Job(s, tmp_path / f"a{i}") for i, s in enumerate(specs)], digits, 5)
+    train_together([TrainingJob(s, tmp_path / f"a{i}") for i, s in enumerate(specs)], digits, 5)
     whole = Ensemble.run_epoch
 
     def stop_after_one(self: Ensemble) -> None:
         whole(self)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    jobs = [Job(s, tmp_path / f"b{i}") for i, s in enumerate(specs)]
+    jobs = [TrainingJob(s, tmp_path / f"b{i}") for i, s in enumerate(specs)]
     monkeypatch.setattr(Ensemble, "run_epoch", stop_after_one)
     with pytest.raises(Interrupted, match="after epoch 1/3"):
         train_together(jobs, digits, 5)
@@ -154,11 +158,11 @@ def test_packs_train_ensembles(
         original(self, trainers)
 
     monkeypatch.setattr(Ensemble, "__init__", counted)
-    (name,) = packs.packs(config)
-    packs.work(config, "train", name)
+    (name,) = packs(config)
+    work.work_through(config, "train", name)
     assert together == [2, 2]
     for run in all_runs(config):
         assert (Path(Layout("smoke").work(run)) / "training.h5").is_file()
-    packs.work(config, "train", name)
+    work.work_through(config, "train", name)
     assert together == [2, 2], "what is complete is not done again"
     assert Run("mnist5k", "vae", 2, 1) in all_runs(config)

@@ -23,12 +23,18 @@ from rungs.data.prepared import read_images
 from rungs.errors import StoreError, TrainingError
 from rungs.evaluation.convergence import converged, movement
 from rungs.evaluation.run import Inputs, evaluate, load_model
-from rungs.models.objectives import ElboTerms, elbo_loss, elbo_terms, kl_weight, objective_noise
+from rungs.jobs import checkpoints
+from rungs.jobs.signals import Interrupted
+from rungs.jobs.train import train
+from rungs.models.objectives import ElboTerms, elbo_loss, elbo_terms, objective_noise
 from rungs.models.protocol import draw_noise, log_weights
 from rungs.numerics.seeds import generator
 from rungs.storage import result_file
 from rungs.storage.tensors import load_tensors, load_weights, save_tensors
-from rungs.training.trainer import FlatParameters, Interrupted, Trainer, run_key, train
+from rungs.study.keys import run_key
+from rungs.training.optimiser import FlatParameters
+from rungs.training.schedules import kl_weight
+from rungs.training.trainer import Trainer
 
 SpecOf = Callable[..., dict[str, Any]]
 RESULTS = ("weights.safetensors", "training.h5")
@@ -107,7 +113,8 @@ def test_the_same_run_gives_the_same_bytes(spec_of: SpecOf, digits: Path, tmp_pa
 def start(folder: Path, spec: dict[str, Any], digits: Path) -> subprocess.Popen[str]:
     """Train in a process of its own, a checkpoint every epoch."""
     code = (
-        "import json, sys; from pathlib import Path; from rungs.training.trainer import train, Interrupted\n"
+        "import json, sys; from pathlib import Path\n"
+        "from rungs.jobs.signals import Interrupted; from rungs.jobs.train import train\n"
         "try: train(json.loads(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), 1e-9)\n"
         "except Interrupted as stopped: print(stopped); sys.exit(75)\n"
     )
@@ -168,12 +175,15 @@ def test_a_terminated_run_saves_itself(spec_of: SpecOf, digits: Path, tmp_path: 
     assert f"epoch {len(tensors['history/elbo'])}/2000" in output
 
 
-def test_a_checkpoint_of_another_key_is_not_used(spec_of: SpecOf, digits: Path) -> None:
-    trainer = Trainer(spec_of(epochs=3), images(digits), "cpu", key="one")
+def test_a_checkpoint_of_another_key_is_not_used(
+    spec_of: SpecOf, digits: Path, tmp_path: Path
+) -> None:
+    trainer = Trainer(spec_of(epochs=3), images(digits), "cpu")
     trainer.run_epoch()
-    other = Trainer(spec_of(epochs=3), images(digits), "cpu", key="another")
+    checkpoints.save(trainer, tmp_path, "one")
+    other = Trainer(spec_of(epochs=3), images(digits), "cpu")
     with pytest.raises(StoreError, match="other settings, code or data"):
-        other.restore(*trainer.state())
+        checkpoints.load(other, checkpoints.checkpoint(tmp_path, "one"), "another")
 
 
 def test_the_key_knows_settings_data_and_start(
@@ -210,9 +220,9 @@ def test_a_damaged_checkpoint_starts_the_run_anew(
     if damage == "incomplete":
         save_tensors(path, {"parameters": torch.zeros(3)}, {"key": key})
     else:
-        trainer = Trainer(spec, images(digits), "cpu", key=key)
+        trainer = Trainer(spec, images(digits), "cpu")
         trainer.run_epoch()
-        save_tensors(path, *trainer.state())
+        checkpoints.save(trainer, folder, key)
         content = path.read_bytes()
         path.write_bytes(b"not safetensors" if damage == "garbage" else content[:-100])
     train(spec, digits, folder, 5)

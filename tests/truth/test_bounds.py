@@ -11,11 +11,11 @@ from rungs.evaluation.ais import Settings, compare, simulate
 from rungs.evaluation.likelihood import standard_error
 from rungs.evaluation.run import load_model
 from rungs.evaluation.splits import Split
+from rungs.jobs.train import train
 from rungs.paths import ROOT
 from rungs.study import profile as configuration
 from rungs.study.runs import Run
 from rungs.study.settings import resolve
-from rungs.training.trainer import train
 
 IMAGES, K = 50, 5000
 

@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rungs.jobs.train import train
 from rungs.paths import ROOT
 from rungs.study import profile as configuration
 from rungs.study.runs import Run
 from rungs.study.settings import evaluation_settings, resolve
-from rungs.training.trainer import train
 
 #: share of the measurements that are warm-up, of epochs and of evaluations
 WARM_EPOCHS, WARM_EVALUATIONS = 0.2, 0.5

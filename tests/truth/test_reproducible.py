@@ -15,13 +15,13 @@ import yaml
 
 from conftest import copy_workflow, run_snakemake
 from rungs.evaluation.run import Inputs, evaluate
+from rungs.jobs.train import train
 from rungs.models import MODELS
 from rungs.paths import ROOT
 from rungs.storage import result_file
 from rungs.study import profile as configuration
 from rungs.study.runs import Run
 from rungs.study.settings import evaluation_settings, resolve
-from rungs.training.trainer import train
 
 #: what tells of times, of the machine's load, or of the moment of writing
 TIMES = {

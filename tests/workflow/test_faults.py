@@ -18,13 +18,13 @@ import torch
 
 from rungs import cli
 from rungs.errors import RungsError
+from rungs.jobs.train import tidy
 from rungs.storage import result_file
 from rungs.storage.atomic import ABANDONED_AFTER_SECONDS, FREE_SPACE, temporary_name, write_text
 from rungs.storage.beacon import PROGRESS_FILE
 from rungs.storage.locks import locked
 from rungs.storage.process import MACHINE, writer
 from rungs.storage.tensors import save_tensors
-from rungs.training.trainer import tidy
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
 from kinds import cut_power, everything

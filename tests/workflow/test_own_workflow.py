@@ -20,7 +20,7 @@ from PIL import Image
 from conftest import copy_workflow, run_snakemake
 from rungs.data import catalogue
 from rungs.figures import FIGURES
-from rungs.jobs import packs
+from rungs.jobs import work
 from rungs.paths import ROOT
 from rungs.storage import result_file
 from rungs.study import profile as configuration
@@ -126,8 +126,8 @@ def finished(
             short_classifier()
         layout = Layout("mine")
         for run in all_runs(config):
-            packs.train_runs(config, {run: Path(layout.run(run))})
-            packs.evaluate_run(config, run, Path(layout.run(run)))
+            work.train_runs(config, {run: Path(layout.run(run))})
+            work.evaluate_run(config, run, Path(layout.run(run)))
         yield config
 
 

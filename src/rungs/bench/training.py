@@ -16,7 +16,8 @@ from rungs.bench.timing import Products, in_turns, spread
 from rungs.evaluation.bounds import elbo
 from rungs.models.precision import arithmetic
 from rungs.numerics.torch_setup import prepare_process
-from rungs.training.trainer import Trainer, clip_gradients
+from rungs.training.optimiser import clip_gradients
+from rungs.training.trainer import Trainer
 
 EPOCHS, BATCH, RATE = 3, 256, 1e-3
 

@@ -110,7 +110,7 @@ def evaluated_numbers(run: Run, folder: Path) -> dict[str, Any]:
 def interruptible(minutes: float | None = None) -> Iterator[None]:
     """A run that was asked to stop, or whose time is up, ends with status 75: trying again
     continues it."""
-    from rungs.training.trainer import Interrupted
+    from rungs.jobs.signals import Interrupted
 
     def time_is_up(number: int, frame: object) -> None:
         raise Interrupted("the time is up between two runs; the same command continues.")
@@ -147,7 +147,7 @@ def train(profiles: tuple[Path, ...], minutes: float | None, as_json: bool, run:
     config = load_config(profiles)
     parsed = known_run(config, run)
     need_data(parsed)
-    from rungs.jobs.packs import train_runs
+    from rungs.jobs.work import train_runs
 
     folder = Path(Layout(config["profile"]).run(parsed))
     with interruptible(minutes):
@@ -166,7 +166,7 @@ def prior(profiles: tuple[Path, ...], run: str) -> None:
     config = load_config(profiles)
     parsed = known_run(config, run)
     need_data(parsed)
-    from rungs.jobs.packs import prior_run
+    from rungs.jobs.work import prior_run
     from rungs.study.code_prior_settings import FOLDER
 
     with interruptible():
@@ -188,7 +188,7 @@ def evaluate(profiles: tuple[Path, ...], as_json: bool, run: str) -> None:
     config = load_config(profiles)
     parsed = known_run(config, run)
     need_data(parsed)
-    from rungs.jobs.packs import evaluate_run
+    from rungs.jobs.work import evaluate_run
 
     folder = Path(Layout(config["profile"]).run(parsed))
     evaluate_run(config, parsed, folder)
@@ -230,10 +230,10 @@ def likelihood(profiles: tuple[Path, ...], shard: int, run: str) -> None:
 def pack(profiles: tuple[Path, ...], minutes: float | None, stage: str, name: str) -> None:
     """Do a STAGE (train, prior, evaluate) for every incomplete run of the pack NAME."""
     config = load_config(profiles)
-    from rungs.jobs.packs import work
+    from rungs.jobs.work import work_through
 
     with interruptible(minutes):
-        work(config, stage, name)
+        work_through(config, stage, name)
 
 
 @cli.command(section="steps", examples=("rungs calibrate",))

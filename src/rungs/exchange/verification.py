@@ -328,7 +328,7 @@ def _check_key(path: Path, found: Stored, expected: str) -> None:
 
 
 def _check_training(config: Config, run: Run, path: Path) -> None:
-    from rungs.training.trainer import run_key
+    from rungs.study.keys import run_key
 
     layout, spec = Layout(config["profile"]), resolve(config, run)
     found = _of_settings(path, spec)

@@ -10,24 +10,10 @@ is complete with the same settings and the same code is not done again.
 from __future__ import annotations
 
 import json
-import shutil
-import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from rungs.errors import ConfigError, nearest
-from rungs.jobs.tensorboard import require_tensorboard
-from rungs.storage.atomic import replacing
-from rungs.storage.beacon import read_beacon, remove_beacon, working
-from rungs.study.code_prior_settings import FOLDER, prior_spec
 from rungs.study.layers import Config
-from rungs.study.layout import STAGES, WEIGHTS, Layout
-from rungs.study.runs import Run, all_runs, parent_of
+from rungs.study.runs import Run, all_runs
 from rungs.study.settings import resolve
-
-if TYPE_CHECKING:
-    from rungs.training.trainer import Job
 
 
 def packs(config: Config) -> dict[str, list[Run]]:
@@ -56,123 +42,3 @@ def packs(config: Config) -> dict[str, list[Run]]:
             name = f"{dataset}.{model}.{generation}.{number:04d}"
             found[name] = ordered[start : start + size]
     return found
-
-
-def work(config: Config, stage: str, name: str) -> None:
-    """Do a stage of every run of a pack that is not complete.
-
-    Raises:
-        ConfigError: if there is no such pack.
-    """
-    found = packs(config)
-    if name not in found:
-        raise ConfigError(f"pack {name!r} is not known{nearest(name, found)}")
-    layout = Layout(config["profile"])
-    if stage == "train":
-        train_runs(config, {run: Path(layout.work(run)) for run in found[name]})
-        return
-    for run in found[name]:
-        if stage == "evaluate":
-            evaluate_run(config, run, Path(layout.work(run)))
-        elif prior_spec(config, run) is not None:
-            prior_run(config, run, Path(layout.work(run)) / FOLDER)
-
-
-def train_runs(config: Config, folders: Mapping[Run, Path]) -> None:
-    """Train runs of one data set, each into its folder unless it is there, complete, of the same
-    key. Up to ``compute.ensemble`` that share an architecture are trained side by side."""
-    from rungs.training.side_by_side import ensemble_key
-    from rungs.training.trainer import tidy, train_together
-
-    waiting: dict[str, list[Job]] = {}
-    for run, folder in folders.items():
-        job = _training_job(config, run, folder)
-        if job is None:
-            tidy(folder)
-            print(f"{run.path}: is trained", file=sys.stderr)
-        else:
-            waiting.setdefault(ensemble_key(job.spec), []).append(job)
-    compute = config["compute"]
-    events = _wants_events(config)
-    for jobs in waiting.values():
-        data = Path(Layout.data(jobs[0].spec["dataset"]))
-        for start in range(0, len(jobs), compute["ensemble"]):
-            together = jobs[start : start + compute["ensemble"]]
-            train_together(together, data, compute["checkpoint_minutes"], events=events)
-
-
-def _wants_events(config: Config) -> bool:
-    """Whether TensorBoard's event files are to be written.
-
-    Raises:
-        RungsError: if they are, and the package is not there.
-    """
-    wanted = bool(config["compute"]["tensorboard"])
-    if wanted:
-        require_tensorboard()
-    return wanted
-
-
-def _training_job(config: Config, run: Run, folder: Path) -> Job | None:
-    """What training the run takes, None if it is there."""
-    from rungs.training.trainer import Job, is_trained, run_key
-
-    spec, layout = resolve(config, run), Layout(config["profile"])
-    parent, data = parent_of(config, run), Path(layout.data(run.dataset))
-    start = None if parent is None else Path(layout.run(parent)) / WEIGHTS
-    key = run_key(spec, data, start)
-    exported = Path(layout.run(run))
-    if not is_trained(folder, key) and is_trained(exported, key):
-        _adopt(exported, folder, STAGES["train"])
-    return None if is_trained(folder, key) else Job(spec, folder, start)
-
-
-def prior_run(config: Config, run: Run, folder: Path) -> None:
-    """Train the prior of a trained run's codes into ``folder`` unless it is there, complete, of the
-    same key.
-
-    Raises:
-        ConfigError: if the configuration wants none.
-    """
-    from rungs.training.code_prior import prior_key, train_prior
-    from rungs.training.trainer import is_trained, tidy
-
-    spec, layout = prior_spec(config, run), Layout(config["profile"])
-    if spec is None:
-        raise ConfigError(
-            f"{run.path}: has no learnt prior; see prior.learnt of the configuration."
-        )
-    trained, data = Path(layout.run(run)), Path(layout.data(run.dataset))
-    exported, key = trained / FOLDER, prior_key(spec, trained, data, folder)
-    if not is_trained(folder, key) and is_trained(exported, key):
-        _adopt(exported, folder, STAGES["prior"])
-    if is_trained(folder, key):
-        tidy(folder)
-        print(f"{spec['run']}: is trained", file=sys.stderr)
-        return
-    minutes = config["compute"]["checkpoint_minutes"]
-    train_prior(spec, folder, minutes, events=_wants_events(config))
-
-
-def evaluate_run(config: Config, run: Run, folder: Path) -> None:
-    """Evaluate one trained run into ``folder`` unless that is there, of the same key."""
-    from rungs.evaluation.run import Inputs, evaluate, is_evaluated
-
-    inputs = Inputs.of(config, run)
-    key = inputs.key()
-    if not is_evaluated(folder, key) and is_evaluated(inputs.folder, key):
-        _adopt(inputs.folder, folder, STAGES["evaluate"])
-    if is_evaluated(folder, key):
-        if read_beacon(folder) is None:  # of a process that was killed when it was done
-            remove_beacon(folder)
-        print(f"{run.path}: is evaluated", file=sys.stderr)
-        return
-    with working(folder, run.path, "evaluate"):
-        evaluate(inputs, folder)
-
-
-def _adopt(exported: Path, folder: Path, names: tuple[str, ...]) -> None:
-    """Take over what an earlier workflow without packs has finished."""
-    for name in names:
-        with replacing(folder / name) as temporary:
-            shutil.copyfile(exported / name, temporary)

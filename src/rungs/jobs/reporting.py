@@ -1,18 +1,19 @@
-"""Reports of the progress of training, for people and for ``rungs progress``.
+"""Progress of runs in training, for people and for ``rungs progress``.
 
-A terminal gets a bar, a log file at most a line a minute, each run's folder a beacon
-(:mod:`rungs.storage.beacon`), and TensorBoard its event files where they are asked for
-(:mod:`rungs.jobs.tensorboard`). None of it is part of a result, and no result rests on it.
+In a terminal a bar; in a log file one line a minute at most; in each run's folder, while the process
+lives, a small ``progress.json`` (:mod:`rungs.storage.beacon`); and TensorBoard's event files where they
+are asked for (:mod:`rungs.jobs.tensorboard`). No result rests on any of it.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rungs.evaluation.definitions import ACTIVE_KL
 from rungs.storage.beacon import Beacon
 
 if TYPE_CHECKING:
@@ -68,21 +69,15 @@ class ProgressLine:
 
 
 class Reporter:
-    """All that runs in training tell, epoch by epoch.
+    """The report of runs in training, epoch by epoch.
 
     Args:
         group: the runs that are trained side by side, and their folders.
-        describe: one line about them.
         events: whether to write TensorBoard's event files.
     """
 
-    def __init__(
-        self,
-        group: Sequence[tuple[Trainer, Path]],
-        describe: Callable[[], str],
-        events: bool = False,
-    ) -> None:
-        self._group, self._describe = group, describe
+    def __init__(self, group: Sequence[tuple[Trainer, Path]], events: bool = False) -> None:
+        self._group = group
         self._events = []
         if events:
             from rungs.jobs.tensorboard import Events
@@ -93,15 +88,23 @@ class Reporter:
         self._beacon = Beacon({folder: _about(trainer) for trainer, folder in group})
 
     def epoch_done(self) -> None:
-        """Tell of the epoch that every run of the group has just finished."""
+        """Report the epoch that every run of the group has just finished."""
         trainer = self._group[0][0]
-        self._line.update(self._describe(), trainer.epoch / trainer.settings["epochs"])
+        if trainer.unrecorded is not None and trainer.epoch == self._first + 1:
+            name = trainer.spec["run"]
+            print(f"{name}: steps are not recorded ({trainer.unrecorded})", file=sys.stderr)
+        self._line.update(self._described(), trainer.epoch / trainer.settings["epochs"])
         self._beacon.show(self._state)
         for events in self._events:
             events.write_epoch()
 
+    def _described(self) -> str:
+        first = describe(self._group[0][0])
+        several = len(self._group) > 1
+        return f"{len(self._group)} runs side by side, first {first}" if several else first
+
     def close(self) -> None:
-        """End the bar, take ``progress.json`` away, write out the event files."""
+        """End the bar, remove ``progress.json``, write out the event files."""
         self._line.close()
         self._beacon.close()
         for events in self._events:
@@ -120,6 +123,22 @@ class Reporter:
             }
             for trainer, folder in self._group
         }
+
+
+def describe(trainer: Trainer) -> str:
+    """The progress line of a run in training."""
+    total, kl = trainer.settings["epochs"], trainer.history.last("units/kl")
+    units = ""
+    if kl is not None:
+        parts = kl.split(list(trainer.model.latent_sizes))
+        active = "+".join(str(int((part > ACTIVE_KL).sum())) for part in parts)
+        units = f"  KL {float(kl.sum()):.2f}  active {active}"
+    name = "ELBO" if "elbo" in trainer.history.values else "objective"
+    left = trainer.seconds / trainer.epoch * (total - trainer.epoch)
+    return (
+        f"{trainer.spec['run']}  epoch {trainer.epoch}/{total}  {name} {trainer.history.criterion:.2f}"
+        f"{units}  {trainer.images_per_second():,.0f} images/s  {duration(left)} left"
+    )
 
 
 def _about(trainer: Trainer) -> dict[str, Any]:

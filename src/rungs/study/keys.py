@@ -14,10 +14,15 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rungs.models import entry, module_of
 from rungs.paths import PACKAGE
+from rungs.storage import result_file
+from rungs.storage.atomic import sha256
 
 #: rooms whose code decides the numbers of a run
 COMPUTING = frozenset({"numerics", "probability", "data", "models", "training", "evaluation"})
@@ -92,13 +97,13 @@ def _file(name: str) -> Path:
 @functools.cache
 def training_code(model: str) -> str:
     """The hash of the code that trains a run of this model."""
-    return code_hash("rungs.training.trainer", module_of(model))
+    return code_hash("rungs.training.loop", module_of(model))
 
 
 @functools.cache
 def prior_code(model: str) -> str:
     """The hash of the code that trains this model as the prior of codes."""
-    return code_hash("rungs.training.code_prior", module_of(model))
+    return code_hash("rungs.training.loop", "rungs.training.code_prior", module_of(model))
 
 
 @functools.cache
@@ -106,3 +111,18 @@ def evaluation_code(model: str) -> str:
     """The hash of the code that evaluates a run of this model."""
     evaluator = entry(model).evaluator.partition(":")[0]
     return code_hash("rungs.evaluation.run", evaluator, module_of(model))
+
+
+def run_key(settings: Mapping[str, Any], data: Path, start: Path | None = None) -> str:
+    """A hash of all that a run rests on: settings, code, data, and the weights that it starts from. A
+    checkpoint, or a finished run that is not to be done again, must agree with it.
+
+    Args:
+        settings: the run's resolved settings.
+        data: the prepared data set.
+        start: the weights of the run that it continues.
+    """
+    weights = "" if start is None else sha256(start.read_bytes())
+    code = training_code(settings["model"])
+    rest = [settings, code, result_file.fingerprint(data), weights]
+    return sha256(json.dumps(rest, sort_keys=True).encode())[:16]

@@ -18,30 +18,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.jit import CompilationUnit, optimized_execution  # type: ignore[attr-defined]
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
+
+from rungs.training.objective_call import ObjectiveCall
 
 #: from a step's inputs to its results
 Function = Callable[[list[Tensor]], list[Tensor]]
 _ATEN = torch.ops.aten
 #: what is one tensor under two names needs no operation
 _ALIASES = {_ATEN.detach.default, _ATEN.alias.default}
-
-
-class ObjectiveCall(nn.Module):
-    """A model's objective as a module's call, which is what ``functional_call`` takes."""
-
-    def __init__(self, model: Any, settings: dict[str, Any]) -> None:
-        super().__init__()
-        self.model, self.settings = model, settings
-
-    def forward(
-        self, x: Tensor, noise: list[Tensor], weight: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss and the statistics of a batch."""
-        objective = self.model.objective(x, noise, self.settings, weight)
-        return objective.loss, objective.statistics
 
 
 class Unrecordable(Exception):  # noqa: N818 - nothing is wrong: it is computed as it is written
@@ -163,7 +149,7 @@ def record(
     except Unrecordable:
         raise
     except Exception as error:  # whatever it is: computed as it is written, it may not even occur
-        raise Unrecordable(str(error)) from error
+        raise Unrecordable(f"{type(error).__name__}: {error}") from error
 
 
 def _record(
@@ -172,6 +158,8 @@ def _record(
     others: Sequence[Tensor],
     targets: Sequence[Tensor],
 ) -> Function:
+    from torch.jit import CompilationUnit, optimized_execution  # type: ignore[attr-defined]
+
     given = _copies(inputs)
     recorder = _Recorder(given)
     with recorder:
@@ -206,7 +194,7 @@ def _copies(tensors: Sequence[Tensor], like: Sequence[Tensor] | None = None) -> 
 
 
 def _equal(expected: Sequence[Tensor], found: Sequence[Tensor]) -> bool:
-    """Whether types, shapes and numbers are the same; what is no number is equal to its like."""
+    """Whether types, shapes and numbers are the same; NaNs compare equal."""
     return all(
         one.dtype == other.dtype
         and one.shape == other.shape

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from rungs.models import entry
-from rungs.training.recorded_step import ObjectiveCall
-from rungs.training.trainer import MOMENTS, Adam, Spec, Trainer, clip_gradients
+from rungs.training.objective_call import ObjectiveCall
+from rungs.training.optimiser import MOMENTS, Adam, clip_gradients
+from rungs.training.trainer import Spec, Trainer
 
 
 def ensemble_key(spec: Spec) -> str:
@@ -174,10 +175,6 @@ class Ensemble:
             if name not in self.sums:
                 self.sums[name] = torch.zeros_like(value, dtype=torch.float64)
             self.sums[name].add_(value.detach())
-
-    def describe(self) -> str:
-        """The progress line."""
-        return f"{len(self.members)} runs side by side, first {self.members[0].describe()}"
 
 
 def _capture(compute: Callable[[], None], changed: list[Tensor]) -> Callable[[], object]:

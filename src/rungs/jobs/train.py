@@ -1,0 +1,168 @@
+"""The training of runs as a job: it resumes, saves itself when it is asked to stop, and writes the
+files of what is complete."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from rungs.data.prepared import read_images
+from rungs.errors import RungsError, StoreError
+from rungs.jobs import checkpoints
+from rungs.jobs.reporting import Reporter
+from rungs.jobs.signals import Interrupted, noted_signals
+from rungs.numerics.torch_setup import prepare_process
+from rungs.storage import result_file
+from rungs.storage.beacon import has_beacon, remove_beacon
+from rungs.storage.cost_file import write_cost
+from rungs.storage.locks import locked
+from rungs.storage.tensors import save_tensors
+from rungs.study import provenance
+from rungs.study.keys import run_key
+from rungs.study.layout import HISTORY, TRAINING_COST, WEIGHTS
+from rungs.training.loop import train_epochs
+from rungs.training.trainer import Spec, Trainer, latent_sizes_of
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """A run to train: its settings, the folder that its files go to, and the weights of the run that
+    it continues, if it continues one."""
+
+    spec: Spec
+    folder: Path
+    start: Path | None = None
+
+
+@dataclass(frozen=True)
+class Member:
+    """A run of a group that is trained side by side: its trainer, folder and key."""
+
+    trainer: Trainer
+    folder: Path
+    key: str
+
+    @property
+    def name(self) -> str:
+        """The run's path."""
+        return str(self.trainer.spec["run"])
+
+
+def is_trained(folder: Path, key: str) -> bool:
+    """Whether ``folder`` has the run of this :func:`rungs.study.keys.run_key` complete."""
+    try:
+        trained = result_file.read(folder / HISTORY, only=())
+    except StoreError:
+        return False
+    complete = (folder / WEIGHTS).is_file() and (folder / TRAINING_COST).is_file()
+    return complete and trained.attributes.get("key") == key
+
+
+def train(
+    spec: Spec,
+    data: Path,
+    folder: Path,
+    checkpoint_minutes: float,
+    start: Path | None = None,
+    events: bool = False,
+) -> None:
+    """Train one run: :func:`train_together` of a single :class:`TrainingJob`."""
+    train_together([TrainingJob(spec, folder, start)], data, checkpoint_minutes, events)
+
+
+def train_together(
+    jobs: Sequence[TrainingJob], data: Path, checkpoint_minutes: float, events: bool = False
+) -> None:
+    """Train runs of one architecture side by side, resuming each whose checkpoint of the same
+    settings, code and data is there.
+
+    Writes ``weights.safetensors``, ``training.h5`` and ``training-cost.json`` into every folder.
+    The signals of :data:`rungs.jobs.signals.STOPPING` save the runs at the end of the epoch.
+
+    Args:
+        events: whether to write TensorBoard's event files too.
+
+    Raises:
+        Interrupted: if a signal stopped it; running it again continues.
+        TrainingError: if a loss is not finite.
+    """
+    prepare_process(jobs[0].spec["threads"])
+    with ExitStack() as locks:
+        for job in jobs:
+            locks.enter_context(locked(job.folder))
+        images = torch.from_numpy(read_images(data, "train")).flatten(1)
+        waiting: dict[int, list[Member]] = {}
+        for job in jobs:
+            key = run_key(job.spec, data, job.start)
+            trainer = Trainer(job.spec, images, job.spec["device"], job.start)
+            checkpoints.resume(trainer, job.folder, key)
+            waiting.setdefault(trainer.epoch, []).append(Member(trainer, job.folder, key))
+        for group in waiting.values():
+            _train_group(group, checkpoint_minutes, events)
+            for member in group:
+                _finish(member)
+
+
+def _train_group(group: Sequence[Member], minutes: float, events: bool) -> None:
+    """Run the epochs that are left, saving every few minutes and when asked to stop."""
+    trainers = [member.trainer for member in group]
+    report = Reporter([(member.trainer, member.folder) for member in group], events)
+    saved = time.monotonic()
+    try:
+        with noted_signals() as asked:
+
+            def after_epoch() -> None:
+                nonlocal saved
+                report.epoch_done()
+                if asked or time.monotonic() - saved > 60 * minutes:
+                    for member in group:
+                        checkpoints.save(member.trainer, member.folder, member.key)
+                    saved = time.monotonic()
+                if asked:
+                    names = ", ".join(member.name for member in group)
+                    first = trainers[0]
+                    raise Interrupted(
+                        f"{names}: stopped by {asked[0].name} after epoch "
+                        f"{first.epoch}/{first.settings['epochs']}; the same command continues it."
+                    )
+
+            train_epochs(trainers, after_epoch)
+    finally:
+        report.close()
+
+
+def _finish(member: Member) -> None:
+    """Write a trained run's files."""
+    trainer, folder = member.trainer, member.folder
+    trainer.finish()
+    spec, sizes = trainer.spec, latent_sizes_of(trainer.model)
+    run = {"run": json.dumps(spec, sort_keys=True)}
+    save_tensors(folder / WEIGHTS, trainer.model.state_dict(), run)
+    images = trainer.epoch * trainer.batches * trainer.batch_size
+    write_cost(folder / TRAINING_COST, trainer.seconds, images, spec)
+    attributes = {
+        "run": spec,
+        "key": member.key,
+        "arithmetic": trainer.arithmetic,
+        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "pixels": trainer.images.shape[1],
+        "provenance": provenance.describe(),
+    }
+    result_file.write(folder / HISTORY, trainer.history.arrays(sizes), attributes)
+    checkpoints.remove_all(folder)
+
+
+def tidy(folder: Path) -> None:
+    """Remove what a process left that was killed when its run was complete already: checkpoints, its
+    lock, its ``progress.json``. A living process is left alone."""
+    if not (any(folder.glob("*checkpoint-*")) or any(folder.glob(".*")) or has_beacon(folder)):
+        return
+    with suppress(RungsError, OSError), locked(folder):
+        checkpoints.remove_all(folder)
+        remove_beacon(folder)

@@ -1,0 +1,53 @@
+"""The training of a prior over the codes of a trained run, as a job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from rungs.data.prepared import read_images, read_labels
+from rungs.jobs.train import train
+from rungs.numerics.torch_setup import prepare_process
+from rungs.storage import result_file
+from rungs.storage.tensors import load_weights
+from rungs.study.keys import run_key
+from rungs.study.layers import Config
+from rungs.study.layout import HISTORY, WEIGHTS
+from rungs.training.code_prior import training_codes
+from rungs.training.trainer import build_model
+
+CODES = "codes.h5"
+
+
+def prior_key(spec: Config, trained: Path, data: Path, folder: Path) -> str:
+    """The key of a prior's training (:func:`rungs.study.keys.run_key`). It rests on the codes of the
+    training images, which this writes to ``codes.h5`` in ``folder``.
+
+    Args:
+        spec: of :func:`rungs.study.code_prior_settings.prior_spec`.
+        trained: the folder of the run whose codes it is to model.
+        data: the data set that this run was trained on.
+    """
+    prepare_process(spec["threads"])
+    write_codes(trained, data, folder / CODES)
+    return run_key(spec, folder / CODES)
+
+
+def train_prior(
+    spec: Config, folder: Path, checkpoint_minutes: float, events: bool = False
+) -> None:
+    """Train a prior on the codes in its ``folder``, resuming it where it was interrupted."""
+    train(spec, folder / CODES, folder, checkpoint_minutes, events=events)
+
+
+def write_codes(trained: Path, data: Path, target: Path) -> None:
+    """Write the codes of the training images as a data set of bytes."""
+    stored = result_file.read(trained / HISTORY, only=()).attributes
+    model = build_model(stored["run"], stored["pixels"], "cpu")
+    load_weights(model, trained / WEIGHTS)
+    model.eval()
+    images = torch.from_numpy(read_images(data, "train")).flatten(1)
+    codes = training_codes(model, images).numpy()
+    arrays = {"train/images": codes, "train/labels": read_labels(data, "train")}
+    result_file.write(target, arrays, {"codes": model.code_count})

@@ -1,0 +1,22 @@
+"""A model's objective as a call of a module."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class ObjectiveCall(nn.Module):
+    """A model's objective as a module's call, which is what ``functional_call`` takes."""
+
+    def __init__(self, model: Any, settings: dict[str, Any]) -> None:
+        super().__init__()
+        self.model, self.settings = model, settings
+
+    def forward(
+        self, x: Tensor, noise: list[Tensor], weight: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss and the statistics of a batch."""
+        objective = self.model.objective(x, noise, self.settings, weight)
+        return objective.loss, objective.statistics
