@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import torch
 from torch import Tensor
 
 from rungs.errors import TrainingError
+from rungs.jobs.train import train
 from rungs.models import entry
 from rungs.models.code_prior import pack_codes
 from rungs.numerics.custom_op import opaque
@@ -104,6 +107,37 @@ def test_a_short_training_is_not_recorded(
     trainer = Trainer(spec_of(batch_size=BATCH, epochs=RECORDED_FROM), images, "cpu")
     trainer.run_epoch()
     assert trainer._recording is not None
+
+
+def test_a_torch_without_torchscript_trains_as_the_step_is_written(
+    monkeypatch: pytest.MonkeyPatch, spec_of: SpecOf, images: Tensor
+) -> None:
+    monkeypatch.delattr(torch.jit, "CompilationUnit")
+    written, replayed = both(spec_of("lvae-bn-wu"), images)
+    assert replayed._recording is None
+    assert replayed.unrecorded is not None
+    assert "CompilationUnit" in replayed.unrecorded
+    assert torch.equal(written.parameters.values, replayed.parameters.values)
+
+
+def test_a_trainer_imports_the_recorder_only_to_record() -> None:
+    code = (
+        "import sys, rungs.training.loop; sys.exit('rungs.training.recorded_step' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_reason_for_not_recording_is_reported_once_a_run(
+    monkeypatch: pytest.MonkeyPatch,
+    spec_of: SpecOf,
+    digits: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delattr(torch.jit, "CompilationUnit")
+    train(spec_of(epochs=3), digits, tmp_path, 5)
+    lines = capsys.readouterr().err.splitlines()
+    assert sum("steps are not recorded (ImportError" in line for line in lines) == 1
 
 
 def test_underflow_is_looked_for_in_every_step(spec_of: SpecOf, images: Tensor) -> None:
