@@ -39,6 +39,7 @@ from rungs.data import catalogue
 from rungs.errors import ArchiveError, ConfigError, RungsError, StoreError
 from rungs.evaluation.convergence import converged
 from rungs.evaluation.definitions import ACTIVE_KL
+from rungs.models import entry
 from rungs.storage import hdf5, result_file
 from rungs.storage.atomic import replacing, sha256
 from rungs.storage.result_file import Stored
@@ -68,11 +69,11 @@ COSTS = (TRAINING_COST, EVALUATION_COST, f"{PRIOR}/{TRAINING_COST}")
 MEMBERS = (MANIFEST, *REQUIRED, *PRIOR_FILES, *PICTURES, *COSTS)
 #: an array of more bytes stays behind ...
 LARGE = 2**18
-#: ... unless it is one of these, by which the run can be verified and shown
+#: ... unless it is one of these, or verified (:attr:`rungs.models.ModelEntry.verified`)
 KEPT = frozenset(
     {
         *("test/lk", "test/elbo", "test/ess", "test/nested_k", "test/nested_lk", "test/labels"),
-        *("test/prior", "test/reconstruction", "train/elbo", "autoencoder/squared_error"),
+        *("test/prior", "test/reconstruction", "train/elbo"),
         *("pictures/samples", "pictures/originals", "pictures/reconstructions"),
     }
 )
@@ -165,8 +166,9 @@ def _check_settings(config: Config, run: Run, training: Stored, evaluation: Stor
 def _compact(path: Path) -> tuple[bytes, list[str]]:
     """A results file without its large arrays, and their names."""
     found = result_file.read(path)
+    wanted = KEPT | entry(found.attributes["run"]["model"]).verified.keys()
     left_out = sorted(
-        name for name, a in found.arrays.items() if a.nbytes > LARGE and name not in KEPT
+        name for name, a in found.arrays.items() if a.nbytes > LARGE and name not in wanted
     )
     if not left_out:
         return path.read_bytes(), []
@@ -217,7 +219,10 @@ def _picture(images: np.ndarray, run: dict[str, Any]) -> bytes:
 
 
 def numbers_of(training: Stored, evaluation: Stored) -> dict[str, Any]:
-    """The run's headline numbers: means over images, nats."""
+    """Return the run's headline numbers: means over images, of bounds in nats.
+
+    A model without a likelihood has the means of the arrays that are verified.
+    """
     spec = training.attributes["run"]
     found: dict[str, Any] = {
         "parameters": training.attributes["parameters"],
@@ -235,9 +240,12 @@ def numbers_of(training: Stored, evaluation: Stored) -> dict[str, Any]:
             "test_lk_se": float(lk.std(ddof=1) / len(lk) ** 0.5) if len(lk) > 1 else None,
             "test_images": len(lk),
         }
-    if "autoencoder/squared_error" in arrays:
-        error = arrays["autoencoder/squared_error"]
-        found |= {"squared_error": float(error.mean()), "test_images": len(error)}
+    else:
+        for name in entry(spec["model"]).verified:
+            values = evaluation[name]
+            if values.ndim == 1:
+                quantity = name.rpartition("/")[2]
+                found |= {quantity: float(values.mean()), "test_images": len(values)}
     if layers := evaluation.layers("kl"):
         found["active_units"] = [int((layer > ACTIVE_KL).sum()) for layer in layers]
     return found
@@ -311,11 +319,11 @@ def _write(path: Path, run: Run, members: Mapping[str, bytes], left_out: list[st
             content = _json(manifest) if name == MANIFEST else members.get(name)
             if content is None:
                 continue
-            entry = zipfile.ZipInfo(name, DATE)
-            entry.create_system, entry.external_attr = 3, (stat.S_IFREG | 0o644) << 16
+            member = zipfile.ZipInfo(name, DATE)
+            member.create_system, member.external_attr = 3, (stat.S_IFREG | 0o644) << 16
             stored = Path(name).suffix in (".safetensors", ".png")
-            entry.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
-            archive.writestr(entry, content, compresslevel=9)
+            member.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
+            archive.writestr(member, content, compresslevel=9)
     return path.stat().st_size
 
 
@@ -367,20 +375,20 @@ def _refused(path: Path, reason: str) -> ArchiveError:
 def _read_manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
     """The manifest, once the members that the zip file lists are those that it may have."""
     entries = archive.infolist()
-    names = [entry.filename for entry in entries]
-    for entry in entries:
-        if entry.filename not in MEMBERS:
-            raise _refused(path, f"unexpected member {entry.filename[:100]!r}")
-        kind = stat.S_IFMT(entry.external_attr >> 16)
+    names = [member.filename for member in entries]
+    for member in entries:
+        if member.filename not in MEMBERS:
+            raise _refused(path, f"unexpected member {member.filename[:100]!r}")
+        kind = stat.S_IFMT(member.external_attr >> 16)
         if kind not in (0, stat.S_IFREG):
-            raise _refused(path, f"member {entry.filename!r} is not a plain file")
-        if entry.flag_bits & 0x1:
-            raise _refused(path, f"member {entry.filename!r} is encrypted")
-        if Path(entry.filename).suffix == ".json" and entry.file_size > MOST_JSON:
-            raise _refused(path, f"member {entry.filename!r} has {entry.file_size:,} bytes")
+            raise _refused(path, f"member {member.filename!r} is not a plain file")
+        if member.flag_bits & 0x1:
+            raise _refused(path, f"member {member.filename!r} is encrypted")
+        if Path(member.filename).suffix == ".json" and member.file_size > MOST_JSON:
+            raise _refused(path, f"member {member.filename!r} has {member.file_size:,} bytes")
     if len(set(names)) != len(names):
         raise _refused(path, "a member is there twice")
-    if sum(entry.file_size for entry in entries) > MOST_BYTES:
+    if sum(member.file_size for member in entries) > MOST_BYTES:
         raise _refused(path, f"it unpacks to more than {MOST_BYTES:,} bytes")
     if MANIFEST not in names:
         raise _refused(path, f"it has no {MANIFEST}")
@@ -461,11 +469,11 @@ def check_folder(folder: Path) -> dict[str, Any]:
         ArchiveError, StoreError: naming the file.
     """
     manifest = _parse(folder / MANIFEST, MANIFEST, (folder / MANIFEST).read_bytes())
-    for name, entry in manifest["members"].items():
+    for name, listed in manifest["members"].items():
         path = folder / name
         if name not in MEMBERS or not path.is_file() or path.is_symlink():
             raise _refused(path, "the file is missing")
-        if sha256(path.read_bytes()) != entry.get("sha256"):
+        if sha256(path.read_bytes()) != listed.get("sha256"):
             raise _refused(path, f"it differs from its checksum in {MANIFEST}")
     names = (HISTORY, EVALUATION, *PRIOR_FILES[1:])
     stored = [folder / name for name in names if (folder / name).is_file()]

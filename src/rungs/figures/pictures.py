@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rungs.data import shape_of
+from rungs.models import entry
 
 GAP = 1
 
@@ -47,22 +48,25 @@ def is_ink(run: dict[str, Any]) -> bool:
 
 
 def prior_label(run: dict[str, Any]) -> str:
-    """A run in words: its prior, and what else is not the rule.
+    """Describe a run by its prior and by what departs from the plain recipe.
 
-    >>> prior_label({"network": {"prior": "mixture", "prior_components": 9, "posterior": "full"},
-    ...     "training": {"importance_samples": 10}})
+    >>> prior_label({"model": "single", "training": {"importance_samples": 10},
+    ...     "network": {"prior": "mixture", "prior_components": 9, "posterior": "full"}})
     'mixture of 9, full posterior, IW 10'
+    >>> prior_label({"model": "autoencoder", "training": {"importance_samples": 1}, "network": {}})
+    'autoencoder, no prior'
     """
     network, weighted = run["network"], run["training"]["importance_samples"]
-    count = network["prior_components"]
-    prior = {
+    family, count = entry(run["model"]).family, network.get("prior_components")
+    prior = network.get("prior", family.prior)
+    words = {
+        None: "no prior",
         "gaussian": "Gaussian prior",
         "mixture": f"mixture of {count}",
         "vamp": f"VampPrior of {count}",
     }
-    parts = [prior[network["prior"]]]
-    if run.get("model") == "vaegan":
-        parts[0] = f"VAE/GAN, {parts[0]}"
+    parts = [family.label] if family.label else []
+    parts.append(words.get(prior, f"{prior} prior"))
     if network.get("posterior", "diagonal") != "diagonal":
         parts.append(f"{network['posterior']} posterior")
     if weighted > 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rungs.models import entry
 from rungs.storage import result_file
 
 
@@ -19,13 +20,13 @@ def shown_evaluations(paths: Any, *arrays: str) -> dict[str, list[result_file.St
 def label(run: dict[str, Any]) -> str:
     """A run in words: its family, what is not the published recipe, and the size of its latents.
 
-    >>> label({"axis": "codes", "size": 64, "network": {"decoder": "pixelcnn",
+    >>> label({"model": "vq", "axis": "codes", "size": 64, "network": {"decoder": "pixelcnn",
     ...     "vq": {"update": "ema", "kmeans": True, "beta": 0.25, "speed": 1.0}}})
     'VQ-VAE, PixelCNN decoder, EMA, k-means, 64 codes'
     """
     network = run["network"]
-    quantiser = network.get("vq", {}) if run["axis"] == "codes" else {}
-    parts = ["VQ-VAE" if run["axis"] == "codes" else "VAE"]
+    quantiser = network.get("vq", {})
+    parts = [entry(run["model"]).family.label]
     if network["decoder"] == "pixelcnn":
         parts.append("PixelCNN decoder")
     if quantiser.get("update") == "ema":

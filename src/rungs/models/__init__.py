@@ -30,7 +30,7 @@ class Family:
     """The names by which figures and tables call a family of models.
 
     Attributes:
-        label: of the model, in figures that show other families beside it.
+        label: of the model, in figures that show families side by side; empty where the prior names it.
         prior, posterior, likelihood: where the configuration's ``network`` section does not name them.
     """
 
@@ -50,8 +50,8 @@ class ModelEntry:
         axis: along which its family is studied, a key of :data:`rungs.study.runs.SIZES`.
         evaluator: the class that measures and uses trained models of the family, ``module:class`` (see
             :mod:`rungs.evaluation.evaluator`); empty for a model that is not one of images.
-        verified: arrays of an evaluation, one number an image, that ``rungs verify`` computes again, and
-            their unit, a key of :data:`rungs.exchange.verification.TOLERANCE`.
+        verified: the arrays of an evaluation, with one entry an image, that ``rungs verify`` computes
+            again, and the unit of each, a key of :data:`rungs.exchange.verification.TOLERANCE`.
         classifier: whether the evaluation compares samples by the data set's classifier
             (:mod:`rungs.evaluation.classifier`).
         sampled: whether its likelihood is estimated by sampling, and can be split over jobs.
