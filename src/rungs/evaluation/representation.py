@@ -1,8 +1,9 @@
-"""How well a layer's latents separate the classes."""
+"""The separation of classes in a layer's latents, by nearest neighbours."""
 
 from __future__ import annotations
 
 import numpy as np
+from sklearn.neighbors import KNeighborsClassifier
 
 NEIGHBOURS = 5
 
@@ -14,38 +15,22 @@ def nearest_neighbours_correct(
     query_labels: np.ndarray,
     neighbours: int = NEIGHBOURS,
 ) -> np.ndarray:
-    """Whether the majority of each query's nearest references has its label, bool ``[queries]``.
+    """Return whether the majority of each query's nearest references has its label.
 
-    Euclidean distance; a tie goes to the smallest label. Samples of q serve as latents: the
-    means of a unit that the model does not use vary a little with x, and neighbours do not
-    see how little.
+    Distances are Euclidean, and a tie goes to the smallest label. Latents should be samples of q, not
+    its means: the means of a unit that the model does not use still vary a little with x, and a
+    distance does not show how little.
 
     Args:
         reference: ``[n, units]`` with labels ``[n]``.
         query: ``[queries, units]`` with labels ``[queries]``.
+
+    Returns:
+        Bool, ``[queries]``.
     """
-    reference, query = reference.astype(np.float64), query.astype(np.float64)
-    neighbours = min(neighbours, len(reference))
-    classes = int(max(reference_labels.max(), query_labels.max())) + 1
-    squares = np.square(reference).sum(1)
-    correct = np.empty(len(query), dtype=bool)
-    for start in range(0, len(query), 500):
-        part = slice(start, start + 500)
-        distance = squares - 2 * query[part] @ reference.T
-        nearest = np.argpartition(distance, neighbours - 1, axis=1)[:, :neighbours]
-        votes = np.zeros((len(nearest), classes), dtype=np.int64)
-        np.add.at(votes, (np.arange(len(nearest))[:, None], reference_labels[nearest]), 1)
-        correct[part] = votes.argmax(1) == query_labels[part]
-    return correct
-
-
-def principal_components(x: np.ndarray, components: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """Projections of ``x [n, units]`` on its first principal components, ``[n, components]``, and
-    the share of the variance of each. Signs make the largest loading positive."""
-    centred = x.astype(np.float64) - x.mean(0, dtype=np.float64)
-    _, lengths, axes = np.linalg.svd(centred, full_matrices=False)
-    axes = axes[:components]
-    largest = np.abs(axes).argmax(1)
-    axes = axes * np.sign(axes[np.arange(len(axes)), largest])[:, None]
-    variances = np.square(lengths)
-    return centred @ axes.T, variances[:components] / max(variances.sum(), 1e-300)
+    if reference.shape[1] == 0:
+        # all references are equally near, so all vote
+        return np.asarray(np.bincount(reference_labels).argmax() == query_labels)
+    model = KNeighborsClassifier(min(neighbours, len(reference)))
+    model.fit(reference.astype(np.float64), reference_labels)
+    return np.asarray(model.predict(query.astype(np.float64)) == query_labels)

@@ -74,6 +74,7 @@ URLS = {
     "torch": "https://pytorch.org/",
     "numpy": "https://numpy.org/",
     "scipy": "https://scipy.org/",
+    "scikit-learn": "https://scikit-learn.org/",
     "h5py": "https://www.h5py.org/",
     "snakemake": "https://snakemake.github.io/",
 }

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from rungs.evaluation.representation import principal_components
 from rungs.figures.style import PALETTE, nothing_to_show, panels, variant_label
 from rungs.storage import result_file
 from rungs.study.layout import Files
@@ -53,3 +52,22 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
 def _dataset(evaluation: result_file.Stored) -> str:
     name: str = evaluation.attributes["run"]["dataset"]
     return name
+
+
+def principal_components(x: np.ndarray, components: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Project ``x [n, units]`` on its first principal components.
+
+    These lines instead of scikit-learn's: that refuses layers with fewer units than components and
+    divides by 0 where nothing varies, and drawing needs it for nothing else.
+
+    Returns:
+        The projections, ``[n, components]``, or as many as there are units, with signs that make the
+        largest loading positive; and each component's share of the variance, ``[components]``.
+    """
+    centred = x.astype(np.float64) - x.mean(0, dtype=np.float64)
+    _, lengths, axes = np.linalg.svd(centred, full_matrices=False)
+    axes = axes[:components]
+    largest = np.abs(axes).argmax(1)
+    axes = axes * np.sign(axes[np.arange(len(axes)), largest])[:, None]
+    variances = np.square(lengths)
+    return centred @ axes.T, variances[:components] / max(variances.sum(), 1e-300)

@@ -15,7 +15,7 @@ from rungs.paths import PACKAGE, __version__
 @functools.cache
 def describe() -> dict[str, Any]:
     """Commit, versions and machine, as every result file carries them."""
-    packages = ("torch", "numpy", "scipy", "h5py", "snakemake")
+    packages = ("torch", "numpy", "scipy", "scikit-learn", "h5py", "snakemake")
     return {
         "rungs": _version("rungs"),
         "commit": _commit(),
