@@ -24,7 +24,7 @@ from rungs.errors import ArchiveError, ConfigError, StoreError
 from rungs.evaluation import classifier
 from rungs.exchange import archive
 from rungs.exchange.archive import MANIFEST, REQUIRED, export_run, open_archive
-from rungs.exchange.verification import verify_run
+from rungs.exchange.recomputation import verify_run
 from rungs.jobs.work import evaluate_run, prior_run, train_runs
 from rungs.paths import ROOT
 from rungs.storage import result_file

@@ -29,7 +29,7 @@ from rungs.cli import main
 from rungs.errors import RungsError
 from rungs.evaluation.run import load_model
 from rungs.exchange.archive import MANIFEST, MEMBERS, export_run, open_archive
-from rungs.exchange.verification import verify_run
+from rungs.exchange.recomputation import verify_run
 from rungs.jobs import checkpoints
 from rungs.jobs.work import evaluate_run, train_runs
 from rungs.paths import ROOT

@@ -130,7 +130,7 @@ def verify(
 
 def _verify_run(folder: Path, data: Path | None, images: int, as_json: bool) -> None:
     from rungs.exchange.archive import MANIFEST, check_folder
-    from rungs.exchange.verification import verify_run
+    from rungs.exchange.recomputation import verify_run
     from rungs.storage import result_file
 
     if (folder / MANIFEST).is_file():

@@ -181,7 +181,7 @@ def _compact(path: Path) -> tuple[bytes, list[str]]:
 
 def _halved(folder: Path, data: Path, evaluation: Stored) -> tuple[bytes, dict[str, Any]]:
     """The weights in float16, and what the rounding does to the run's numbers."""
-    from rungs.exchange.verification import rounding_change
+    from rungs.exchange.recomputation import rounding_change
     from rungs.storage.tensors import load_tensors, pack
 
     tensors, metadata = load_tensors(folder / WEIGHTS)

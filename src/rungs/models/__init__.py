@@ -41,6 +41,20 @@ class Family:
 
 
 @dataclass(frozen=True)
+class Tolerance:
+    """By how much an image's stored number may differ when another machine computes it again."""
+
+    value: float
+    unit: str
+
+
+#: of bounds, of errors of reconstruction, and of pictures
+NATS = Tolerance(0.01, "nats")
+SQUARED_INTENSITY = Tolerance(0.01, "squared intensity")
+GREY_LEVELS = Tolerance(1.0, "grey levels")
+
+
+@dataclass(frozen=True)
 class ModelEntry:
     """A model of the registry.
 
@@ -51,7 +65,7 @@ class ModelEntry:
         evaluator: the class that measures and uses trained models of the family, ``module:class`` (see
             :mod:`rungs.evaluation.evaluator`); empty for a model that is not one of images.
         verified: the arrays of an evaluation, with one entry an image, that ``rungs verify`` computes
-            again, and the unit of each, a key of :data:`rungs.exchange.verification.TOLERANCE`.
+            again, and by how much they may differ.
         classifier: whether the evaluation compares samples by the data set's classifier
             (:mod:`rungs.evaluation.classifier`).
         sampled: whether its likelihood is estimated by sampling, and can be split over jobs.
@@ -66,8 +80,8 @@ class ModelEntry:
     network: tuple[str, ...]
     axis: str = "depth"
     evaluator: str = "rungs.evaluation.hierarchical:HierarchicalEvaluator"
-    verified: Mapping[str, str] = field(
-        default_factory=lambda: {"test/lk": "nats", "test/elbo": "nats"}
+    verified: Mapping[str, Tolerance] = field(
+        default_factory=lambda: {"test/lk": NATS, "test/elbo": NATS}
     )
     classifier: bool = False
     sampled: bool = True
@@ -105,7 +119,7 @@ MODELS = {
         ("latent_sizes", "hidden_sizes", "prior", "prior_components"),
         axis="latent",
         evaluator="rungs.evaluation.vaegan:VAEGANEvaluator",
-        verified={"pictures/reconstructions": "grey levels"},
+        verified={"pictures/reconstructions": GREY_LEVELS},
         classifier=True,
         sampled=False,
         family=Family("VAE/GAN", likelihood="none"),
@@ -115,7 +129,7 @@ MODELS = {
         (*_CONVOLUTIONAL, "codes", "vq"),
         axis="codes",
         evaluator="rungs.evaluation.vq:VQEvaluator",
-        verified={"test/lk": "nats"},
+        verified={"test/lk": NATS},
         sampled=False,
         side_by_side=False,
         prior="code-prior",
@@ -138,7 +152,7 @@ MODELS = {
         ("latent_sizes", "hidden_sizes", "linear"),
         axis="latent",
         evaluator="rungs.evaluation.autoencoder:AutoencoderEvaluator",
-        verified={"autoencoder/squared_error": "squared intensity"},
+        verified={"autoencoder/squared_error": SQUARED_INTENSITY},
         classifier=True,
         sampled=False,
         family=Family("autoencoder", None, None, "none"),
