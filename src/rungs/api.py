@@ -31,6 +31,7 @@ from rungs.study.code_prior_settings import FOLDER as PRIOR_FOLDER
 from rungs.study.layers import Config
 from rungs.study.layout import Layout
 from rungs.study.runs import Run
+from rungs.study.settings import RunSettings
 
 
 def load_config(*profiles: Path | str) -> Config:
@@ -139,7 +140,7 @@ class Trained:
 
     folder: Path
     model: Any
-    spec: Config
+    spec: RunSettings
     history: Stored
     evaluation: Stored | None
     prior: Any = None

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from rungs.paths import ROOT
 from rungs.study import profile as configuration
 from rungs.study.profile import RAW_DATA_VARIABLE
 from rungs.study.runs import Run
-from rungs.study.settings import resolve
+from rungs.study.settings import RunSettings, TrainingSettings, resolve
 
 #: the VAE of the comparison
 PIXELS, HIDDEN, UNITS = 784, 512, 64
@@ -39,8 +39,9 @@ def profile(name: str) -> dict[str, Any]:
     return configuration.load([ROOT / "config" / f"{name}.yaml"])
 
 
-def spec_of(variant: str, depth: int, seed: int = 0, **changes: Any) -> dict[str, Any]:
+def spec_of(variant: str, depth: int, seed: int = 0, **changes: Any) -> RunSettings:
     """The paper's recipe of a variant at a depth, with other training settings."""
     spec = resolve(profile("paper"), Run("mnist", variant, depth, seed))
-    spec["training"] |= {"warm_up_epochs": 1, **changes}
+    changed = {**spec["training"], "warm_up_epochs": 1, **changes}
+    spec["training"] = cast(TrainingSettings, changed)
     return spec

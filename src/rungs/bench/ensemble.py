@@ -8,10 +8,11 @@ from rungs.bench import Row, Scale
 from rungs.bench.data import images, spec_of
 from rungs.bench.timing import in_turns, spread
 from rungs.numerics.torch_setup import prepare_process
+from rungs.study.settings import NetworkSettings
 from rungs.training.side_by_side import Ensemble
 from rungs.training.trainer import Trainer
 
-SIZES = {
+SIZES: dict[str, NetworkSettings] = {
     "quick's widths": {"latent_sizes": [32, 16, 8, 4, 2], "hidden_sizes": [128, 64, 32, 32, 16]},
     "the paper's widths": {},
 }

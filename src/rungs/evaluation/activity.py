@@ -15,6 +15,7 @@ from torch import Tensor
 
 from rungs.models.protocol import LatentVariableModel, draw_noise, noise_sizes
 from rungs.numerics.seeds import generator
+from rungs.study.settings import EvaluationSettings
 from rungs.training.trainer import Spec
 
 
@@ -75,7 +76,7 @@ def unit_statistics(
 
 
 def unit_arrays(
-    model: LatentVariableModel, spec: Spec, x: Tensor, settings: dict[str, Any]
+    model: LatentVariableModel, spec: Spec, x: Tensor, settings: EvaluationSettings
 ) -> dict[str, Any]:
     """Return KL and activity of each unit, layer by layer, over the test images ``x [n, pixels]``.
 

@@ -33,6 +33,7 @@ from rungs.evaluation.materials import Materials
 from rungs.evaluation.pictures import as_bytes
 from rungs.evaluation.probe import probe_arrays
 from rungs.evaluation.samples import mean_images, sample_arrays
+from rungs.study.settings import EvaluationSettings
 
 #: draws that pass the decoder at once for the pictures
 ROWS = 1000
@@ -61,7 +62,7 @@ class AutoencoderEvaluator(Evaluator):
             arrays |= probe_arrays(model, code_of, train, test, settings["probe_labels"], seed)
         return arrays
 
-    def recomputed(self, x: Tensor, settings: dict[str, Any]) -> dict[str, np.ndarray]:
+    def recomputed(self, x: Tensor, settings: EvaluationSettings) -> dict[str, np.ndarray]:
         """Return the squared errors of the first test images again."""
         return {"autoencoder/squared_error": squared_error(self.model, x)}
 

@@ -29,6 +29,7 @@ from rungs.models.objectives import elbo_terms, objective_noise
 from rungs.models.protocol import LatentVariableModel, noise_sizes
 from rungs.numerics.seeds import generator
 from rungs.storage import result_file
+from rungs.study.settings import EvaluationSettings
 from rungs.training.trainer import Spec
 
 
@@ -52,7 +53,7 @@ def likelihood_arrays(
     model: LatentVariableModel,
     spec: Spec,
     x: Tensor,
-    settings: dict[str, Any],
+    settings: EvaluationSettings,
     shard: tuple[int, int] = (0, 1),
 ) -> dict[str, Any]:
     """Return the bounds of the test images ``x [n, pixels]``, or of a part of them.

@@ -18,6 +18,7 @@ from rungs.evaluation.likelihood import estimate
 from rungs.evaluation.materials import Materials
 from rungs.models import entry, load_class
 from rungs.models.protocol import draw_noise, noise_sizes
+from rungs.study.settings import EvaluationSettings
 from rungs.training.trainer import Spec
 
 #: rows (images times draws) that pass the networks at once when a model is used
@@ -47,7 +48,7 @@ class Evaluator(ABC):
     def arrays(self, materials: Materials) -> dict[str, Any]:
         """Return everything that is measured on the model: name of a stored array -> the array."""
 
-    def recomputed(self, x: Tensor, settings: dict[str, Any]) -> dict[str, np.ndarray]:
+    def recomputed(self, x: Tensor, settings: EvaluationSettings) -> dict[str, np.ndarray]:
         """Return arrays of :meth:`arrays` again, for the first test images alone.
 
         Args:

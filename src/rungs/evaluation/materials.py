@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from rungs.data.prepared import read_images
 from rungs.evaluation.classifier import Classifier
 from rungs.evaluation.splits import Split
+from rungs.study.settings import EvaluationSettings
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Materials:
     """
 
     data: Path
-    settings: dict[str, Any]
+    settings: EvaluationSettings
     binary: bool
     classifier: Classifier | None = None
     shards: Sequence[Path] = ()

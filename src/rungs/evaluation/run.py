@@ -29,7 +29,7 @@ from rungs.study.code_prior_settings import prior_spec
 from rungs.study.layers import Config
 from rungs.study.layout import EVALUATION, EVALUATION_COST, HISTORY, WEIGHTS, Layout
 from rungs.study.runs import Run
-from rungs.study.settings import evaluation_settings
+from rungs.study.settings import EvaluationSettings, evaluation_settings
 from rungs.training.trainer import Spec, build_model
 
 
@@ -49,7 +49,7 @@ class Inputs:
 
     folder: Path
     data: Path
-    settings: dict[str, Any]
+    settings: EvaluationSettings
     classifier: Path | None = None
     shards: tuple[Path, ...] = ()
 

@@ -20,6 +20,7 @@ from rungs.evaluation.materials import Materials
 from rungs.evaluation.mixture_prior import component_arrays
 from rungs.evaluation.pictures import as_bytes
 from rungs.evaluation.samples import mean_images, sample_arrays
+from rungs.study.settings import EvaluationSettings
 
 
 class VAEGANEvaluator(Evaluator):
@@ -40,7 +41,7 @@ class VAEGANEvaluator(Evaluator):
             **component_arrays(model, test, classifier),
         }
 
-    def recomputed(self, x: Tensor, settings: dict[str, Any]) -> dict[str, np.ndarray]:
+    def recomputed(self, x: Tensor, settings: EvaluationSettings) -> dict[str, np.ndarray]:
         """Return the stored reconstructions of the first test images again."""
         return {"pictures/reconstructions": reconstructions(self.model, x)}
 

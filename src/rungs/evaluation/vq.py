@@ -32,6 +32,7 @@ from rungs.evaluation.convolutional import ROWS, ConvolutionalEvaluator, uniform
 from rungs.evaluation.definitions import CONVOLUTIONAL_PICTURES
 from rungs.evaluation.materials import Materials
 from rungs.numerics.seeds import generator
+from rungs.study.settings import EvaluationSettings
 
 #: grids of codes that are drawn from the prior at once
 DRAWN_AT_ONCE = 2000
@@ -103,7 +104,7 @@ class VQEvaluator(ConvolutionalEvaluator):
             parts.append(self.model.log_likelihood(part, codes) + self.log_prior(codes))
         return torch.cat(parts)
 
-    def recomputed(self, x: Tensor, settings: dict[str, Any]) -> dict[str, np.ndarray]:
+    def recomputed(self, x: Tensor, settings: EvaluationSettings) -> dict[str, np.ndarray]:
         """Return the bound of the first test images again; it needs no draws."""
         return {"test/lk": self.code_bound(x).numpy()}
 

@@ -12,9 +12,10 @@ from rungs.storage import result_file
 from rungs.storage.result_file import Stored
 from rungs.study.code_prior_settings import FOLDER as PRIOR
 from rungs.study.layers import Config
+from rungs.study.settings import RunSettings
 
 
-def read_with_settings(path: Path, spec: Config) -> Stored:
+def read_with_settings(path: Path, spec: RunSettings) -> Stored:
     """Return a run's results file, whose settings must be ``spec``."""
     found = result_file.read(path)
     if found.attributes["run"] != spec:
@@ -46,7 +47,7 @@ def check_calibration(config: Config, path: Path) -> None:
         raise StoreError(f"{path}: was made with other settings than the configuration's")
 
 
-def check_weights(path: Path, spec: Config) -> None:
+def check_weights(path: Path, spec: RunSettings) -> None:
     """Check that weights are finite, and those of a run with the settings ``spec``."""
     from rungs.storage.tensors import load_tensors
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,18 @@ GAP = 1
 
 
 def picture_grid(
-    images: np.ndarray, columns: int, run: dict[str, Any], gap: int = GAP
+    images: np.ndarray, columns: int, settings: Mapping[str, Any], gap: int = GAP
 ) -> np.ndarray:
     """Flattened uint8 images as one picture, filled row by row: ink as dark on white
     ``[height, width]``, other grey images and colour ones ``[height, width, 3]`` as they are.
 
     Args:
         images: ``[n, pixels]``, of the shape of the run's data set.
-        run: the resolved settings of the run that made them.
+        settings: those of the run that made them.
     """
-    shape = shape_of(run)
+    shape = shape_of(settings)
     tiles = images.reshape(-1, *shape)
-    if len(shape) == 2 and is_ink(run):
+    if len(shape) == 2 and is_ink(settings):
         tiles = 255 - tiles
     height, width = shape[:2]
     down, right = height + gap, width + gap
@@ -37,17 +38,17 @@ def picture_grid(
     return grid
 
 
-def is_ink(run: dict[str, Any]) -> bool:
+def is_ink(settings: Mapping[str, Any]) -> bool:
     """Whether grey images are of ink, which is 255 and is shown dark: those of the built-in sets are,
     one's own where they were inverted.
 
     >>> is_ink({"dataset": "mnist5k"}), is_ink({"dataset": "mine", "inverted": False})
     (True, False)
     """
-    return bool(run.get("inverted", True))
+    return bool(settings.get("inverted", True))
 
 
-def prior_label(run: dict[str, Any]) -> str:
+def prior_label(settings: Mapping[str, Any]) -> str:
     """Describe a run by its prior and by what departs from the plain recipe.
 
     >>> prior_label({"model": "single", "training": {"importance_samples": 10},
@@ -56,8 +57,8 @@ def prior_label(run: dict[str, Any]) -> str:
     >>> prior_label({"model": "autoencoder", "training": {"importance_samples": 1}, "network": {}})
     'autoencoder, no prior'
     """
-    network, weighted = run["network"], run["training"]["importance_samples"]
-    family, count = entry(run["model"]).family, network.get("prior_components")
+    network, weighted = settings["network"], settings["training"]["importance_samples"]
+    family, count = entry(settings["model"]).family, network.get("prior_components")
     prior = network.get("prior", family.prior)
     words = {
         None: "no prior",

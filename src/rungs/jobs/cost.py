@@ -25,7 +25,7 @@ from rungs.models import entry as model_entry
 from rungs.study.code_prior_settings import prior_spec
 from rungs.study.layers import Config
 from rungs.study.runs import all_runs, runs
-from rungs.study.settings import evaluation_settings, resolve
+from rungs.study.settings import EvaluationSettings, RunSettings, evaluation_settings, resolve
 
 #: multiply-adds a second of one core in fp32, all operations of large networks included
 RATE = 33e9
@@ -71,7 +71,7 @@ def together(costs: Sequence[Cost]) -> Cost:
     )
 
 
-def multiply_adds(spec: Config, pixels: int) -> tuple[int, int]:
+def multiply_adds(spec: RunSettings, pixels: int) -> tuple[int, int]:
     """Multiply-adds an image of one forward pass: what is done once an image, and once a draw.
 
     Counted for the hierarchical models, whose networks have two hidden layers a level.
@@ -137,7 +137,10 @@ def estimate(config: Config, run: Any) -> Cost:
 
 
 def _convolutional(
-    spec: Config, evaluation: Config, prior: Config | None, entry: DatasetEntry
+    spec: RunSettings,
+    evaluation: EvaluationSettings,
+    prior: RunSettings | None,
+    entry: DatasetEntry,
 ) -> Cost:
     """The cost of a run with convolutional networks, of its evaluation and of its prior."""
     once, each = convolutional.multiply_adds(spec)

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from rungs.data.image_shape import ImageShape
+from rungs.study.settings import RunSettings
 
 
 def _residual(channels: int, settings: dict[str, Any]) -> int:
@@ -23,7 +24,7 @@ def _pixelcnn(inputs: int, outputs: int, channels: int, layers: int, reach: int,
     return first + layered + conditioning + channels**2 + channels * outputs
 
 
-def multiply_adds(spec: dict[str, Any]) -> tuple[int, int]:
+def multiply_adds(spec: RunSettings) -> tuple[int, int]:
     """Of one forward pass of an image: of encoder and quantiser, and of the decoder."""
     network = spec["network"]
     shape = ImageShape.of(network["shape"])
@@ -55,7 +56,7 @@ def multiply_adds(spec: dict[str, Any]) -> tuple[int, int]:
     return grid * encoder, decoder
 
 
-def sampling_multiply_adds(spec: dict[str, Any]) -> int:
+def sampling_multiply_adds(spec: RunSettings) -> int:
     """Of drawing one image, and one reconstruction: from an autoregressive decoder every pixel needs
     a pass over the window that it sees (:meth:`rungs.models.pixelcnn.GatedPixelCNN.sample`)."""
     network = spec["network"]
@@ -69,7 +70,7 @@ def sampling_multiply_adds(spec: dict[str, Any]) -> int:
     return 2 * decoder * window
 
 
-def prior_multiply_adds(spec: dict[str, Any]) -> int:
+def prior_multiply_adds(spec: RunSettings) -> int:
     """Of one forward pass of the prior over a grid of codes."""
     network = spec["network"]
     channels, codes = network["channels"], network["codes"]
@@ -77,7 +78,7 @@ def prior_multiply_adds(spec: dict[str, Any]) -> int:
     return math.prod(network["grid"]) * position
 
 
-def widest(spec: dict[str, Any]) -> int:
+def widest(spec: RunSettings) -> int:
     """Values of an image's largest layer."""
     network = spec["network"]
     shape = ImageShape.of(network["shape"])

@@ -12,15 +12,15 @@ from rungs.numerics.torch_setup import prepare_process
 from rungs.storage import result_file
 from rungs.storage.tensors import load_weights
 from rungs.study.keys import run_key
-from rungs.study.layers import Config
 from rungs.study.layout import HISTORY, WEIGHTS
+from rungs.study.settings import RunSettings
 from rungs.training.code_prior import training_codes
 from rungs.training.trainer import build_model
 
 CODES = "codes.h5"
 
 
-def prior_key(spec: Config, trained: Path, data: Path, folder: Path) -> str:
+def prior_key(spec: RunSettings, trained: Path, data: Path, folder: Path) -> str:
     """The key of a prior's training (:func:`rungs.study.keys.run_key`). It rests on the codes of the
     training images, which this writes to ``codes.h5`` in ``folder``.
 
@@ -35,7 +35,7 @@ def prior_key(spec: Config, trained: Path, data: Path, folder: Path) -> str:
 
 
 def train_prior(
-    spec: Config, folder: Path, checkpoint_minutes: float, events: bool = False
+    spec: RunSettings, folder: Path, checkpoint_minutes: float, events: bool = False
 ) -> None:
     """Train a prior on the codes in its ``folder``, resuming it where it was interrupted."""
     train(spec, folder / CODES, folder, checkpoint_minutes, events=events)

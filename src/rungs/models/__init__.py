@@ -182,7 +182,7 @@ def load_class(location: str) -> Any:
     return getattr(import_module(module), name)
 
 
-def build(model: str, pixels: int, network: dict[str, Any]) -> LatentVariableModel:
+def build(model: str, pixels: int, network: Mapping[str, Any]) -> LatentVariableModel:
     """Construct an uninitialised model.
 
     Args:
@@ -194,7 +194,7 @@ def build(model: str, pixels: int, network: dict[str, Any]) -> LatentVariableMod
     return _construct(model, pixels, network)
 
 
-def outline(model: str, pixels: int, network: dict[str, Any]) -> Any:
+def outline(model: str, pixels: int, network: Mapping[str, Any]) -> Any:
     """Construct a model on PyTorch's ``meta`` device, without memory for its parameters.
 
     Raises:
@@ -214,7 +214,7 @@ def outline(model: str, pixels: int, network: dict[str, Any]) -> Any:
     return built
 
 
-def _construct(model: str, pixels: int, network: dict[str, Any]) -> LatentVariableModel:
+def _construct(model: str, pixels: int, network: Mapping[str, Any]) -> LatentVariableModel:
     built: LatentVariableModel = load_class(entry(model).location)(pixels=pixels, **network)
     return built
 

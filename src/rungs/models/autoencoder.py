@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -63,13 +64,13 @@ class Autoencoder(nn.Module):
         return noise
 
     def training_noise(
-        self, images: int, settings: dict[str, Any], generator: torch.Generator
+        self, images: int, settings: Mapping[str, Any], generator: torch.Generator
     ) -> list[Tensor]:
         """The objective needs no random numbers."""
         return []
 
     def objective(
-        self, x: Tensor, noise: list[Tensor], settings: dict[str, Any], kl_weight: Tensor | float
+        self, x: Tensor, noise: list[Tensor], settings: Mapping[str, Any], kl_weight: Tensor | float
     ) -> Objective:
         """Half the squared error, summed over pixels, averaged over the batch."""
         code = self.encode(x)

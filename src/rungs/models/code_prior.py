@@ -5,6 +5,7 @@ It is trained on the codes of the training images after the VQ-VAE.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -110,7 +111,7 @@ class CodePrior(nn.Module):
         return codes.flatten(1)
 
     def training_noise(
-        self, images: int, settings: dict[str, Any], generator: torch.Generator
+        self, images: int, settings: Mapping[str, Any], generator: torch.Generator
     ) -> list[Tensor]:
         """Uniform ``[images, positions]``, to pick the codes that are hidden; none without dropout."""
         if not self.dropout:
@@ -119,7 +120,7 @@ class CodePrior(nn.Module):
         return [torch.rand(images, positions, generator=generator, device=generator.device)]
 
     def objective(
-        self, x: Tensor, noise: list[Tensor], settings: dict[str, Any], kl_weight: Tensor | float
+        self, x: Tensor, noise: list[Tensor], settings: Mapping[str, Any], kl_weight: Tensor | float
     ) -> Objective:
         """The log-likelihood of packed codes ``x [batch, pixels]``, nats a grid."""
         seen = noise[0] >= self.dropout if noise and self.training else None

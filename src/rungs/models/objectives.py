@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,7 +144,7 @@ class Variational:
     latent_sizes: list[int]
 
     def training_noise(
-        self, images: int, settings: dict[str, Any], generator: torch.Generator
+        self, images: int, settings: Mapping[str, Any], generator: torch.Generator
     ) -> list[Tensor]:
         """See :meth:`rungs.models.protocol.Trainable.training_noise`."""
         return objective_noise(
@@ -155,7 +156,7 @@ class Variational:
         )
 
     def objective(
-        self, x: Tensor, noise: list[Tensor], settings: dict[str, Any], kl_weight: Tensor | float
+        self, x: Tensor, noise: list[Tensor], settings: Mapping[str, Any], kl_weight: Tensor | float
     ) -> Objective:
         """See :meth:`rungs.models.protocol.Trainable.objective`."""
         reconstruction, layers = draw_layers(self, x, noise)  # type: ignore[arg-type]

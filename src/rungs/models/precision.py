@@ -12,6 +12,7 @@ posterior changes the proposal, and L_k by more than the tolerance (docs/speed.m
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ def bfloat16_in_hardware(device: str) -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def arithmetic(spec: dict[str, Any]) -> str:
+def arithmetic(spec: Mapping[str, Any]) -> str:
     """The arithmetic of a run's products on this machine: ``bfloat16`` or ``float32``."""
     asked = spec["precision"] == "bfloat16"
     return "bfloat16" if asked and bfloat16_in_hardware(spec["device"]) else "float32"

@@ -6,6 +6,7 @@ gives the same numbers, whatever else the process computes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -83,7 +84,7 @@ class Trainable(Protocol):
     binary: bool
 
     def training_noise(
-        self, images: int, settings: dict[str, Any], generator: torch.Generator
+        self, images: int, settings: Mapping[str, Any], generator: torch.Generator
     ) -> list[Tensor]:
         """All random numbers that the objective of a batch needs.
 
@@ -94,7 +95,7 @@ class Trainable(Protocol):
         ...
 
     def objective(
-        self, x: Tensor, noise: list[Tensor], settings: dict[str, Any], kl_weight: Tensor | float
+        self, x: Tensor, noise: list[Tensor], settings: Mapping[str, Any], kl_weight: Tensor | float
     ) -> Objective:
         """The loss and the statistics of ``x [batch, pixels]``.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -131,7 +132,7 @@ class SingleLayerVAE(Variational, nn.Module):
         return [noise[0][..., : self.units]]
 
     def training_noise(
-        self, images: int, settings: dict[str, Any], generator: torch.Generator
+        self, images: int, settings: Mapping[str, Any], generator: torch.Generator
     ) -> list[Tensor]:
         """Noise of one draw from every component of the posterior."""
         return objective_noise(
@@ -143,7 +144,7 @@ class SingleLayerVAE(Variational, nn.Module):
         )
 
     def objective(
-        self, x: Tensor, noise: list[Tensor], settings: dict[str, Any], kl_weight: Tensor | float
+        self, x: Tensor, noise: list[Tensor], settings: Mapping[str, Any], kl_weight: Tensor | float
     ) -> Objective:
         """The objective that ``importance_samples`` and the model's ``divergence`` choose."""
         draw = self._draw_strata(x, noise[0])

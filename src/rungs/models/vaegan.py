@@ -5,6 +5,7 @@ It has no likelihood p(x|z) of images, hence no ELBO and no L_k.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -130,13 +131,13 @@ class VAEGAN(nn.Module):
         return [noise[0][..., : self.units]]
 
     def training_noise(
-        self, images: int, settings: dict[str, Any], generator: torch.Generator
+        self, images: int, settings: Mapping[str, Any], generator: torch.Generator
     ) -> list[Tensor]:
         """The noise of one draw from the posterior and of one from the prior."""
         return draw_noise([self.units, *self.noise_sizes], images, generator=generator)
 
     def objective(
-        self, x: Tensor, noise: list[Tensor], settings: dict[str, Any], kl_weight: Tensor | float
+        self, x: Tensor, noise: list[Tensor], settings: Mapping[str, Any], kl_weight: Tensor | float
     ) -> Objective:
         """The sum of the three losses; the statistic ``objective`` is the encoder's."""
         posterior, prior = self.encode(x)

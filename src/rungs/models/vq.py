@@ -16,6 +16,7 @@ the codebook, that of the third only the encoder.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -277,7 +278,7 @@ class VQVAE(nn.Module):
         return self.decoder.image(self.as_grid(self.codebook.vectors()[codes.flatten()]), noise)
 
     def training_noise(
-        self, images: int, settings: dict[str, Any], generator: torch.Generator
+        self, images: int, settings: Mapping[str, Any], generator: torch.Generator
     ) -> list[Tensor]:
         """Uniform ``[codes]``, to pick vectors for k-means and for unused codes; none as published."""
         if not (self.settings["kmeans"] or self.settings["revive"]):
@@ -285,7 +286,7 @@ class VQVAE(nn.Module):
         return [torch.rand(self.code_count, generator=generator, device=generator.device)]
 
     def objective(
-        self, x: Tensor, noise: list[Tensor], settings: dict[str, Any], kl_weight: Tensor | float
+        self, x: Tensor, noise: list[Tensor], settings: Mapping[str, Any], kl_weight: Tensor | float
     ) -> Objective:
         """The three terms; the statistic ``elbo`` is the bound under a uniform prior over codes."""
         encoded = self.encode(x)

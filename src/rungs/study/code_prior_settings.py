@@ -3,10 +3,18 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from rungs.data.image_shape import ImageShape
 from rungs.study.layers import Config, merge
 from rungs.study.runs import Run
-from rungs.study.settings import prior_settings, resolve
+from rungs.study.settings import (
+    NetworkSettings,
+    RunSettings,
+    TrainingSettings,
+    prior_settings,
+    resolve,
+)
 
 FOLDER = "prior"
 #: what the prior's training takes from nowhere else: no KL term, one draw, gradients as they are
@@ -17,7 +25,7 @@ _TRAINING = {
 }
 
 
-def prior_spec(config: Config, run: Run) -> Config | None:
+def prior_spec(config: Config, run: Run) -> RunSettings | None:
     """All that training the prior of a run's codes rests on besides the trained run: the settings of
     a run of the model that the registry names. None for a model without codes, or where the
     configuration wants the uniform prior (``prior.learnt: false``)."""
@@ -36,7 +44,7 @@ def prior_spec(config: Config, run: Run) -> Config | None:
     return spec | {
         "run": f"{run.path}/{FOLDER}",
         "model": model,
-        "network": network,
-        "training": training,
+        "network": cast(NetworkSettings, network),
+        "training": cast(TrainingSettings, training),
         "continues": None,
     }

@@ -6,6 +6,8 @@ just the runs whose resolved settings differ.
 
 from __future__ import annotations
 
+from typing import Any, NotRequired, TypedDict, cast
+
 from rungs.data import DATASETS, catalogue, own_data
 from rungs.data.image_shape import ImageShape
 from rungs.errors import ConfigError, check_known
@@ -14,15 +16,104 @@ from rungs.study.layers import Config, merge
 from rungs.study.runs import Run, parent_of
 
 
-def resolve(config: Config, run: Run) -> Config:
-    """All that training this run rests on, and nothing more.
+class NetworkSettings(TypedDict, total=False):
+    """Sizes and switches of a network: those that the registry's entry of its model names, along with
+    the model's own options. Sizes are those of this run, bottom layer first."""
 
-    Returns:
-        ``run`` (its path), ``dataset, variant, axis, size, depth, seed, continues, model, network,
-        training, precision, threads, device``; ``continues`` is the same for the run whose weights this one
-        starts from, or None. On the axis ``latent`` the size is the only latent size, on ``codes``
-        it is ``network.codes``. Convolutional models are told the images' ``network.shape``. A run of
-        one's own data carries their ``shape``, and whether they were ``inverted``.
+    latent_sizes: list[int]
+    hidden_sizes: list[int]
+    batch_norm: bool
+    upward: str
+    share_top_down: bool
+    prior: str
+    prior_components: int
+    posterior: str
+    posterior_components: int
+    likelihood: str
+    divergence: str
+    convolutional: dict[str, int]
+    decoder: str
+    pixelcnn: dict[str, int]
+    vq: dict[str, Any]
+    linear: bool
+    shape: list[int]
+    codes: int
+    grid: list[int]
+    channels: int
+    layers: int
+    dropout: float
+
+
+class TrainingSettings(TypedDict):
+    """The recipe of a training: the configuration's section ``training`` as one run sees it."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    annealing: float
+    adam_epsilon: float
+    max_gradient_norm: float
+    max_gradient_element: float
+    warm_up: bool
+    warm_up_epochs: int
+    monte_carlo_samples: int
+    importance_samples: int
+
+
+class EvaluationSettings(TypedDict):
+    """The configuration's section ``evaluation`` as one run sees it.
+
+    ``prior`` is the key of the run's learnt prior, where it has one.
+    """
+
+    samples: int
+    images: int
+    train_images: int
+    unit_samples: int
+    chunk_rows: int
+    probe_latents: NotRequired[list[int]]
+    probe_labels: NotRequired[list[int]]
+    prior: NotRequired[str]
+
+
+class PriorSettings(TypedDict):
+    """The configuration's section ``prior`` as one run sees it."""
+
+    learnt: bool
+    network: dict[str, Any]
+    training: dict[str, Any]
+
+
+class RunSettings(TypedDict):
+    """All that training a run depends on, and nothing more; stored with its results as they are.
+
+    ``run`` is the run's path, ``continues`` the settings of the run whose weights it starts from. A run
+    of one's own data carries the ``shape`` of its images and whether they were ``inverted``.
+    """
+
+    run: str
+    dataset: str
+    variant: str
+    axis: str
+    size: int
+    depth: int
+    seed: int
+    continues: RunSettings | None
+    model: str
+    network: NetworkSettings
+    training: TrainingSettings
+    precision: str
+    device: str
+    threads: int
+    shape: NotRequired[list[int]]
+    inverted: NotRequired[bool]
+
+
+def resolve(config: Config, run: Run) -> RunSettings:
+    """Gather the settings of a run from the layers of its configuration.
+
+    On the axis ``latent`` the run's size is the only latent size, on ``codes`` it is ``network.codes``.
+    Convolutional models get the images' ``network.shape``.
 
     Raises:
         ConfigError: if the run's variant is not in the configuration, or its model cannot take
@@ -48,7 +139,7 @@ def resolve(config: Config, run: Run) -> Config:
     for key in {"latent_sizes", "hidden_sizes"} & network.keys():
         network[key] = sizes(network[key], run.depth)
     parent = parent_of(config, run)
-    return {
+    resolved: RunSettings = {
         "run": run.path,
         "dataset": run.dataset,
         "variant": run.variant,
@@ -58,12 +149,15 @@ def resolve(config: Config, run: Run) -> Config:
         "seed": run.seed,
         "continues": None if parent is None else resolve(config, parent),
         "model": variant["model"],
-        "network": network,
-        "training": _layered(config, run, "training"),
+        "network": cast(NetworkSettings, network),
+        "training": cast(TrainingSettings, _layered(config, run, "training")),
         "precision": config["compute"]["precision"],
         "device": config["compute"]["device"],
         "threads": config["compute"]["threads"],
-    } | ({} if own is None else {"shape": shape, "inverted": own.get("invert", False)})
+    }
+    if own is None:
+        return resolved
+    return resolved | {"shape": shape, "inverted": own.get("invert", False)}
 
 
 def _layered(config: Config, run: Run, section: str) -> Config:
@@ -102,11 +196,11 @@ def sizes(value: list[int] | Config, depth: int) -> list[int]:
     return [max(value["least"], round(value["first"] * power)) for power in powers]
 
 
-def evaluation_settings(config: Config, run: Run) -> Config:
-    """What evaluating this run rests on besides the trained run itself."""
-    return _layered(config, run, "evaluation")
+def evaluation_settings(config: Config, run: Run) -> EvaluationSettings:
+    """All that evaluating this run depends on besides the trained run itself."""
+    return cast(EvaluationSettings, _layered(config, run, "evaluation"))
 
 
-def prior_settings(config: Config, run: Run) -> Config:
-    """The prior of a run's codes, for models that have one: see :mod:`rungs.study.code_prior_settings`."""
-    return _layered(config, run, "prior")
+def prior_settings(config: Config, run: Run) -> PriorSettings:
+    """The section of the prior of a run's codes: see :mod:`rungs.study.code_prior_settings`."""
+    return cast(PriorSettings, _layered(config, run, "prior"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 class ObjectiveCall(nn.Module):
     """A model's objective as a module's call, which is what ``functional_call`` takes."""
 
-    def __init__(self, model: Any, settings: dict[str, Any]) -> None:
+    def __init__(self, model: Any, settings: Mapping[str, Any]) -> None:
         super().__init__()
         self.model, self.settings = model, settings
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
+
+from rungs.study.settings import TrainingSettings
 
 ADAM_BETAS = (0.9, 0.999)
 #: what Adam keeps of every parameter, as torch calls it
@@ -78,7 +78,7 @@ class Adam:
         state: ``step``, the number of steps, and the :data:`MOMENTS`.
     """
 
-    def __init__(self, values: Tensor, settings: dict[str, Any], captured: bool = False) -> None:
+    def __init__(self, values: Tensor, settings: TrainingSettings, captured: bool = False) -> None:
         self.values = values
         self.epsilon = settings["adam_epsilon"]
         rate = settings["learning_rate"]

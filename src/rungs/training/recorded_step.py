@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +52,7 @@ class Recording:
     def __init__(
         self,
         model: Any,
-        settings: dict[str, Any],
+        settings: Mapping[str, Any],
         gradients: Sequence[Tensor],
         x: Tensor,
         noise: list[Tensor],

@@ -26,7 +26,9 @@ from rungs.training.trainer import Spec, Trainer
 def ensemble_key(spec: Spec) -> str:
     """Equal for runs that can be trained side by side: all but the seed, the names and the warm-up
     of the KL term, which is a weight a member, must agree."""
-    shared = {name: spec[name] for name in ("dataset", "model", "network", "precision", "device")}
+    shared: dict[str, object] = {
+        name: spec[name] for name in ("dataset", "model", "network", "precision", "device")
+    }
     if not entry(spec["model"]).side_by_side:
         shared["run"] = spec["run"]
     shared["training"] = {

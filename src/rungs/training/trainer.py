@@ -23,6 +23,7 @@ from rungs.models.objectives import epoch_statistics
 from rungs.models.precision import arithmetic, set_arithmetic
 from rungs.numerics.seeds import generator
 from rungs.storage.tensors import load_weights
+from rungs.study.settings import RunSettings
 from rungs.training.history import History
 from rungs.training.optimiser import Adam, FlatParameters, clip_gradients
 from rungs.training.schedules import kl_weight, learning_rate
@@ -30,7 +31,7 @@ from rungs.training.schedules import kl_weight, learning_rate
 if TYPE_CHECKING:
     from rungs.training.recorded_step import Recording
 
-Spec = dict[str, Any]
+Spec = RunSettings
 #: the objective with which batch norm statistics are collected
 ONE_DRAW = {"monte_carlo_samples": 1, "importance_samples": 1}
 #: to record a step takes as long as some 100 steps save
