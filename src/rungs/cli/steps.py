@@ -124,6 +124,8 @@ def interruptible(minutes: float | None = None) -> Iterator[None]:
     except Interrupted as stopped:
         click.echo(str(stopped), err=True)
         sys.exit(CONTINUE)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @cli.command(

@@ -11,8 +11,13 @@ from types import FrameType
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGALRM)
 
 
-class Interrupted(Exception):  # noqa: N818 - not an error: the run continues later
-    """The run was asked to stop and has saved itself."""
+class Interrupted(BaseException):
+    """The work was asked to stop; what was begun is saved, and the same command continues it.
+
+    The handler of a timer raises it wherever the process is, as Python does with
+    :class:`KeyboardInterrupt`. So it is no :class:`Exception`: code that takes any exception of a
+    library for a damaged file must not take a request to stop for one.
+    """
 
 
 @contextmanager
