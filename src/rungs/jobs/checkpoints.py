@@ -10,29 +10,35 @@ from pathlib import Path
 
 from rungs.errors import StoreError
 from rungs.storage.tensors import load_tensors, save_tensors
+from rungs.study.layout import checkpoint_name
 from rungs.training.trainer import Trainer
 
-
-def checkpoint(folder: Path, key: str) -> Path:
-    """The file of the checkpoint of the run of this key."""
-    return folder / f"checkpoint-{key}.safetensors"
+#: the version of the format; a checkpoint of another is not used
+FORMAT = "1"
 
 
 def save(trainer: Trainer, folder: Path, key: str) -> None:
-    """Save the state of a run at the end of an epoch."""
+    """Save the state of a run at the end of an epoch.
+
+    Args:
+        key: of the run (:func:`rungs.study.keys.run_key`); only a run of the same key continues from it.
+    """
     tensors, metadata = trainer.state()
-    save_tensors(checkpoint(folder, key), tensors, {"key": key, **metadata})
+    metadata |= {"key": key, "format": FORMAT}
+    save_tensors(folder / checkpoint_name(key), tensors, metadata)
 
 
 def load(trainer: Trainer, path: Path, key: str) -> None:
     """Restore the state of the run of this key from a checkpoint.
 
     Raises:
-        StoreError: if the checkpoint is damaged, incomplete or another run's.
+        StoreError: if the checkpoint is damaged, incomplete, another run's, or of another format.
     """
     tensors, metadata = load_tensors(path)
     if metadata.get("key") != key:
         raise StoreError("the checkpoint is of other settings, code or data")
+    if metadata.get("format") != FORMAT:
+        raise StoreError(f"the checkpoint is not of format {FORMAT}")
     trainer.restore(tensors, metadata)
 
 
@@ -41,7 +47,7 @@ def resume(trainer: Trainer, folder: Path, key: str) -> None:
 
     A checkpoint that is damaged or of another run is removed, with a line that says so.
     """
-    path = checkpoint(folder, key)
+    path = folder / checkpoint_name(key)
     if not path.exists():
         return
     try:
@@ -53,7 +59,12 @@ def resume(trainer: Trainer, folder: Path, key: str) -> None:
     print(f"{trainer.spec['run']}: resumed after epoch {trainer.epoch}", file=sys.stderr)
 
 
+def find_all(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, of any key, and those that a kill left half-written."""
+    return list(folder.glob(f"*{checkpoint_name('*')}"))
+
+
 def remove_all(folder: Path) -> None:
-    """Remove the checkpoints of a run that is complete, and those that a kill left half-written."""
-    for stale in folder.glob("*checkpoint-*.safetensors"):
-        stale.unlink()
+    """Remove the checkpoints of a run that is complete."""
+    for path in find_all(folder):
+        path.unlink()

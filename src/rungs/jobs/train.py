@@ -161,7 +161,7 @@ def _finish(member: Member) -> None:
 def tidy(folder: Path) -> None:
     """Remove what a process left that was killed when its run was complete already: checkpoints, its
     lock, its ``progress.json``. A living process is left alone."""
-    if not (any(folder.glob("*checkpoint-*")) or any(folder.glob(".*")) or has_beacon(folder)):
+    if not (checkpoints.find_all(folder) or any(folder.glob(".*")) or has_beacon(folder)):
         return
     with suppress(RungsError, OSError), locked(folder):
         checkpoints.remove_all(folder)
