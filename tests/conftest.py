@@ -14,6 +14,7 @@ import torch
 from hypothesis import settings
 
 from rungs.data import prepare
+from rungs.data.prepared import read_images
 from rungs.paths import ROOT
 from rungs.study import profile as configuration
 from rungs.study.runs import Run
@@ -51,6 +52,11 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "mnist5k.h5"
     prepare("mnist5k", None, path.parent).write(path)
     return path
+
+
+def training_images(digits: Path, count: int = 600) -> torch.Tensor:
+    """The first training images of a prepared data set, uint8 ``[count, pixels]``."""
+    return torch.from_numpy(read_images(digits, "train")[:count]).flatten(1)
 
 
 @pytest.fixture

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import copy
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from conftest import copy_workflow, run_snakemake
-from rungs.evaluation.run import Inputs, evaluate, evaluate_shard
 from rungs.jobs import cost
 from rungs.jobs.packs import packs
-from rungs.jobs.train import is_trained, train
-from rungs.models import build
 from rungs.paths import ROOT
-from rungs.storage import result_file
 from rungs.study import profile as configuration
-from rungs.study.keys import run_key
-from rungs.study.layout import Layout
-from rungs.study.runs import Run, all_runs, parent_of, runs
-from rungs.study.settings import resolve
+from rungs.study.runs import all_runs, parent_of, runs
 
 TINY = """
 profile: tiny
@@ -35,6 +26,7 @@ training: {epochs: 2, warm_up_epochs: 1}
 variants: {lvae-bn-wu-iw10: {training: {epochs: 1}}}
 evaluation: {samples: 10, images: 120, train_images: 50, unit_samples: 2}
 """
+
 #: rests on every run, and draws no figure
 TABLE = "results/tiny/tables/loglik.csv"
 
@@ -145,87 +137,3 @@ def test_packs_and_shards_give_the_same_bytes(tmp_path: Path) -> None:
     again()
     assert all(p.stat().st_mtime_ns == before for p, before in times.items())
     assert {k: v for k, v in results(folder).items() if "seed0" in k} == packed
-
-
-def test_shards_are_merged_exactly(spec_of: Any, digits: Path, tmp_path: Path) -> None:
-    train(spec_of(epochs=1), digits, tmp_path, 5)
-    settings = {
-        "samples": 7,
-        "images": 230,
-        "train_images": 20,
-        "unit_samples": 2,
-        "chunk_rows": 90,
-    }
-    inputs = Inputs(tmp_path, digits, settings)
-    evaluate(inputs, tmp_path / "whole")
-    shards = tuple(tmp_path / f"{i}.h5" for i in range(3))
-    for i, path in enumerate(shards):
-        evaluate_shard(inputs, (i, 3), path)
-    assert [len(result_file.read(path)["test/lk"]) for path in shards] == [50, 100, 80]
-    evaluate(replace(inputs, shards=shards), tmp_path / "merged")
-    whole, merged = (tmp_path / name / "evaluation.h5" for name in ("whole", "merged"))
-    assert whole.read_bytes() == merged.read_bytes()
-
-
-def test_what_is_trained_is_known(spec_of: Any, digits: Path, tmp_path: Path) -> None:
-    key = run_key(spec_of(epochs=1), digits)
-    assert not is_trained(tmp_path, key)
-    train(spec_of(epochs=1), digits, tmp_path, 5)
-    assert is_trained(tmp_path, key)
-    assert not is_trained(tmp_path, run_key(spec_of(epochs=2), digits))
-    (tmp_path / "weights.safetensors").unlink()
-    assert not is_trained(tmp_path, key)
-
-
-def test_there_are_no_more_shards_than_blocks(smoke_config: dict[str, Any]) -> None:
-    """100 test images are two blocks."""
-    run = Run("mnist5k", "vae", 2, 0)
-    for asked, there in ((1, 0), (2, 2), (1000, 2)):
-        config = smoke_config | {"compute": smoke_config["compute"] | {"shards": asked}}
-        assert len(Layout("smoke").shards(config, run)) == there
-
-
-@pytest.mark.parametrize("model", ["vae", "lvae"])
-@pytest.mark.parametrize("depth", [1, 3, 5])
-def test_counted_multiply_adds_are_the_weights(
-    paper: dict[str, Any], model: str, depth: int
-) -> None:
-    """A forward pass uses every weight matrix once."""
-    spec = resolve(paper, Run("mnist", "vae" if model == "vae" else "lvae", depth, 0))
-    built: Any = build(model, 784, spec["network"])
-    weights = sum(p.numel() for p in built.parameters() if p.dim() == 2)
-    assert sum(cost.multiply_adds(spec, 784)) == weights
-
-
-def test_costs_grow_with_what_is_asked(paper: dict[str, Any]) -> None:
-    run = Run("mnist", "lvae-bn-wu", 5, 0)
-    base = cost.estimate(paper, run)
-    longer = copy.deepcopy(paper)
-    longer["training"]["epochs"] *= 2
-    assert cost.estimate(longer, run).training_seconds == pytest.approx(2 * base.training_seconds)
-    more = copy.deepcopy(paper)
-    more["evaluation"]["samples"] *= 2
-    assert cost.estimate(more, run).evaluation_seconds > 1.9 * base.evaluation_seconds
-    assert cost.mem_mb(1000, 2) == 2 * cost.mem_mb(1000, 1)
-    assert cost.runtime_minutes(600, 2) == 2 * cost.runtime_minutes(600, 1)
-    totals = cost.summarise(paper)
-    assert totals["gpu_hours"] == 0
-    on_gpu = cost.summarise(paper | {"compute": paper["compute"] | {"device": "cuda"}})
-    assert on_gpu["gpu_hours"] > 0
-    packed = cost.summarise(with_pack(paper, 20))
-    assert packed["submitted_jobs"] < totals["submitted_jobs"] / 8
-
-
-def test_estimated_costs_are_near_the_measured(
-    smoke_config: dict[str, Any], digits: Path, tmp_path: Path
-) -> None:
-    """Within a factor of ten on any machine: units and orders of magnitude are right."""
-    import json
-
-    run = Run("mnist5k", "lvae-bn-wu", 5, 0)
-    spec = resolve(smoke_config, run)
-    train(spec, digits, tmp_path, 5)
-    measured = json.loads((tmp_path / "training-cost.json").read_text())
-    estimated = cost.estimate(smoke_config, run)
-    assert 0.1 < measured["seconds"] / estimated.training_seconds < 10
-    assert torch.get_num_threads() == 1

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,9 @@ from rungs.data import DATASETS
 from rungs.figures import FIGURES
 from rungs.models import MODELS
 from rungs.paths import PACKAGE
+from rungs.storage import result_file
 from rungs.study import keys
+from rungs.study.keys import run_key
 from rungs.tables import TABLES
 
 CACHED = (keys._tree, keys.training_code, keys.prior_code, keys.evaluation_code)
@@ -156,3 +159,20 @@ def test_comments_and_docstrings_make_nothing_stale(package: Path) -> None:
 
 def test_the_claims_of_every_document_are_in_the_key_of_their_table() -> None:
     assert set(TABLES["claims"].rests_on) == set(DOCUMENTS.values())
+
+
+def test_the_key_knows_settings_data_and_start(
+    spec_of: Callable[..., dict[str, Any]], digits: Path, tmp_path: Path
+) -> None:
+    data = result_file.read(digits)
+    changed = data.arrays | {"train/images": data["train/images"][::-1]}
+    result_file.write(tmp_path / "other.h5", changed, data.attributes)
+    (tmp_path / "start").write_bytes(b"weights")
+    found = {
+        run_key(spec_of(epochs=3), digits),
+        run_key(spec_of(epochs=4), digits),
+        run_key(spec_of(epochs=3), tmp_path / "other.h5"),
+        run_key(spec_of(epochs=3), digits, tmp_path / "start"),
+    }
+    assert len(found) == 4
+    assert run_key(spec_of(epochs=3), digits) in found

@@ -1,0 +1,72 @@
+"""A run continues only from a whole checkpoint of its own key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from conftest import training_images
+from rungs.errors import StoreError
+from rungs.jobs import checkpoints
+from rungs.jobs.train import train
+from rungs.storage.tensors import save_tensors
+from rungs.study.keys import run_key
+from rungs.study.layout import checkpoint_name
+from rungs.training.trainer import Trainer
+
+SpecOf = Callable[..., dict[str, Any]]
+
+RESULTS = ("weights.safetensors", "training.h5")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in RESULTS}
+
+
+def test_a_checkpoint_of_another_key_or_format_is_not_used(
+    spec_of: SpecOf, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, other = (Trainer(spec_of(epochs=3), training_images(digits), "cpu") for _ in range(2))
+    trainer.run_epoch()
+    checkpoints.save(trainer, tmp_path, "one")
+    path = tmp_path / checkpoint_name("one")
+    with pytest.raises(StoreError, match="other settings, code or data"):
+        checkpoints.load(other, path, "another")
+    with monkeypatch.context() as later:
+        later.setattr(checkpoints, "FORMAT", "2")
+        with pytest.raises(StoreError, match="not of format 2"):
+            checkpoints.load(other, path, "one")
+    assert other.epoch == 0
+    checkpoints.load(other, path, "one")
+    assert other.epoch == 1
+
+
+@pytest.mark.parametrize("damage", ["garbage", "truncated", "incomplete"])
+def test_a_damaged_checkpoint_starts_the_run_anew(
+    damage: str,
+    spec_of: SpecOf,
+    digits: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    spec = spec_of(epochs=2)
+    train(spec, digits, tmp_path / "whole", 5)
+    folder = tmp_path / "damaged"
+    folder.mkdir()
+    key = run_key(spec, digits)
+    path = folder / checkpoint_name(key)
+    if damage == "incomplete":
+        save_tensors(path, {"parameters": torch.zeros(3)}, {"key": key, "format": "1"})
+    else:
+        trainer = Trainer(spec, training_images(digits), "cpu")
+        trainer.run_epoch()
+        checkpoints.save(trainer, folder, key)
+        content = path.read_bytes()
+        path.write_bytes(b"not safetensors" if damage == "garbage" else content[:-100])
+    train(spec, digits, folder, 5)
+    assert "not used" in capsys.readouterr().err
+    assert contents(folder) == contents(tmp_path / "whole")
