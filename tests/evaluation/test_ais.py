@@ -14,11 +14,10 @@ from torch import Tensor
 from rungs.data.prepared import read_images
 from rungs.errors import ConfigError
 from rungs.evaluation import ais
-from rungs.evaluation.ais import Settings, lower_bound, path, simulate, upper_bound
+from rungs.evaluation.ais import lower_bound, simulate, upper_bound
+from rungs.evaluation.annealing import Settings
 from rungs.evaluation.likelihood import estimate, standard_error
-from rungs.models import build
 from rungs.models.linear_gaussian import LinearGaussian
-from rungs.models.networks import initialise
 from rungs.training.trainer import Trainer
 
 SpecOf = Callable[..., dict[str, Any]]
@@ -85,39 +84,6 @@ def test_the_bounds_close_in_on_the_exact_likelihood() -> None:
     assert gaps[40][1] < gaps[4][1] / 3
 
 
-@pytest.mark.parametrize(
-    ("prior", "posterior"), [("gaussian", "diagonal"), ("mixture", "mixture"), ("vamp", "diagonal")]
-)
-def test_the_path_ends_at_the_joint_density(prior: str, posterior: str) -> None:
-    """Its two ends, summed up by hand from the model's own densities, and its gradient by differences,
-    for priors and posteriors that do not factorise."""
-    network = {
-        **{"latent_sizes": [3], "hidden_sizes": [8], "batch_norm": False, "prior": prior},
-        **{"prior_components": 4, "posterior": posterior, "posterior_components": 2},
-        **{"likelihood": "bernoulli", "divergence": "sampled"},
-    }
-    model: Any = build("single", 10, network)
-    initialise(model, generator(0))
-    model.double().eval()
-    x = (torch.rand(5, 10, generator=generator(1)) < 0.5).double()
-    z = torch.randn(2, 5, 3, generator=generator(2), dtype=torch.float64)
-    q, p = model.encode(x)
-    joint = p.log_density(z).sum(-1) + model.log_likelihood(x, z)
-    for start, first in (("prior", p), ("posterior", q)):
-        densities = ais._Densities(model, x, start)
-        state = ais._State.at(densities, z)
-        torch.testing.assert_close(state.log_density(1.0), joint)
-        torch.testing.assert_close(state.log_density(0.0), first.log_density(z).sum(-1))
-        assert densities.draw(7, generator(3)).shape == (7, 5, 3)
-        ahead, back = (
-            ais._State.at(densities, z + e * torch.eye(3, dtype=torch.float64)[1]).log_density(0.3)
-            for e in (1e-6, -1e-6)
-        )
-        torch.testing.assert_close(
-            state.gradient(0.3)[..., 1], (ahead - back) / 2e-6, rtol=1e-6, atol=1e-6
-        )
-
-
 def test_between_the_bounds_of_a_trained_model(spec_of: SpecOf, digits: Path) -> None:
     """On images simulated from it: L_k is not above the upper bound, and the lower bound from the
     prior, which knows nothing of the encoder, is not below L_k; each by three standard errors."""
@@ -149,12 +115,6 @@ def test_an_images_estimate_does_not_depend_on_those_that_follow() -> None:
         upper_bound(model, x, z, settings).bound[:50],
         upper_bound(model, x[:50], z[:50], settings).bound,
     )
-
-
-def test_the_path_rises_from_0_to_1() -> None:
-    found = path(100)
-    assert (found[0], found[-1], len(found)) == (0.0, 1.0, 101)
-    assert found == sorted(found)
 
 
 class Deep:

@@ -1,40 +1,24 @@
-"""The aggregate posterior: closed forms against quadrature, sampling and brute force in float64."""
+"""Closed forms of the aggregate posterior against quadrature, sampling and brute force in float64."""
 
 from __future__ import annotations
 
-import time
-import tracemalloc
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy import integrate, optimize, special, stats
+from scipy import integrate, optimize, stats
 
-from rungs.evaluation.aggregate import Components, aggregate_arrays, components
-from rungs.evaluation.definitions import MOMENTS, POSTERIOR_KINDS
-from rungs.evaluation.latent_space import FACTORS, lattice, plane_arrays, rescaled_arrays
 from rungs.evaluation.moments import (
     cdf,
     density,
     fixed_ratio_kl,
-    kolmogorov_smirnov,
     moments,
     quantile,
     resampled_moments,
     scaling_rise,
 )
-from rungs.evaluation.run import load_model
-from rungs.evaluation.splits import Split
-from rungs.figures.latent_scatter import ellipse
-from rungs.jobs.train import train
-from rungs.models import build
-from rungs.models.networks import initialise
-from rungs.models.protocol import draw_noise
 from rungs.probability.gaussian import DiagonalGaussian, standard_gaussian_like
 
 
@@ -148,73 +132,6 @@ def test_cdf_and_quantiles_invert_each_other() -> None:
     np.testing.assert_allclose(density(found, *own), slope, rtol=1e-3)
 
 
-def brute_force(mean: np.ndarray, variance: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """The distance of one latent's cdf from N(0, 1) on a lattice of 60,001 points."""
-    z = np.linspace(-8, 8, 60_001)
-    return float(np.abs(cdf(z, mean, variance, weights) - special.ndtr(z)).max())
-
-
-@given(
-    seed=st.integers(0, 10_000),
-    spread=st.floats(0, 2),
-    narrow=st.floats(-4, 0),
-    shift=st.floats(-1, 1),
-)
-def test_the_distance_is_that_of_brute_force(
-    seed: int, spread: float, narrow: float, shift: float
-) -> None:
-    """Inactive latents, narrow posteriors, shifted ones: within the stated bound."""
-    random = np.random.default_rng(seed)
-    mean = (shift + spread * random.normal(size=(40, 2))).astype(np.float32)
-    variance = np.exp(narrow + 0.5 * random.normal(size=(40, 2))).astype(np.float32)
-    weights = random.dirichlet(np.ones(40))
-    found, error = kolmogorov_smirnov(mean, variance, weights)
-    assert error.max() < 5e-4
-    for u in range(2):
-        assert abs(found[u] - brute_force(mean[:, u], variance[:, u], weights)) <= error[u] + 1e-7
-
-
-def test_the_distance_of_points_is_scipys() -> None:
-    points = np.random.default_rng(3).normal(0.1, 1.2, (500, 2))
-    found, error = kolmogorov_smirnov(points, np.zeros((500, 2)))
-    for u in range(2):
-        assert found[u] == pytest.approx(stats.kstest(points[:, u], "norm").statistic, abs=1e-12)
-    assert not error.any()
-    assert kolmogorov_smirnov(np.zeros((5, 0)), np.zeros((5, 0)))[0].shape == (0,)
-
-
-def test_a_standard_gaussian_has_no_distance() -> None:
-    found, error = kolmogorov_smirnov(np.zeros((100, 1)), np.ones((100, 1)))
-    assert found[0] <= error[0] < 2e-4
-
-
-def test_sixty_thousand_images_take_seconds_and_little_memory() -> None:
-    """Moments and distances of 60,000 x 64 in under 5 s of one core, in some tens of megabytes."""
-    random = np.random.default_rng(4)
-    scale = np.linspace(0, 1, 64, dtype=np.float32)
-    mean = scale * random.standard_normal((60_000, 64), dtype=np.float32)
-    variance = (1 - 0.98 * scale**2) * np.exp(
-        0.3 * random.standard_normal((60_000, 64), dtype=np.float32)
-    )
-    started = time.process_time()
-    summary = Components(mean, variance, None, "exact").summary()
-    assert time.process_time() - started < 5
-    assert summary.shape == (64, len(MOMENTS))
-    assert summary[:, MOMENTS.index("ks_error")].max() < 3e-4
-    for u in (3, 63):
-        z = np.linspace(-4, 4, 161)
-        gap = np.abs(cdf(z, mean[:, u], variance[:, u]) - special.ndtr(z)).max()
-        assert summary[u, MOMENTS.index("ks_statistic")] == pytest.approx(gap, abs=6e-4)
-    tracemalloc.start()
-    Components(mean, variance, None, "exact").summary()
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 120e6, peak
-
-
-# --- KL at a fixed ratio ------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("ratio", [0.05, 0.3, 1.0, 4.0])
 def test_the_minimum_at_a_fixed_ratio_is_scipys(ratio: float) -> None:
     def kl(variance: float) -> float:
@@ -241,160 +158,3 @@ def test_the_rise_by_scaling_is_the_measured_one() -> None:
         standard = standard_gaussian_like(before.mean)
         rise = (after.divergence(standard) - before.divergence(standard)).mean(0).numpy()
         np.testing.assert_allclose(scaling_rise((mean**2 + variance).mean(0), factor), rise)
-
-
-# --- models -------------------------------------------------------------------------------------
-
-SINGLE: dict[str, Any] = {
-    "prior": "gaussian",
-    "prior_components": 3,
-    "posterior": "diagonal",
-    "posterior_components": 3,
-    "likelihood": "bernoulli",
-    "divergence": "analytic",
-}
-
-
-def built(model: str, depth: int, **network: Any) -> Any:
-    sizes = {"latent_sizes": [6, 4, 3][:depth], "hidden_sizes": [16, 12, 8][:depth]}
-    made: Any = build(model, 30, {**sizes, "batch_norm": False, **network})
-    initialise(made, torch.Generator().manual_seed(5))
-    return made.eval()
-
-
-@pytest.mark.parametrize(
-    ("model", "depth", "network", "kinds"),
-    [
-        ("vae", 1, {}, ["exact"]),
-        ("vae", 3, {}, ["exact", "points", "conditional"]),
-        (
-            "lvae",
-            3,
-            {"upward": "mu", "share_top_down": True},
-            ["conditional", "conditional", "exact"],
-        ),
-        ("single", 1, SINGLE, ["exact"]),
-        ("single", 1, SINGLE | {"posterior": "full"}, ["exact"]),
-        ("single", 1, SINGLE | {"posterior": "mixture"}, ["exact"]),
-        ("single", 1, SINGLE | {"prior": "mixture"}, ["exact"]),
-    ],
-)
-def test_what_is_exact(model: str, depth: int, network: dict[str, Any], kinds: list[str]) -> None:
-    """Every layer's moments against those of many standardised samples of the same model."""
-    made = built(model, depth, **network)
-    x = torch.rand(400, 30, generator=torch.Generator().manual_seed(6)).round()
-    arrays = aggregate_arrays(made, 0, x, x, rows=150)
-    assert [
-        POSTERIOR_KINDS[int(arrays[f"layers/{i}/posterior_kind"])] for i in range(1, depth + 1)
-    ] == kinds
-    random = torch.Generator().manual_seed(7)
-    noise = draw_noise(getattr(made, "noise_sizes", made.latent_sizes), 300, 400, generator=random)
-    with torch.no_grad():
-        layers = made.draw(made.encode(x), noise)
-    for i, (layer, kind) in enumerate(zip(layers, kinds, strict=True), 1):
-        z = layer.sample
-        if kind != "exact":
-            z = (z - layer.prior.mean) / layer.prior.variance.sqrt()
-        z = z.flatten(0, 1).numpy()
-        found = dict(zip(MOMENTS, arrays[f"layers/{i}/test_moments"].T, strict=True))
-        # one draw an image of the layers between has an error; what is exact has none but the samples'
-        loose = 1 if kind == "exact" else 8
-        np.testing.assert_allclose(found["mean"], z.mean(0), atol=0.012 * loose)
-        np.testing.assert_allclose(found["second_moment_sum"], z.var(0), rtol=0.02 * loose)
-        if kind == "exact":
-            np.testing.assert_allclose(
-                found["kurtosis"], stats.kurtosis(z, fisher=False), rtol=0.05
-            )
-            distance = [stats.kstest(z[:, u], "norm").statistic for u in range(z.shape[1])]
-            np.testing.assert_allclose(found["ks_statistic"], distance, atol=0.006)
-
-
-def test_a_mixture_posterior_counts_every_component() -> None:
-    made = built("single", 1, **(SINGLE | {"posterior": "mixture"}))
-    x = torch.rand(50, 30, generator=torch.Generator().manual_seed(8)).round()
-    (found,) = components(made, x, torch.Generator().manual_seed(0), 20)
-    assert found.mean.shape == (50, 3, 6)
-    assert found.weight is not None
-    assert found.weight.shape == (50, 3)
-    posterior = made.posterior(x)
-    np.testing.assert_allclose(
-        found.summary()[:, 0], posterior.mean.detach().mean(0).numpy(), atol=1e-6
-    )
-
-
-@pytest.fixture(scope="module")
-def trained(
-    digits: Path, smoke_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Any, Split]:
-    """A VAE with four latents after 15 epochs, and test images."""
-    from rungs.study.runs import Run
-    from rungs.study.settings import resolve
-
-    spec = resolve(smoke_config, Run("mnist5k", "gauss", 4, 0, "latent"))
-    spec["training"] |= {"epochs": 15}
-    folder = tmp_path_factory.mktemp("trained")
-    train(spec, digits, folder, 5)
-    return load_model(folder)[0], Split.read(digits, "test", 300)
-
-
-def test_the_next_layer_undoes_a_rescaled_latent(trained: tuple[Any, Split]) -> None:
-    """The reconstruction of a trained model stays, its KL rises (slide 17 and 18)."""
-    model, test = trained
-    before = {name: p.clone() for name, p in model.named_parameters()}
-    arrays = rescaled_arrays(model, test.x, 0, 100)
-    for name, p in model.named_parameters():
-        assert torch.equal(p, before[name]), "the model itself stays as it is"
-    own = FACTORS.index(1.0)
-    reconstruction, kl = arrays["rescale/reconstruction"], arrays["rescale/image_kl"].mean(1)
-    assert np.abs(reconstruction - reconstruction[own]).max() < 2e-3
-    assert np.abs(reconstruction[own]).mean() > 50
-    posterior = model.posterior(test.x)
-    second = (posterior.mean.square() + posterior.variance).mean(0).detach().double().numpy()
-    for i, factor in enumerate(FACTORS):
-        np.testing.assert_allclose(
-            kl[i] - kl[own], scaling_rise(second, factor), atol=2e-5 * max(1, factor**2 * 5)
-        )
-        if factor in (0.5, 2.0):  # 15 epochs have brought the second moments near 1, not to it
-            assert np.all(kl[i] > kl[own])
-
-
-def test_a_latent_that_the_decoder_does_not_undo_changes_the_picture(
-    trained: tuple[Any, Split],
-) -> None:
-    """The control: scaling alone is seen in the reconstruction."""
-    model, test = trained
-    with torch.no_grad():
-        mean = model.posterior(test.x).mean
-        kept, scaled = (model.log_likelihood(test.x, f * mean) for f in (1.0, 2.0))
-    assert float((kept - scaled).abs().mean()) > 1
-
-
-def test_the_lattice_has_the_priors_quantiles() -> None:
-    found = lattice(20)
-    np.testing.assert_allclose(stats.norm.cdf(found), (np.arange(20) + 0.5) / 20, atol=1e-12)
-    np.testing.assert_allclose(found, -found[::-1], atol=1e-12)
-
-
-def test_the_lattice_is_decoded_where_it_says() -> None:
-    """Top right is high on both axes; a row of a traversal moves its own latent."""
-    made = built("single", 1, **SINGLE | {"latent_sizes": [2]})
-    arrays = plane_arrays(made, torch.tensor([0.3, -0.2]))
-    axis = torch.from_numpy(lattice(20)).float()
-    for row, column in ((0, 19), (4, 7)):
-        z = torch.stack([axis[column], axis[19 - row]])
-        expected = (255 * made.decode(z)).round().byte().numpy()
-        np.testing.assert_array_equal(arrays["manifold/pictures"][row, column], expected)
-    z = torch.tensor([0.3, float(arrays["traversal/values"][2])])
-    expected = (255 * made.decode(z)).round().byte().numpy()
-    np.testing.assert_array_equal(arrays["traversal/pictures"][1, 2], expected)
-    np.testing.assert_allclose(
-        stats.norm.cdf(arrays["traversal/values"][[0, -1]]), [0.01, 0.99], atol=1e-6
-    )
-
-
-def test_ellipses_are_of_one_sigma() -> None:
-    angle = 0.4
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    width, height, degrees = ellipse(turn @ np.diag([0.09, 0.01]) @ turn.T)
-    assert (width, height) == (pytest.approx(0.3), pytest.approx(0.1))
-    assert degrees == pytest.approx(np.degrees(angle))

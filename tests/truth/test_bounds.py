@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
-from rungs.evaluation.ais import Settings, compare, simulate
+from rungs.evaluation.ais import compare, simulate
+from rungs.evaluation.annealing import Settings
 from rungs.evaluation.likelihood import standard_error
 from rungs.evaluation.run import load_model
 from rungs.evaluation.splits import Split

@@ -112,7 +112,8 @@ def ais(
     run: str,
 ) -> None:
     """Check L_k of the trained RUN by annealed importance sampling."""
-    from rungs.evaluation.ais import Settings, compare, simulate
+    from rungs.evaluation.ais import compare, simulate
+    from rungs.evaluation.annealing import Settings
     from rungs.evaluation.likelihood import standard_error
     from rungs.evaluation.run import load_model
     from rungs.evaluation.splits import Split

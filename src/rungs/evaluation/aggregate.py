@@ -23,6 +23,7 @@ from torch import Tensor
 
 from rungs.evaluation import moments
 from rungs.evaluation.definitions import POSTERIOR_KINDS
+from rungs.evaluation.kolmogorov_smirnov import kolmogorov_smirnov
 from rungs.models.protocol import Layer, draw_noise, noise_sizes
 from rungs.numerics.seeds import generator
 
@@ -40,7 +41,7 @@ class Components:
         """:data:`rungs.evaluation.definitions.MOMENTS` of each unit, ``[units, 8]``."""
         mean, variance, share = flat(self.mean, self.variance, self.weight)
         found = moments.moments(mean, variance, share)
-        distance, error = moments.kolmogorov_smirnov(mean, variance, share)
+        distance, error = kolmogorov_smirnov(mean, variance, share)
         columns = [found.mean, found.variance_of_mean, found.mean_variance, found.variance]
         columns += [found.skewness, found.kurtosis, distance, error]
         return np.stack(columns, 1)
