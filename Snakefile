@@ -21,18 +21,15 @@ report: "workflow/report/front.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
-
-
-if PACKS:
-
-    include: "workflow/rules/packs.smk"
-
-else:
-
-    include: "workflow/rules/train.smk"
-
-
+include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
+
+
+if PLAN.packed:
+
+    include: "workflow/rules/export.smk"
+
+
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/crate.smk"

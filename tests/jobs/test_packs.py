@@ -44,7 +44,7 @@ def test_the_longest_chain_of_jobs_is_started_first(tmp_path: Path) -> None:
     """By the plan of the default profile."""
     planned = run_snakemake(copy_workflow(tmp_path), "all", "--dry-run")
     assert planned.returncode == 0, planned.stdout + planned.stderr
-    job = r"rule (\w+)_pack:(?:\n    .*)*?\n    wildcards: pack=(.*)\n    priority: (\d+)"
+    job = r"rule (\w+):(?:\n    .*)*?\n    wildcards: pack=(.*)\n    priority: (\d+)"
     urgency = {(stage, pack): int(n) for stage, pack, n in re.findall(job, planned.stdout)}
     config = configuration.load([ROOT / "config" / "quick.yaml"])
     found = packs(config)
@@ -66,9 +66,24 @@ def test_the_longest_chain_of_jobs_is_started_first(tmp_path: Path) -> None:
             waiting = [total[heir].seconds_from("train") for heir in heirs.get(pack, ())]
             chains += [total[pack].training_seconds + seconds for seconds in waiting]
         assert n == 1 + round(max(chains)), (stage, pack)
-    copies = re.findall(r"rule evaluate:(?:\n    .*)*?\n    priority: (\d+)", planned.stdout)
+    copies = re.findall(
+        r"rule export_evaluation:(?:\n    .*)*?\n    priority: (\d+)", planned.stdout
+    )
     assert len(copies) > 50
     assert min(map(int, copies)) > max(urgency.values())
+
+
+def test_a_run_that_the_profile_does_not_list_is_a_target(tmp_path: Path) -> None:
+    """By its path, where each run is a job of its own; a pack would have to be made of it."""
+    clone = copy_workflow(tmp_path)
+    target = "runs/mnist5k/vae/depth3/seed7/evaluation.h5"
+    smoke = ("--configfile", "config/smoke.yaml", "--dry-run")
+    alone = run_snakemake(clone, f"results/smoke/{target}", *smoke)
+    assert alone.returncode == 0, alone.stdout + alone.stderr
+    assert re.findall(r"^rule (\w+):", alone.stdout, re.M) == ["prepare", "train", "evaluate"]
+    packed = run_snakemake(clone, f"results/quick/{target}", "--dry-run")
+    assert packed.returncode == 1
+    assert "vae/depth3/seed7: this configuration does not ask for the run" in packed.stdout
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])
@@ -127,9 +142,7 @@ def test_packs_and_shards_give_the_same_bytes(tmp_path: Path) -> None:
     lost = "results/tiny/runs/mnist5k/vae/depth2/seed0/evaluation.h5"
     (folder / lost).unlink()
     output = again(lost)
-    assert "rule evaluate:" in output
-    assert "rule evaluate_pack:" not in output
-    assert "rule train" not in output
+    assert re.findall(r"^(?:local)?rule (\w+):", output, re.M) == ["export_evaluation"]
     # an added seed skips what is finished, though it shifts the packs
     text = (folder / "tiny.yaml").read_text()
     (folder / "tiny.yaml").write_text(text.replace("seeds: [0]", "seeds: [0, 1]"))

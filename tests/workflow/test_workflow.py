@@ -166,7 +166,12 @@ DOWNSTREAM = LADDER_FIGURES | {f"table {t}" for t in TABLES} | CLAIMED
             {"report"},
         ),
         ("workflow/report/caption.rst", "*Shown*", "*Runs*", {"report"}),
-        ("src/rungs/models/vae.py", '"""Each layer', '"""Every layer', set()),
+        (
+            "src/rungs/models/vae.py",
+            "a sample of the layer below",
+            "a draw of the layer below",
+            set(),
+        ),
     ],
 )
 def test_what_a_change_makes_stale(

@@ -18,8 +18,8 @@ rule crate:
         metadata=LAYOUT.crate,
         source=expand(
             "{folder}/{file}",
-            folder=f"{LAYOUT.root}/{metadata.SOURCE}",
-            file=metadata.workflow_files(),
+            folder=f"{LAYOUT.root}/{ro_crate.SOURCE}",
+            file=ro_crate.workflow_files(),
         ),
     log:
         f"{LAYOUT.root}/logs/crate.log",

@@ -3,7 +3,7 @@
 
 rule prepare:
     output:
-        "results/data/{dataset}.h5",
+        LAYOUT.data("{dataset}"),
     log:
         "results/data/{dataset}.log",
     priority: AT_ONCE
@@ -14,7 +14,7 @@ rule prepare:
         runtime=30,
         disk_mb=500,
     params:
-        source=data_source,
+        source=lambda w: data_source(config, w.dataset),
         code=lambda w: keys.code_hash(DATASETS[w.dataset].module),
     shell:
         "python -m rungs prepare {wildcards.dataset:q} > {log:q} 2>&1"
@@ -22,12 +22,12 @@ rule prepare:
 
 rule classifier:
     input:
-        data="results/data/{dataset}.h5",
+        data=LAYOUT.data("{dataset}"),
     output:
-        weights="results/data/{dataset}-classifier.safetensors",
+        weights=LAYOUT.classifier("{dataset}"),
     log:
         "results/data/{dataset}-classifier.log",
-    priority: classifier_urgency
+    priority: lambda w: PLAN.classifier_priority(w.dataset)
     conda:
         "../envs/rungs.yaml"
     resources:

@@ -1,34 +1,54 @@
-# What is estimated beside the runs' own evaluations: parts of a likelihood that is split over jobs
-# (compute.shards above 1), and the calibration of the estimator.
+# Trained runs -> evaluations, and the calibration of the estimator on a model whose likelihood is known.
 
 
+SHARD = f"{RUN}/{layout.shard_name('{shard}', '{shards}')}".removesuffix(".h5")
+
+
+# A part of a run's likelihood, where it is split over jobs (compute.shards above 1).
 rule likelihood:
     input:
-        weights=f"{RUN}/weights.safetensors",
-        history=f"{RUN}/training.h5",
-        data="results/data/{dataset}.h5",
+        unpack(trained_inputs),
     output:
-        shard=f"{RUN}/likelihood-{{shard}}of{{shards}}.h5",
-        cost=f"{RUN}/likelihood-{{shard}}of{{shards}}.json",
+        multiext(SHARD, ".h5", ".json"),
     log:
-        f"{RUN}/likelihood-{{shard}}of{{shards}}.log",
+        f"{SHARD}.log",
     priority: urgency("evaluate")
     conda:
         "../envs/rungs.yaml"
     threads: THREADS
     resources:
-        mem_mb=lambda w, attempt: cost.mem_mb(cost_of(w).memory_mb, attempt),
-        runtime=lambda w, attempt: cost.runtime_minutes(
-            cost_of(w).evaluation_seconds / int(w.shards), attempt
-        ),
-        disk_mb=lambda w: round(cost_of(w).disk_mb),
+        mem_mb=memory,
+        runtime=minutes("evaluate", share=lambda w: int(w.shards)),
+        disk_mb=disk,
     params:
-        settings=settings_of,
-        code=evaluation_code,
+        run=lambda w: run_of(w).path,
+        settings=of_job(evaluation),
+        code=once_of_job(evaluation_code),
     shell:
-        "python -m rungs likelihood --shard {wildcards.shard:q}"
-        " {wildcards.dataset:q}/{wildcards.variant:q}/{wildcards.size:q}/seed{wildcards.seed:q}"
-        " > {log:q} 2>&1"
+        "python -m rungs likelihood --shard {wildcards.shard:q} {params.run:q} > {log:q} 2>&1"
+
+
+rule evaluate:
+    input:
+        unpack(evaluation_inputs),
+    output:
+        job_output("evaluate"),
+    log:
+        job_log("evaluate"),
+    priority: urgency("evaluate")
+    conda:
+        "../envs/rungs.yaml"
+    threads: THREADS
+    resources:
+        mem_mb=memory,
+        runtime=minutes("evaluate"),
+        disk_mb=disk,
+    params:
+        command=job_command("evaluate"),
+        settings=of_job(evaluation),
+        code=once_of_job(evaluation_code),
+    shell:
+        "python -m rungs {params.command:q} > {log:q} 2>&1"
 
 
 rule calibrate:

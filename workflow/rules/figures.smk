@@ -22,8 +22,8 @@ rule figure:
         runtime=30,
         disk_mb=500,
     params:
-        settings=lambda w: ordered(config["figures"][w.figure]),
+        settings=lambda w: ordered(figure_settings(config, w.figure)),
         code=lambda w: keys.code_hash(FIGURES[w.figure].module),
-        resources=lambda w: resource_hashes(FIGURES[w.figure].resources),
+        resources=lambda w: file_hashes("resources", FIGURES[w.figure].resources),
     shell:
         "python -m rungs figure {wildcards.figure:q} > {log:q} 2>&1"

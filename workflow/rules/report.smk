@@ -38,9 +38,9 @@ rule report:
         runtime=30,
         disk_mb=100,
     params:
-        captions=sha256(json.dumps(config["captions"], sort_keys=True).encode())[:16],
-        templates=workflow_hashes(
-            ["report/caption.rst", "report/front.rst", "report/style.css"]
+        captions=settings_hash(CAPTIONS),
+        templates=file_hashes(
+            "workflow/report", ["caption.rst", "front.rst", "style.css"]
         ),
         # relative, lest a clone that was moved make its report again
         snakefile=os.path.relpath(workflow.main_snakefile),

@@ -25,8 +25,8 @@ rule table:
         runtime=30,
         disk_mb=500,
     params:
-        code=lambda w: table_code(w.table),
-        resources=lambda w: resource_hashes(TABLES[w.table].resources),
+        code=lambda w: keys.code_hash(TABLES[w.table].module, *TABLES[w.table].rests_on),
+        resources=lambda w: file_hashes("resources", TABLES[w.table].resources),
     shell:
         "python -m rungs table {wildcards.table:q} > {log:q} 2>&1"
 

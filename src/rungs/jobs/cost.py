@@ -54,10 +54,23 @@ class Cost:
     disk_mb: float
     prior_seconds: float = 0.0
 
+    @property
+    def _seconds(self) -> dict[str, float]:
+        """Stage -> its seconds, in the order of the stages."""
+        return {
+            "train": self.training_seconds,
+            "prior": self.prior_seconds,
+            "evaluate": self.evaluation_seconds,
+        }
+
+    def seconds(self, stage: str) -> float:
+        """Seconds of a stage: ``train``, ``prior`` or ``evaluate``."""
+        return self._seconds[stage]
+
     def seconds_from(self, stage: str) -> float:
-        """Seconds from the start of a stage, ``train``, ``prior`` or ``evaluate``, to the end."""
-        seconds = (self.training_seconds, self.prior_seconds, self.evaluation_seconds)
-        return sum(seconds[("train", "prior", "evaluate").index(stage) :])
+        """Seconds from the start of a stage to the end of the last one."""
+        stages = list(self._seconds)
+        return sum(self._seconds[name] for name in stages[stages.index(stage) :])
 
 
 def together(costs: Sequence[Cost]) -> Cost:

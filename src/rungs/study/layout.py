@@ -30,6 +30,8 @@ STAGES = {
     "evaluate": (EVALUATION, EVALUATION_COST),
     "prior": (WEIGHTS, HISTORY, TRAINING_COST),
 }
+#: stage -> its log, in the run's folder or the prior's
+LOGS = {"train": "training.log", "evaluate": "evaluation.log", "prior": "training.log"}
 #: kind of input -> the files of each run that hold it
 RUN_FILES = {
     "training": (HISTORY,),
@@ -87,6 +89,28 @@ class Layout:
     def run(self, run: Run) -> str:
         """The folder of one run."""
         return f"{self.runs}/{run.path}"
+
+    def stage(self, stage: str, path: str) -> str:
+        """The folder in which a stage leaves its files: the run's or, of the stage ``prior``, that of the
+        prior of its codes.
+
+        Args:
+            path: a run's, or :data:`RUN_PATTERN`.
+        """
+        folder = f"{self.runs}/{path}"
+        return f"{folder}/{PRIOR_FOLDER}" if stage == "prior" else folder
+
+    def files(self, stage: str, path: str) -> list[str]:
+        """The files that a stage makes of a run.
+
+        >>> Layout("quick").files("evaluate", "mnist5k/vae/depth2/seed0")[0]
+        'results/quick/runs/mnist5k/vae/depth2/seed0/evaluation.h5'
+        """
+        return [f"{self.stage(stage, path)}/{name}" for name in STAGES[stage]]
+
+    def log(self, stage: str, path: str) -> str:
+        """The log of a stage of a run."""
+        return f"{self.stage(stage, path)}/{LOGS[stage]}"
 
     def work(self, run: Run) -> str:
         """The working folder of one run, where packs write (see :mod:`rungs.jobs.packs`)."""

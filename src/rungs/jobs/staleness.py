@@ -1,0 +1,56 @@
+"""Parameters of rules: a change to one makes the results stale, and nothing else does.
+
+What a job reads besides its inputs is handed to Snakemake as a parameter: settings with their keys in
+one order, and hashes of files that cannot be inputs. The code has hashes of its own
+(:mod:`rungs.study.keys`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from rungs.paths import ROOT
+from rungs.storage.atomic import sha256
+from rungs.study.layers import Config
+
+
+def ordered(value: Any) -> Any:
+    """The same settings with sorted keys, in all their sections.
+
+    To Snakemake another order is another parameter, and the order depends on how many files a
+    configuration was layered from.
+
+    >>> list(ordered({"b": 1, "a": [{"d": 2, "c": 3}]}))
+    ['a', 'b']
+    """
+    if isinstance(value, dict):
+        return {key: ordered(value[key]) for key in sorted(value)}
+    return [ordered(item) for item in value] if isinstance(value, list) else value
+
+
+def settings_hash(value: Any) -> str:
+    """A hash of settings that are too long to be shown as a parameter."""
+    return sha256(json.dumps(value, sort_keys=True).encode())[:16]
+
+
+def file_hashes(folder: str, names: Iterable[str]) -> list[str]:
+    """Hashes of files of the clone.
+
+    As inputs these files would have to be in the store of a workflow that has one.
+
+    Args:
+        folder: relative to the clone, for example ``resources``.
+        names: files in it.
+    """
+    return [sha256((ROOT / folder / name).read_bytes())[:16] for name in names]
+
+
+def data_source(config: Config, dataset: str) -> list[str]:
+    """Hashes of the source of a prepared data set: the embedded file, or one's own images with their
+    settings. The sources of downloads are pinned in the code."""
+    found = config.get("datasets", {}).get(dataset, {}).get("found")
+    if found is not None:
+        return [found["fingerprint"]]
+    return file_hashes("resources", ["mnist5k.h5"] if dataset == "mnist5k" else [])

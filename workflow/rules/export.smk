@@ -1,0 +1,70 @@
+# The runs of packs -> files of their own, by a cheap local job a run (compute.pack above 1; see
+# rungs/jobs/packs.py).
+#
+# A pack's job works in the working folders of its runs and marks itself done. So every run stays a
+# target of its own, a lost file needs only the copy, and an added run does the others no harm. The mark
+# is `ancient` here: a pack that ran again because one of its runs changed leaves the files of the others
+# as they are.
+
+
+# Copies are not worth a job on a cluster.
+localrules:
+    export_training,
+    export_prior,
+    export_evaluation,
+
+
+# Links where the file system has them. A file that somebody deleted from the working folder is made
+# again by its pack, once that is not marked as done.
+rule export_training:
+    input:
+        done=ancient(pack_mark("train")),
+        data=LAYOUT.data("{dataset}"),
+    output:
+        LAYOUT.files("train", layout.RUN_PATTERN),
+    log:
+        LAYOUT.log("train", layout.RUN_PATTERN),
+    priority: AT_ONCE
+    conda:
+        "../envs/drawing.yaml"
+    resources:
+        mem_mb=100,
+        runtime=5,
+    params:
+        work=lambda w: LAYOUT.work(run_of(w)),
+        settings=of_job(spec),
+        code=of_job(training_code),
+    shell:
+        'for file in {output:q}; do from={params.work:q}/"$(basename "$file")";'
+        ' cp -lf "$from" "$file" 2>{log:q} || cp -f "$from" "$file" 2>{log:q} || {{'
+        ' [ -e "$from" ] || {{ rm -f {input.done:q};'
+        ' echo "$from: is missing; run the same command again to make it" | tee -a {log:q} >&2; }};'
+        " exit 1; }}; done"
+
+
+use rule export_training as export_prior with:
+    input:
+        done=ancient(pack_mark("prior")),
+        history=f"{RUN}/{layout.HISTORY}",
+    output:
+        LAYOUT.files("prior", layout.RUN_PATTERN),
+    log:
+        LAYOUT.log("prior", layout.RUN_PATTERN),
+    params:
+        work=lambda w: f"{LAYOUT.work(run_of(w))}/{layout.PRIOR_FOLDER}",
+        settings=of_job(prior_settings),
+        code=of_job(prior_code),
+
+
+use rule export_training as export_evaluation with:
+    input:
+        unpack(evaluation_inputs),
+        done=ancient(pack_mark("evaluate")),
+    output:
+        LAYOUT.files("evaluate", layout.RUN_PATTERN),
+    log:
+        LAYOUT.log("evaluate", layout.RUN_PATTERN),
+    params:
+        work=lambda w: LAYOUT.work(run_of(w)),
+        settings=of_job(evaluation),
+        code=of_job(evaluation_code),
