@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,8 @@ import torch
 
 from rungs.jobs import cost
 from rungs.jobs.train import train
-from rungs.models import build
+from rungs.models import MODELS
+from rungs.models.cost import Cost, Request, dense
 from rungs.paths import ROOT
 from rungs.study import profile as configuration
 from rungs.study.runs import Run
@@ -27,16 +31,32 @@ def paper() -> dict[str, Any]:
     return configuration.load([ROOT / "config" / "paper.yaml"])
 
 
-@pytest.mark.parametrize("model", ["vae", "lvae"])
-@pytest.mark.parametrize("depth", [1, 3, 5])
-def test_counted_multiply_adds_are_the_weights(
-    paper: dict[str, Any], model: str, depth: int
+def test_the_registry_is_asked_for_the_cost(
+    paper: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A forward pass uses every weight matrix once."""
-    spec = resolve(paper, Run("mnist", "vae" if model == "vae" else "lvae", depth, 0))
-    built: Any = build(model, 784, spec["network"])
-    weights = sum(p.numel() for p in built.parameters() if p.dim() == 2)
-    assert sum(cost.multiply_adds(spec, 784)) == weights
+    """A new family brings its own estimate."""
+    asked: list[Request] = []
+
+    def of_a_family(request: Request) -> Cost:
+        asked.append(request)
+        return Cost(1, 2, 3, 4, 5)
+
+    monkeypatch.setattr(dense, "of_a_family", of_a_family, raising=False)
+    entry = replace(MODELS["lvae"], cost="rungs.models.cost.dense:of_a_family")
+    monkeypatch.setitem(MODELS, "lvae", entry)
+    run = Run("mnist", "lvae-bn-wu", 5, 0)
+    assert cost.estimate(paper, run) == Cost(1, 2, 3, 4, 5)
+    (request,) = asked
+    assert request.settings["run"] == run.path
+    assert (request.train_images, request.test_images, request.pixels) == (60000, 10000, 784)
+
+
+@pytest.mark.parametrize("model", [name for name in MODELS if name != "code-prior"])
+def test_an_estimate_needs_no_torch(model: str) -> None:
+    module = MODELS[model].cost.split(":")[0]
+    code = f"import sys, rungs.jobs.cost, {module}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_costs_grow_with_what_is_asked(paper: dict[str, Any]) -> None:

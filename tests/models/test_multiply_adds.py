@@ -1,4 +1,4 @@
-"""Multiply-adds of the convolutional networks against a count while they run."""
+"""Estimated multiply-adds against the weights, and against a count while networks run."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from convolutional_models import (
     ready,
 )
 from rungs.jobs import cost
-from rungs.jobs import multiply_adds as size
 from rungs.models import build
 from rungs.models.convolutional import (
     Convolution,
     DoublingConvolution,
 )
+from rungs.models.cost import convolutional as size
+from rungs.models.cost import dense
 from rungs.paths import ROOT
 from rungs.study import profile as configuration
 from rungs.study.code_prior_settings import prior_spec
@@ -68,3 +69,15 @@ def test_counted_multiply_adds_of_the_prior() -> None:
         if isinstance(module, Convolution) and not name.endswith(last)
     )
     assert size.prior_multiply_adds(spec) == 49 * weights
+
+
+@pytest.mark.parametrize("model", ["vae", "lvae"])
+@pytest.mark.parametrize("depth", [1, 3, 5])
+def test_counted_multiply_adds_are_the_weights(model: str, depth: int) -> None:
+    """A forward pass uses every weight matrix once."""
+    paper = configuration.load([ROOT / "config" / "paper.yaml"])
+    spec = resolve(paper, Run("mnist", "vae" if model == "vae" else "lvae", depth, 0))
+    built: Any = build(model, 784, spec["network"])
+    weights = sum(p.numel() for p in built.parameters() if p.dim() == 2)
+    count = dense.ladder_multiply_adds if model == "lvae" else dense.multiply_adds
+    assert sum(count(spec, 784)) == weights

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rungs.errors import ConfigError
-from rungs.jobs.cost import Cost, estimate, together
+from rungs.jobs.cost import estimate, together
 from rungs.jobs.packs import packs
+from rungs.models.cost import Cost
 from rungs.study.layers import Config
 from rungs.study.layout import Layout
 from rungs.study.runs import Run, all_runs, parent_of

@@ -17,7 +17,8 @@ from typing import Any
 
 from rungs.errors import StoreError
 from rungs.figures import FIGURES
-from rungs.jobs.cost import START_SECONDS, Cost, estimate
+from rungs.jobs.cost import START_SECONDS, estimate
+from rungs.models.cost import Cost
 from rungs.storage.beacon import read_beacon
 from rungs.storage.cost_file import read_seconds
 from rungs.study.code_prior_settings import FOLDER, prior_spec
@@ -199,12 +200,7 @@ def _run_job(config: Config, layout: Layout, stage: str, run: Run, cost: Cost) -
     folders: Iterable[Path] = (Path(layout.run(run)), Path(layout.work(run)))
     if stage == "prior":
         folders = (folder / FOLDER for folder in folders)
-    seconds = {
-        "train": cost.training_seconds,
-        "prior": cost.prior_seconds,
-        "evaluate": cost.evaluation_seconds,
-    }
-    return Job(stage, run.path, tuple(folders), STAGES[stage], seconds[stage])
+    return Job(stage, run.path, tuple(folders), STAGES[stage], cost.seconds(stage))
 
 
 def _working(job: Job, beacon: dict[str, Any], ratio: float) -> Working:

@@ -66,6 +66,8 @@ class ModelEntry:
             :mod:`rungs.evaluation.evaluator`); empty for a model that is not one of images.
         verified: the arrays of an evaluation, with one entry an image, that ``rungs verify`` computes
             again, and by how much they may differ.
+        cost: the function that estimates the cost of a run, ``module:function`` (see
+            :mod:`rungs.models.cost`).
         classifier: whether the evaluation compares samples by the data set's classifier
             (:mod:`rungs.evaluation.classifier`).
         sampled: whether its likelihood is estimated by sampling, and can be split over jobs.
@@ -83,6 +85,7 @@ class ModelEntry:
     verified: Mapping[str, Tolerance] = field(
         default_factory=lambda: {"test/lk": NATS, "test/elbo": NATS}
     )
+    cost: str = "rungs.models.cost.dense:bottom_up"
     classifier: bool = False
     sampled: bool = True
     side_by_side: bool = True
@@ -105,6 +108,7 @@ MODELS = {
     "lvae": ModelEntry(
         "rungs.models.ladder:LadderVAE",
         (*_DENSE, "upward", "share_top_down"),
+        cost="rungs.models.cost.dense:ladder",
         family=_HIERARCHY,
     ),
     "single": ModelEntry(
@@ -120,6 +124,7 @@ MODELS = {
         axis="latent",
         evaluator="rungs.evaluation.vaegan:VAEGANEvaluator",
         verified={"pictures/reconstructions": GREY_LEVELS},
+        cost="rungs.models.cost.dense:vaegan",
         classifier=True,
         sampled=False,
         family=Family("VAE/GAN", likelihood="none"),
@@ -130,6 +135,7 @@ MODELS = {
         axis="codes",
         evaluator="rungs.evaluation.vq:VQEvaluator",
         verified={"test/lk": NATS},
+        cost="rungs.models.cost.convolutional:estimate",
         sampled=False,
         side_by_side=False,
         prior="code-prior",
@@ -140,6 +146,7 @@ MODELS = {
         (*_CONVOLUTIONAL, "latent_sizes"),
         axis="latent",
         evaluator="rungs.evaluation.conv_vae:ConvVAEEvaluator",
+        cost="rungs.models.cost.convolutional:estimate",
         side_by_side=False,
         family=Family("VAE", likelihood="logistic mixture"),
     ),

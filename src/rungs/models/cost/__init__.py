@@ -1,0 +1,82 @@
+"""The cost of a run: an estimate that each family of models makes of its own networks.
+
+The registry's entry of a model names its function, from a :class:`Request` to a :class:`Cost`. Time is
+counted, not guessed: multiply-adds over the rate that one core reaches, besides an overhead a step for the
+many small operations. The rates are those of the table ``compute`` of the quick and gallery profiles
+(docs/cluster.md has the comparison). Nothing here imports torch, for rules estimate the cost of thousands
+of runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+#: memory that torch and its libraries take
+BASE_MEMORY_MB = 500
+
+
+@dataclass(frozen=True)
+class Request:
+    """A run whose cost is to be estimated.
+
+    Attributes:
+        settings: of the run, resolved.
+        evaluation: the configuration's ``evaluation`` section as the run sees it.
+        prior: the settings of the training of the prior of its codes, if one is learnt.
+        train_images, test_images: the number of images in the data set.
+        pixels: of an image, all channels.
+        sampled: whether the likelihood is estimated by sampling.
+        drawn: the pictures that the evaluation of a model draws pixel by pixel.
+    """
+
+    settings: Mapping[str, Any]
+    evaluation: Mapping[str, Any]
+    prior: Mapping[str, Any] | None
+    train_images: int
+    test_images: int
+    pixels: int
+    sampled: bool
+    drawn: int
+
+    @property
+    def evaluated_images(self) -> int:
+        """The number of test images that the evaluation takes."""
+        return min(int(self.evaluation["images"]), self.test_images)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """An estimate for one run.
+
+    Attributes:
+        training_seconds, evaluation_seconds, prior_seconds: of one core; the last is for the prior of its
+            codes.
+        memory_mb: at the peak.
+        disk_mb: of its files.
+    """
+
+    training_seconds: float
+    evaluation_seconds: float
+    memory_mb: float
+    disk_mb: float
+    prior_seconds: float = 0.0
+
+    @property
+    def _seconds(self) -> dict[str, float]:
+        """Stage -> its seconds, in the order of the stages."""
+        return {
+            "train": self.training_seconds,
+            "prior": self.prior_seconds,
+            "evaluate": self.evaluation_seconds,
+        }
+
+    def seconds(self, stage: str) -> float:
+        """Seconds of a stage: ``train``, ``prior`` or ``evaluate``."""
+        return self._seconds[stage]
+
+    def seconds_from(self, stage: str) -> float:
+        """Seconds from the start of a stage to the end of the last one."""
+        stages = list(self._seconds)
+        return sum(self._seconds[name] for name in stages[stages.index(stage) :])

@@ -1,0 +1,123 @@
+"""The cost of models of dense networks, with two hidden layers a level."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from rungs.models.cost import BASE_MEMORY_MB, Cost, Request
+
+#: multiply-adds a second of one core in fp32, all operations of large networks included
+RATE = 33e9
+#: seconds a training step costs besides its multiply-adds: at least so much, and more a layer
+STEP_SECONDS, LAYER_SECONDS = 1.5e-3, 1.1e-3
+#: seconds of a linear probe with one number of labels
+PROBE_SECONDS = 15.0
+#: multiply-adds of the six passes of a VAE/GAN's discriminator, an image, by trial
+DISCRIMINATOR = 1e7
+
+
+def bottom_up(request: Request) -> Cost:
+    """The cost of a model that samples at every level of its upward pass."""
+    return _estimate(request, *multiply_adds(request.settings, request.pixels))
+
+
+def ladder(request: Request) -> Cost:
+    """The cost of a ladder, whose upward pass is deterministic."""
+    return _estimate(request, *ladder_multiply_adds(request.settings, request.pixels))
+
+
+def vaegan(request: Request) -> Cost:
+    """The cost of a VAE/GAN: that of a VAE, and its discriminator's in training."""
+    cost = bottom_up(request)
+    images = request.train_images * request.settings["training"]["epochs"]
+    seconds = 3 * DISCRIMINATOR * images / RATE
+    return replace(cost, training_seconds=cost.training_seconds + seconds)
+
+
+def multiply_adds(settings: Mapping[str, Any], pixels: int) -> tuple[int, int]:
+    """Multiply-adds of one forward pass of an image: those once an image, and those once a draw."""
+    encoders, rest = _levels(settings, pixels)
+    # it samples from the second level on
+    return encoders[0], sum(encoders) - encoders[0] + rest
+
+
+def ladder_multiply_adds(settings: Mapping[str, Any], pixels: int) -> tuple[int, int]:
+    """The same of a ladder."""
+    encoders, rest = _levels(settings, pixels)
+    return sum(encoders), rest
+
+
+def _levels(settings: Mapping[str, Any], pixels: int) -> tuple[list[int], int]:
+    """Multiply-adds of the encoder of each level, and those of the top-down networks, decoder and prior."""
+    network = settings["network"]
+    latents, hidden = network["latent_sizes"], network["hidden_sizes"]
+
+    def layers(inputs: int, width: int, outputs: int) -> int:
+        return inputs * width + width * width + width * outputs
+
+    encoders = [
+        layers(size, width, 2 * units)
+        for size, width, units in zip([pixels, *latents], hidden, latents, strict=False)
+    ]
+    top_down = sum(
+        layers(above, width, 2 * below)
+        for below, above, width in zip(latents, latents[1:], hidden[1:], strict=False)
+    )
+    decoder = layers(latents[0], hidden[0], pixels)
+    if network.get("prior", "gaussian") != "gaussian":
+        # the mixture's density at a draw; a multiply-add and an exponential a component
+        decoder += network["prior_components"] * (2 * latents[0] + 8)
+    return encoders, top_down + decoder
+
+
+def _estimate(request: Request, once: int, each: int) -> Cost:
+    """The cost of a run.
+
+    Args:
+        once, each: multiply-adds of a forward pass, once an image and once a draw.
+    """
+    settings, evaluation = request.settings, request.evaluation
+    training, network = settings["training"], settings["network"]
+    draws = training["monte_carlo_samples"] * training["importance_samples"]
+    if network.get("posterior") == "mixture":  # a draw of each component
+        draws *= network["posterior_components"]
+    test = request.evaluated_images
+    widest = max(request.pixels, *network["hidden_sizes"])
+    live = 12 * draws * training["batch_size"] * widest * (settings["depth"] + 2)
+    live = max(live, 12 * evaluation["chunk_rows"] * widest)
+    parameters = 4 * (once + each)
+    memory = live + 6 * parameters + 8 * request.train_images * request.pixels
+    units = sum(network["latent_sizes"])
+    disk = (2 * parameters + 16 * training["epochs"] * units + 16 * test * units) / 1e6 + 1
+    return Cost(
+        _training_seconds(request, once, each, draws),
+        _evaluation_seconds(request, once, each),
+        BASE_MEMORY_MB + memory / 1e6,
+        disk,
+    )
+
+
+def _training_seconds(request: Request, once: int, each: int, draws: int) -> float:
+    settings = request.settings
+    training, network = settings["training"], settings["network"]
+    images = request.train_images * training["epochs"]
+    steps = images / training["batch_size"]
+    # a step makes three times the multiply-adds of a forward pass
+    seconds = 3 * images * (once + draws * each) / RATE
+    seconds += steps * (STEP_SECONDS + settings["depth"] * LAYER_SECONDS)
+    if network.get("prior") == "vamp":  # pseudo-inputs are encoded at every step
+        seconds += 3 * steps * network["prior_components"] * once / RATE
+    return float(seconds)
+
+
+def _evaluation_seconds(request: Request, once: int, each: int) -> float:
+    settings, evaluation = request.settings, request.evaluation
+    test = request.evaluated_images
+    draws = evaluation["samples"] + evaluation["unit_samples"] if request.sampled else 1
+    seconds = (test * draws * each + (test + evaluation["train_images"]) * once) / RATE
+    seconds *= 1.4  # log-likelihoods and densities, which are no multiply-adds
+    if settings["axis"] == "latent" and settings["size"] in evaluation["probe_latents"]:
+        seconds += PROBE_SECONDS * len(evaluation["probe_labels"])
+    return float(seconds)
