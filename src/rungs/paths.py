@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 __version__ = "0.1.0"
@@ -9,3 +10,20 @@ __version__ = "0.1.0"
 PACKAGE = Path(__file__).resolve().parent
 #: the clone: configuration, schema, workflow and embedded data lie beside the package
 ROOT = PACKAGE.parents[1]
+
+
+def source_of(module: str) -> Path:
+    """Return the file of a module, without importing it.
+
+    Args:
+        module: of this package, or of a model that is registered from outside.
+
+    Raises:
+        ModuleNotFoundError: if a module outside the package cannot be found.
+    """
+    if module.startswith("rungs."):
+        return PACKAGE.joinpath(*module.split(".")[1:]).with_suffix(".py")
+    found = find_spec(module)
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError(f"the module {module}, which a registry names, cannot be found.")
+    return Path(found.origin)

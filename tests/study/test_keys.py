@@ -35,7 +35,7 @@ def forget() -> None:
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     copy = tmp_path / "rungs"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(keys, "PACKAGE", copy)
+    monkeypatch.setattr("rungs.paths.PACKAGE", copy)
     yield copy
     forget()
 
@@ -131,6 +131,7 @@ def test_a_reworded_message_makes_nothing_stale(package: Path, module: str) -> N
 BY_HAND = {
     "data/check.py",  # checks prepared data and makes none
     "evaluation/ais.py",  # the verb `rungs ais`, whose numbers nothing stores
+    "evaluation/annealing.py",  # its chains
 }
 
 

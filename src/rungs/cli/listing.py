@@ -22,7 +22,7 @@ from rungs.cli.shared import (
     with_config,
     with_json,
 )
-from rungs.paths import ROOT
+from rungs.paths import source_of
 from rungs.study import profile as configuration
 from rungs.study.layers import Config
 from rungs.study.layout import STAGES, Layout
@@ -100,8 +100,8 @@ def _models(config: Config) -> Described:
 
 def _summary(location: str) -> str:
     """The first sentence about a module, without importing it and torch with it."""
-    path = Path(*location.split(":")[0].split(".")).with_suffix(".py")
-    text = ast.get_docstring(ast.parse((ROOT / "src" / path).read_text(encoding="utf-8"))) or ""
+    source = source_of(location.partition(":")[0]).read_text(encoding="utf-8")
+    text = ast.get_docstring(ast.parse(source)) or ""
     return " ".join(text.split("\n\n")[0].split())
 
 

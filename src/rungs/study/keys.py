@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from rungs.models import entry, module_of
-from rungs.paths import PACKAGE
+from rungs.paths import source_of
 from rungs.storage import result_file
 from rungs.storage.atomic import sha256
 
@@ -53,7 +53,8 @@ def code_hash(*modules: str) -> str:
 
 
 def _room(module: str) -> str:
-    return module.split(".")[1]
+    """The room of a module; a module outside the package, of a model of one's own, is its own room."""
+    return module.split(".")[1] if module.startswith("rungs.") else module
 
 
 def _imports(name: str) -> frozenset[str]:
@@ -63,7 +64,7 @@ def _imports(name: str) -> frozenset[str]:
 @functools.cache
 def _tree(name: str) -> tuple[str, frozenset[str]]:
     """The module's dumped syntax tree without docstrings, and the modules of rooms it imports."""
-    tree = ast.parse(_file(name).read_text(encoding="utf-8"))
+    tree = ast.parse(source_of(name).read_text(encoding="utf-8"))
     imported: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -87,11 +88,7 @@ def _is_docstring(node: ast.stmt) -> bool:
 
 def _is_in_a_room(name: str) -> bool:
     """Whether a name, which may be that of a function, is that of a module in a room."""
-    return name.startswith("rungs.") and name.count(".") > 1 and _file(name).is_file()
-
-
-def _file(name: str) -> Path:
-    return PACKAGE.joinpath(*name.split(".")[1:]).with_suffix(".py")
+    return name.startswith("rungs.") and name.count(".") > 1 and source_of(name).is_file()
 
 
 @functools.cache

@@ -1,0 +1,71 @@
+"""A family of models as somebody else would add it: a linear autoencoder under the absolute error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rungs.evaluation.definitions import PICTURES
+from rungs.evaluation.evaluator import Evaluator
+from rungs.evaluation.materials import Materials
+from rungs.evaluation.pictures import as_bytes
+from rungs.models.networks import Dense
+from rungs.models.protocol import Objective
+
+
+class AbsoluteAutoencoder(nn.Module):
+    """``g(f(x))``, both affine, trained by ``|x - g(f(x))|`` summed over pixels."""
+
+    binary = False
+
+    def __init__(self, pixels: int, latent_sizes: list[int]) -> None:
+        super().__init__()
+        self.latent_sizes = list(latent_sizes)
+        self.encoder = Dense(pixels, latent_sizes[0], batch_norm=False)
+        self.decoder = Dense(latent_sizes[0], pixels, batch_norm=False)
+
+    def training_noise(
+        self, images: int, settings: Any, generator: torch.Generator
+    ) -> list[Tensor]:
+        return []
+
+    def objective(
+        self, x: Tensor, noise: list[Tensor], settings: Any, kl_weight: Tensor | float
+    ) -> Objective:
+        loss = (self.decoder(self.encoder(x)) - x).abs().sum(-1).mean()
+        return Objective(loss, {"objective": -loss.detach()})
+
+
+class AbsoluteEvaluator(Evaluator):
+    """Measures the absolute error; the codes have no prior but N(0, I)."""
+
+    def arrays(self, materials: Materials) -> dict[str, Any]:
+        x = materials.test.x
+        random = torch.Generator().manual_seed(self.spec["seed"])
+        code = self.model.encoder(x[:PICTURES]).detach()
+        return {
+            **self.recomputed(x, materials.settings),
+            "pictures/originals": as_bytes(x[:PICTURES]),
+            "pictures/reconstructions": as_bytes(self.images(code, random)),
+            "pictures/samples": as_bytes(self.images(self.draw(PICTURES, random), random)),
+        }
+
+    @torch.no_grad()
+    def recomputed(self, x: Tensor, settings: Any) -> dict[str, np.ndarray]:
+        error = (self.model.decoder(self.model.encoder(x)) - x).abs().sum(-1)
+        return {"absolute/error": error.numpy()}
+
+    def draw(self, count: int, random: torch.Generator) -> Tensor:
+        return torch.randn(count, self.model.latent_sizes[0], generator=random)
+
+    def latents(self, x: Tensor, random: torch.Generator) -> list[tuple[Tensor, Tensor]]:
+        code = self.model.encoder(x)
+        return [(code, code)]
+
+    @torch.no_grad()
+    def images(self, latents: Tensor, random: torch.Generator) -> Tensor:
+        images: Tensor = self.model.decoder(latents).clamp(0, 1)
+        return images
