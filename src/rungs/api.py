@@ -29,7 +29,7 @@ from rungs.storage.result_file import Stored
 from rungs.study import profile as configuration
 from rungs.study.code_prior_settings import FOLDER as PRIOR_FOLDER
 from rungs.study.layers import Config
-from rungs.study.layout import Layout
+from rungs.study.layout import EVALUATION, HISTORY, Layout
 from rungs.study.runs import Run
 from rungs.study.settings import RunSettings
 
@@ -109,13 +109,13 @@ def load(path: Path | str, profile: str = "quick") -> Trained:
                 "mnist5k/vae-bn/depth5/seed0."
             ) from error
     model, spec = load_model(folder)
-    evaluated = folder / "evaluation.h5"
+    evaluated = folder / EVALUATION
     prior = folder / PRIOR_FOLDER
     return Trained(
         folder,
         model,
         spec,
-        result_file.read(folder / "training.h5"),
+        result_file.read(folder / HISTORY),
         result_file.read(evaluated) if evaluated.is_file() else None,
         load_model(prior)[0] if prior.is_dir() else None,
     )

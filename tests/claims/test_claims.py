@@ -15,7 +15,7 @@ from scipy import stats
 from rungs.claims import claims
 from rungs.claims.core import (
     Decision,
-    Trained,
+    StoredRun,
     bootstrap,
     decide,
     judge,
@@ -45,7 +45,7 @@ def constructed(
     seed: int = 0,
     elbo: np.ndarray = SETTLED,
     noise: float = 0.3,
-) -> Trained:
+) -> StoredRun:
     """A run whose evaluation has the given properties. Images differ from each other by several
     nats, in the same way for every run, as real ones do; ``noise`` is each run's own."""
     common = np.random.default_rng(0).normal(0, 20, IMAGES)
@@ -74,11 +74,11 @@ def constructed(
         "seed": seed,
     }
     path = Path(f"{variant}{depth}{seed}.h5")
-    return Trained(Stored(path, {"elbo": elbo}, {}), Stored(path, arrays, {"run": run}))
+    return StoredRun(Stored(path, {"elbo": elbo}, {}), Stored(path, arrays, {"run": run}))
 
 
 #: claim -> the runs that make it true and those that make it false
-CASES: dict[str, tuple[list[Trained], list[Trained]]] = {
+CASES: dict[str, tuple[list[StoredRun], list[StoredRun]]] = {
     "ladder.1": (
         [constructed("vae", 2, lk=-90.0), constructed("vae", 5, lk=-90.0)],
         [constructed("vae", 2, lk=-92.0), constructed("vae", 5, lk=-90.0)],
@@ -119,7 +119,7 @@ CASES: dict[str, tuple[list[Trained], list[Trained]]] = {
 }
 
 
-def decided(name: str, runs: list[Trained]) -> Decision:
+def decided(name: str, runs: list[StoredRun]) -> Decision:
     return decide(LADDER[name], "toy", runs)
 
 
@@ -134,9 +134,9 @@ def test_true_false_and_undecided(name: str) -> None:
     assert decided(name, false).verdict == "not reproduced"
     assert decided(name, true).basis == "these trained models only"
 
-    def unsettled(run: Trained) -> Trained:
+    def unsettled(run: StoredRun) -> StoredRun:
         moving = Stored(run.training.path, {"elbo": np.linspace(-200, -100, 100)}, {})
-        return Trained(moving, run.evaluation)
+        return StoredRun(moving, run.evaluation)
 
     moved = decided(name, [unsettled(true[0]), *true[1:]])
     assert (moved.verdict, moved.basis.split(":")[0]) == ("undecided", "unconverged")
@@ -207,7 +207,7 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def real(
     smoke_config: dict[str, Any], digits: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str, str], Trained]:
+) -> Callable[[str, str], StoredRun]:
     """Evaluations of small real models by name: ``trained`` for a few epochs or ``untrained``."""
     from rungs.study.runs import Run
     from rungs.study.settings import resolve
@@ -229,19 +229,19 @@ def real(
             cache[key] = result_file.read(folder / "evaluation.h5")
         return cache[key]
 
-    def run(variant: str, state: str) -> Trained:
+    def run(variant: str, state: str) -> StoredRun:
         """The state's evaluation, passed off as a converged one."""
         found = evaluation(variant, state)
-        return Trained(Stored(found.path, {"elbo": SETTLED}, {}), found)
+        return StoredRun(Stored(found.path, {"elbo": SETTLED}, {}), found)
 
     return run
 
 
-def passed_off(run: Trained, variant: str, depth: int = 5) -> Trained:
+def passed_off(run: StoredRun, variant: str, depth: int = 5) -> StoredRun:
     """A run's evaluation under another run's name."""
     settings = run.evaluation.attributes["run"] | {"variant": variant, "size": depth}
     evaluation = Stored(run.evaluation.path, run.evaluation.arrays, {"run": settings})
-    return Trained(run.training, evaluation)
+    return StoredRun(run.training, evaluation)
 
 
 CONTROLS: dict[str, dict[tuple[str, int], tuple[str, str]]] = {
@@ -274,7 +274,7 @@ CONTROLS: dict[str, dict[tuple[str, int], tuple[str, str]]] = {
 
 
 @pytest.mark.parametrize("name", sorted(CONTROLS))
-def test_negative_control(name: str, real: Callable[[str, str], Trained]) -> None:
+def test_negative_control(name: str, real: Callable[[str, str], StoredRun]) -> None:
     runs = [
         passed_off(real(*source), variant, depth)
         for (variant, depth), source in CONTROLS[name].items()
@@ -284,7 +284,7 @@ def test_negative_control(name: str, real: Callable[[str, str], Trained]) -> Non
     assert np.isfinite(found.measured)
 
 
-def test_shuffled_labels_are_not_separated(real: Callable[[str, str], Trained]) -> None:
+def test_shuffled_labels_are_not_separated(real: Callable[[str, str], StoredRun]) -> None:
     """ladder.7 on accuracies of shuffled images: no difference is found."""
     run = real("lvae-bn-wu", "trained")
     order = np.random.default_rng(0).permutation(SETTINGS["images"])
@@ -292,7 +292,7 @@ def test_shuffled_labels_are_not_separated(real: Callable[[str, str], Trained]) 
         name: array[order] if name.endswith("knn_correct") else array
         for name, array in run.evaluation.arrays.items()
     }
-    shuffled = Trained(run.training, Stored(Path("shuffled"), arrays, run.evaluation.attributes))
+    shuffled = StoredRun(run.training, Stored(Path("shuffled"), arrays, run.evaluation.attributes))
     runs = [passed_off(shuffled, "vae"), passed_off(run, "lvae-bn-wu")]
     assert decide(LADDER["ladder.7"], "mnist5k", runs).verdict != "reproduced"
 

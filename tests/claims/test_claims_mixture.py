@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from rungs.claims import claims
-from rungs.claims.core import Decision, Trained, decide
+from rungs.claims.core import Decision, StoredRun, decide
 from rungs.evaluation import classifier
 from rungs.evaluation.run import Inputs, evaluate
 from rungs.jobs.train import train
@@ -38,7 +38,7 @@ def constructed(
     away: float = 0.0,
     seed: int = 0,
     elbo: np.ndarray = SETTLED,
-) -> Trained:
+) -> StoredRun:
     """A run whose evaluation has the given properties; ``away`` moves its samples' features."""
     common = np.random.default_rng(0).normal(0, 20, IMAGES)
     features = np.random.default_rng(1).normal(size=(IMAGES, 4))
@@ -64,14 +64,14 @@ def constructed(
         "seed": seed,
     }
     path = Path(f"{variant}{size}{seed}.h5")
-    return Trained(Stored(path, {"elbo": elbo}, {}), Stored(path, arrays, {"run": run}))
+    return StoredRun(Stored(path, {"elbo": elbo}, {}), Stored(path, arrays, {"run": run}))
 
 
-def two(new: float, old: float, variant: str = "mog", size: int = 10) -> list[Trained]:
+def two(new: float, old: float, variant: str = "mog", size: int = 10) -> list[StoredRun]:
     return [constructed(variant, size, lk=new), constructed("gauss", size, lk=old)]
 
 
-def four(gauss_many: float, mog_many: float) -> list[Trained]:
+def four(gauss_many: float, mog_many: float) -> list[StoredRun]:
     return [
         constructed("gauss", 10, away=0.5),
         constructed("mog", 10, away=0.5),
@@ -80,14 +80,14 @@ def four(gauss_many: float, mog_many: float) -> list[Trained]:
     ]
 
 
-def three(both: float, prior: float, weighted: float) -> list[Trained]:
+def three(both: float, prior: float, weighted: float) -> list[StoredRun]:
     named = {"mog-iw10": both, "mog": prior, "gauss-iw10": weighted}
     return [constructed(variant, lk=lk) for variant, lk in named.items()]
 
 
 SAVED = 0.02 * 784 * np.log(2)
 #: claim -> the runs that make it true, and several that make it false
-CASES: dict[str, tuple[list[Trained], list[list[Trained]]]] = {
+CASES: dict[str, tuple[list[StoredRun], list[list[StoredRun]]]] = {
     "mixture.1": (two(-90, -92), [two(-90, -90), two(-92, -90)]),
     "mixture.2": (
         [constructed("mog", confidence=0.9), constructed("gauss", confidence=0.7)],
@@ -122,7 +122,7 @@ CASES: dict[str, tuple[list[Trained], list[list[Trained]]]] = {
 }
 
 
-def decided(name: str, runs: list[Trained]) -> Decision:
+def decided(name: str, runs: list[StoredRun]) -> Decision:
     return decide(MIXTURE[name], "cifar10-toy", runs)
 
 
@@ -138,9 +138,9 @@ def test_true_false_and_undecided(name: str) -> None:
     for false in falses:
         assert decided(name, false).verdict == "not reproduced", decided(name, false)
 
-    def unsettled(run: Trained) -> Trained:
+    def unsettled(run: StoredRun) -> StoredRun:
         moving = Stored(run.training.path, {"elbo": np.linspace(-200, -100, 100)}, {})
-        return Trained(moving, run.evaluation)
+        return StoredRun(moving, run.evaluation)
 
     moved = decided(name, [unsettled(true[0]), *true[1:]])
     assert (moved.verdict, moved.basis.split(":")[0]) == ("undecided", "unconverged")
@@ -195,7 +195,7 @@ def real(
     digits: Path,
     judge: Path,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[..., Trained]:
+) -> Callable[..., StoredRun]:
     """Evaluations of small real models, ``trained`` for a few epochs or ``untrained``, passed off as
     a converged run of another name."""
     cache: dict[tuple[str, int, str], Stored] = {}
@@ -218,7 +218,7 @@ def real(
 
     def run(
         variant: str, state: str, size: int = 10, to: str | None = None, at: int | None = None
-    ) -> Trained:
+    ) -> StoredRun:
         found = evaluation(variant, size, state)
         settings = found.attributes["run"] | {
             "dataset": "cifar10-toy",
@@ -226,12 +226,12 @@ def real(
             "size": size if at is None else at,
         }
         stored = Stored(found.path, found.arrays, {"run": settings})
-        return Trained(Stored(found.path, {"elbo": SETTLED}, {}), stored)
+        return StoredRun(Stored(found.path, {"elbo": SETTLED}, {}), stored)
 
     return run
 
 
-def controls(name: str, real: Callable[..., Trained]) -> list[Trained]:
+def controls(name: str, real: Callable[..., StoredRun]) -> list[StoredRun]:
     """Runs on which the claim must not hold."""
     if name in ("mixture.1", "mixture.2"):
         return [real("mog", "untrained"), real("gauss", "trained")]
@@ -252,17 +252,19 @@ def controls(name: str, real: Callable[..., Trained]) -> list[Trained]:
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_negative_control(name: str, real: Callable[..., Trained]) -> None:
+def test_negative_control(name: str, real: Callable[..., StoredRun]) -> None:
     found = decided(name, controls(name, real))
     assert found.verdict != "reproduced", found
     assert np.isfinite(found.measured)
 
 
-def test_a_mixture_posterior_whose_components_are_one_is_seen(real: Callable[..., Trained]) -> None:
+def test_a_mixture_posterior_whose_components_are_one_is_seen(
+    real: Callable[..., StoredRun],
+) -> None:
     """mixture.4 on a diagonal model passed off as one with a mixture posterior that is as good."""
     run = real("gauss", "trained", to="gauss-mixq")
     arrays = run.evaluation.arrays | {"posterior/components": np.ones(200)}
-    alike = Trained(run.training, Stored(Path("x"), arrays, run.evaluation.attributes))
+    alike = StoredRun(run.training, Stored(Path("x"), arrays, run.evaluation.attributes))
     assert decided("mixture.4", [alike, real("gauss", "trained")]).verdict == "not reproduced"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from rungs.claims import claims
-from rungs.claims.core import Decision, Trained, decide, images_of, measure
+from rungs.claims.core import Decision, StoredRun, decide, images_of, measure
 from rungs.evaluation import classifier
 from rungs.evaluation.latent_space import FACTORS
 from rungs.evaluation.probe import KINDS
@@ -43,7 +43,7 @@ def constructed(
     inactive: int = 0,
     blur: float = 0.02,
     images: int = IMAGES,
-) -> Trained:
+) -> StoredRun:
     """A run whose evaluation has the given properties.
 
     ``away`` and ``fitted`` move the features of samples; pixels and random networks classify 80 % of the
@@ -91,19 +91,19 @@ def constructed(
         "seed": 0,
     }
     path = Path(f"{variant}{size}.h5")
-    return Trained(Stored(path, {name: SETTLED}, {}), Stored(path, arrays, {"run": run}))
+    return StoredRun(Stored(path, {name: SETTLED}, {}), Stored(path, arrays, {"run": run}))
 
 
-def sizes(*latents: int, **which: Any) -> list[Trained]:
+def sizes(*latents: int, **which: Any) -> list[StoredRun]:
     return [constructed(size=n, **which) for n in latents]
 
 
-def many(*latents: int, **which: Any) -> list[Trained]:
+def many(*latents: int, **which: Any) -> list[StoredRun]:
     """As many images as the largest of 62 resampled means needs to stay below 0.1."""
     return sizes(*latents, images=5000, **which)
 
 
-def pairs(ae: float, vae: float = 0.0) -> list[Trained]:
+def pairs(ae: float, vae: float = 0.0) -> list[StoredRun]:
     return [
         constructed(variant, n, away=away)
         for variant, away in (("ae", ae), ("gauss", vae))
@@ -111,14 +111,14 @@ def pairs(ae: float, vae: float = 0.0) -> list[Trained]:
     ]
 
 
-def pruned(*inactive: int) -> list[Trained]:
+def pruned(*inactive: int) -> list[StoredRun]:
     return [
         constructed(size=n, inactive=left) for n, left in zip((10, 20, 50), inactive, strict=True)
     ]
 
 
 #: claim -> the runs that make it true and those that make it false
-CASES: dict[str, tuple[list[Trained], list[Trained]]] = {
+CASES: dict[str, tuple[list[StoredRun], list[StoredRun]]] = {
     "vae.1": (
         [constructed(size=2, lk=-110), constructed(size=10, lk=-100)],
         [constructed(size=2, lk=-100), constructed(size=10, lk=-101)],
@@ -134,7 +134,7 @@ CASES: dict[str, tuple[list[Trained], list[Trained]]] = {
 }
 
 
-def decided(name: str, runs: list[Trained]) -> Decision:
+def decided(name: str, runs: list[StoredRun]) -> Decision:
     return decide(CLAIMS[name], "toy", runs)
 
 
@@ -152,7 +152,7 @@ def test_true_false_and_undecided(name: str) -> None:
     assert decided(name, true).verdict == "reproduced", decided(name, true)
     assert decided(name, false).verdict == "not reproduced", decided(name, false)
     moving = np.linspace(-200, -100, 100)
-    first = Trained(Stored(Path("x"), {"elbo": moving}, {}), true[0].evaluation)
+    first = StoredRun(Stored(Path("x"), {"elbo": moving}, {}), true[0].evaluation)
     moved = decided(name, [first, *true[1:]])
     assert (moved.verdict, moved.basis.split(":")[0]) == ("undecided", "unconverged")
     lacking = decided(name, true[1:])
@@ -160,7 +160,7 @@ def test_true_false_and_undecided(name: str) -> None:
     assert "lacks runs" in lacking.basis
 
 
-def gaussian_latents(images: int, size: int = 10, repeats: int = 40) -> Trained:
+def gaussian_latents(images: int, size: int = 10, repeats: int = 40) -> StoredRun:
     """Latents whose aggregate posterior is N(0, 1): posterior means on Gaussian quantiles, so many that
     no kurtosis is off by chance."""
     from scipy.special import ndtri
@@ -171,7 +171,7 @@ def gaussian_latents(images: int, size: int = 10, repeats: int = 40) -> Trained:
     quantiles = ndtri((np.arange(n) + 0.5) / n) * np.sqrt(0.5)
     mean = np.stack([own.permutation(quantiles) for _ in range(size)], 1)
     arrays = run.evaluation.arrays | {"layers/1/posterior_mean": mean}
-    return Trained(run.training, Stored(run.evaluation.path, arrays, run.evaluation.attributes))
+    return StoredRun(run.training, Stored(run.evaluation.path, arrays, run.evaluation.attributes))
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def gaussian_latents(images: int, size: int = 10, repeats: int = 40) -> Trained:
         ("moments.6", [constructed(away=0.05)]),
     ],
 )
-def test_differences_within_the_noise_are_undecided(name: str, runs: list[Trained]) -> None:
+def test_differences_within_the_noise_are_undecided(name: str, runs: list[StoredRun]) -> None:
     found = decided(name, runs)
     assert found.verdict == "undecided", found
     assert found.basis == "these trained models only"
@@ -290,7 +290,7 @@ def real(
     digits: Path,
     judge: Path,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[..., Trained]:
+) -> Callable[..., StoredRun]:
     """Evaluations of small real models, ``trained`` for a few epochs or ``untrained``, passed off as
     a converged run of another name."""
     cache: dict[tuple[str, int, str], Stored] = {}
@@ -309,7 +309,7 @@ def real(
             cache[key] = result_file.read(folder / "evaluation.h5")
         return cache[key]
 
-    def run(variant: str, state: str, size: int = 10, to: str = "", at: int = 0) -> Trained:
+    def run(variant: str, state: str, size: int = 10, to: str = "", at: int = 0) -> StoredRun:
         found = evaluation(variant, size, state)
         settings = found.attributes["run"] | {
             "dataset": "toy",
@@ -318,12 +318,12 @@ def real(
         }
         name = "objective" if variant == "ae" else "elbo"
         stored = Stored(found.path, found.arrays, {"run": settings})
-        return Trained(Stored(found.path, {name: SETTLED}, {}), stored)
+        return StoredRun(Stored(found.path, {name: SETTLED}, {}), stored)
 
     return run
 
 
-def controls(name: str, real: Callable[..., Trained]) -> list[Trained]:
+def controls(name: str, real: Callable[..., StoredRun]) -> list[StoredRun]:
     """Runs on which the claim must not hold."""
     if name == "vae.1":
         return [real("gauss", "trained", 2), real("gauss", "untrained")]
@@ -345,20 +345,20 @@ def controls(name: str, real: Callable[..., Trained]) -> list[Trained]:
 
 
 @pytest.mark.parametrize("name", sorted(set(CASES) - {"moments.3", "moments.2"}))
-def test_negative_control(name: str, real: Callable[..., Trained]) -> None:
+def test_negative_control(name: str, real: Callable[..., StoredRun]) -> None:
     found = decided(name, controls(name, real))
     assert found.verdict != "reproduced", found
     assert np.isfinite(found.measured)
 
 
-def altered(run: Trained, **arrays: np.ndarray) -> Trained:
+def altered(run: StoredRun, **arrays: np.ndarray) -> StoredRun:
     """A run with some arrays replaced, ``__`` for ``/``."""
     replaced = {name.replace("__", "/"): array for name, array in arrays.items()}
     stored = run.evaluation
-    return Trained(run.training, Stored(stored.path, stored.arrays | replaced, stored.attributes))
+    return StoredRun(run.training, Stored(stored.path, stored.arrays | replaced, stored.attributes))
 
 
-def test_negative_control_of_the_mean(real: Callable[..., Trained]) -> None:
+def test_negative_control_of_the_mean(real: Callable[..., StoredRun]) -> None:
     """moments.2 on a trained run one of whose latents is shifted."""
     run = real("gauss", "trained")
     shifted = run.evaluation["layers/1/posterior_mean"].copy()
@@ -371,7 +371,7 @@ def test_negative_control_of_the_mean(real: Callable[..., Trained]) -> None:
     assert decided("moments.2", runs).verdict == "not reproduced"
 
 
-def test_negative_control_of_the_kurtosis(real: Callable[..., Trained]) -> None:
+def test_negative_control_of_the_kurtosis(real: Callable[..., StoredRun]) -> None:
     """moments.3 on a trained run whose posterior means are exchanged for Gaussian draws."""
     run = real("gauss", "trained")
     variance = run.evaluation["layers/1/posterior_variance"]
@@ -389,7 +389,7 @@ def test_negative_control_of_the_kurtosis(real: Callable[..., Trained]) -> None:
     assert found.verdict != "reproduced", found
 
 
-def test_the_plain_autoencoders_evaluation(real: Callable[..., Trained], tmp_path: Path) -> None:
+def test_the_plain_autoencoders_evaluation(real: Callable[..., StoredRun], tmp_path: Path) -> None:
     """What its tables read is there, and there is no likelihood that a table could take for one."""
     from rungs.tables import active_units, linear_probe, loglik
     from rungs.tables import autoencoder as table

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rungs.claims import claims
-from rungs.claims.core import Decision, Trained, decide
+from rungs.claims.core import Decision, StoredRun, decide
 from rungs.claims.vq import CODES, LATENTS, dependence, share_used
 from rungs.evaluation.run import Inputs, evaluate
 from rungs.figures import vq_codebook, vq_reconstructions, vq_samples
@@ -41,7 +41,7 @@ def constructed(
     noise: float = 0.5,
     seed: int = 0,
     elbo: np.ndarray = SETTLED,
-) -> Trained:
+) -> StoredRun:
     """A run whose evaluation has the given properties; images differ by many nats, in the same way
     for every run."""
     common = np.random.default_rng(0).normal(0, 150, IMAGES)
@@ -68,16 +68,16 @@ def constructed(
         "seed": seed,
     }
     path = Path(f"{variant}{seed}.h5")
-    return Trained(Stored(path, {"elbo": elbo}, {}), Stored(path, arrays, {"run": run}))
+    return StoredRun(Stored(path, {"elbo": elbo}, {}), Stored(path, arrays, {"run": run}))
 
 
-def sweep(*norms: float) -> list[Trained]:
+def sweep(*norms: float) -> list[StoredRun]:
     variants = ("vq", "vq-nocommit", "vq-nocommit-slow", "vq-nocommit-slower")
     return [constructed(v, norm=norm) for v, norm in zip(variants, norms, strict=True)]
 
 
 #: claim -> the runs that make it true, and sets of runs that make it false
-CASES: dict[str, tuple[list[Trained], list[list[Trained]]]] = {
+CASES: dict[str, tuple[list[StoredRun], list[list[StoredRun]]]] = {
     "vq.1": (
         [constructed("vq-pixel", used=40), constructed("conv-vae-pixel", kl=0.1)],
         [
@@ -101,7 +101,7 @@ CASES: dict[str, tuple[list[Trained], list[list[Trained]]]] = {
 }
 
 
-def decided(name: str, runs: list[Trained], dataset: str = "toy") -> Decision:
+def decided(name: str, runs: list[StoredRun], dataset: str = "toy") -> Decision:
     return decide(CLAIMS[name], dataset, runs)
 
 
@@ -117,7 +117,7 @@ def test_true_false_and_undecided(name: str) -> None:
     for runs in false:
         assert decided(name, runs).verdict == "not reproduced"
     moving = Stored(Path("x"), {"elbo": np.linspace(-900, -700, 100)}, {})
-    moved = decided(name, [Trained(moving, true[0].evaluation), *true[1:]])
+    moved = decided(name, [StoredRun(moving, true[0].evaluation), *true[1:]])
     assert (moved.verdict, moved.basis.split(":")[0]) == ("undecided", "unconverged")
     lacking = decided(name, true[1:])
     assert lacking.verdict == "undecided"
@@ -166,12 +166,12 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def real(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Trained]:
+def real(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], StoredRun]:
     """Evaluations of small real models by name: ``trained`` for two epochs or ``untrained``."""
     config = configuration.load([ROOT / "config" / "quick.yaml"])
     cache: dict[tuple[str, str], Stored] = {}
 
-    def run(variant: str, state: str) -> Trained:
+    def run(variant: str, state: str) -> StoredRun:
         """The state's evaluation, passed off as a converged one."""
         key = (variant, state)
         if key not in cache:
@@ -187,20 +187,20 @@ def real(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[st
             evaluate(Inputs(folder, digits, SETTINGS))
             cache[key] = result_file.read(folder / "evaluation.h5")
         found = cache[key]
-        return Trained(Stored(found.path, {"elbo": SETTLED}, {}), found)
+        return StoredRun(Stored(found.path, {"elbo": SETTLED}, {}), found)
 
     return run
 
 
-def passed_off(run: Trained, variant: str) -> Trained:
+def passed_off(run: StoredRun, variant: str) -> StoredRun:
     """A run's evaluation under another variant's name."""
     settings = run.evaluation.attributes["run"] | {"variant": variant}
-    return Trained(
+    return StoredRun(
         run.training, Stored(run.evaluation.path, run.evaluation.arrays, {"run": settings})
     )
 
 
-def test_vq1_on_an_untrained_decoder(real: Callable[[str, str], Trained]) -> None:
+def test_vq1_on_an_untrained_decoder(real: Callable[[str, str], StoredRun]) -> None:
     """It hardly depends on its codes, and the continuous latents are not collapsed either."""
     runs = [real("vq-pixel", "untrained"), real("conv-vae-pixel", "untrained")]
     found = decided("vq.1", runs, "mnist5k")
@@ -208,7 +208,7 @@ def test_vq1_on_an_untrained_decoder(real: Callable[[str, str], Trained]) -> Non
     assert np.isfinite(found.measured)
 
 
-def test_vq1_on_shuffled_codes(real: Callable[[str, str], Trained]) -> None:
+def test_vq1_on_shuffled_codes(real: Callable[[str, str], StoredRun]) -> None:
     """A decoder that is always given the codes of another image owes nothing to them."""
     run = real("vq-pixel", "trained")
     arrays = dict(run.evaluation.arrays)
@@ -216,17 +216,19 @@ def test_vq1_on_shuffled_codes(real: Callable[[str, str], Trained]) -> None:
     shuffled = Stored(Path("shuffled"), arrays, run.evaluation.attributes)
     uniform = np.full((1, SETTINGS["images"]), 1 / SETTINGS["images"])
     assert float(dependence(run.evaluation, uniform)[0]) > 1
-    runs = [Trained(run.training, shuffled), constructed("conv-vae-pixel", kl=0.1)]
+    runs = [StoredRun(run.training, shuffled), constructed("conv-vae-pixel", kl=0.1)]
     assert abs(float(dependence(shuffled, uniform)[0])) < 1e-3
     runs[1].evaluation.attributes["run"]["dataset"] = "mnist5k"
     clipped = {
         name: array[: SETTINGS["images"]] for name, array in runs[1].evaluation.arrays.items()
     }
-    runs[1] = Trained(runs[1].training, Stored(Path("vae"), clipped, runs[1].evaluation.attributes))
+    runs[1] = StoredRun(
+        runs[1].training, Stored(Path("vae"), clipped, runs[1].evaluation.attributes)
+    )
     assert decided("vq.1", runs, "mnist5k").verdict == "not reproduced"
 
 
-def test_vq2_on_untrained_runs(real: Callable[[str, str], Trained]) -> None:
+def test_vq2_on_untrained_runs(real: Callable[[str, str], StoredRun]) -> None:
     """Before training the encoder's output is the same in all."""
     names = ("vq", "vq-nocommit", "vq-nocommit-slow", "vq-nocommit-slower")
     runs = [passed_off(real("vq", "untrained"), name) for name in names]
@@ -235,7 +237,7 @@ def test_vq2_on_untrained_runs(real: Callable[[str, str], Trained]) -> None:
     assert found.measured == pytest.approx(0)
 
 
-def test_vq3_against_an_untrained_run(real: Callable[[str, str], Trained]) -> None:
+def test_vq3_against_an_untrained_run(real: Callable[[str, str], StoredRun]) -> None:
     runs = [real("vq", "untrained"), real("conv-vae", "trained")]
     assert decided("vq.3", runs, "mnist5k").verdict == "not reproduced"
 
@@ -244,7 +246,7 @@ def test_vq3_against_an_untrained_run(real: Callable[[str, str], Trained]) -> No
 
 
 @pytest.fixture
-def files(real: Callable[[str, str], Trained], tmp_path: Path) -> dict[str, list[Path]]:
+def files(real: Callable[[str, str], StoredRun], tmp_path: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {"training": [], "evaluation": []}
     for variant in ("vq", "conv-vae"):
         path = real(variant, "trained").evaluation.path

@@ -88,7 +88,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Trained:
+class StoredRun:
     """One run's training and evaluation files."""
 
     training: Stored
@@ -119,7 +119,7 @@ class Decision:
     runs: list[str]
 
 
-def decide(claim: Claim, dataset: str, runs: Sequence[Trained]) -> Decision:
+def decide(claim: Claim, dataset: str, runs: Sequence[StoredRun]) -> Decision:
     """Decide a claim from a data set's runs.
 
     Returns:
@@ -149,9 +149,11 @@ def decide(claim: Claim, dataset: str, runs: Sequence[Trained]) -> Decision:
     return Decision(claim, dataset, measured, interval, verdict, basis, names)
 
 
-def _common_seeds(claim: Claim, dataset: str, runs: Sequence[Trained]) -> list[dict[str, Trained]]:
+def _common_seeds(
+    claim: Claim, dataset: str, runs: Sequence[StoredRun]
+) -> list[dict[str, StoredRun]]:
     """For every seed that has all the runs of a claim, those runs by their names in it."""
-    found: dict[int, dict[str, Trained]] = {}
+    found: dict[int, dict[str, StoredRun]] = {}
     for trained in runs:
         run = trained.run
         for name, need in claim.needs.items():

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rungs.evaluation.definitions import ACTIVE_KL
 from rungs.storage.beacon import Beacon
+from rungs.study.code_prior_settings import FOLDER as PRIOR
 
 if TYPE_CHECKING:
     from rungs.training.trainer import Trainer
@@ -24,7 +25,7 @@ LINE_SECONDS = 60.0
 
 
 def duration(seconds: float) -> str:
-    """Hours, minutes and seconds.
+    """Format a duration as hours, minutes and seconds.
 
     >>> duration(3725)
     '1:02:05'
@@ -111,7 +112,7 @@ class Reporter:
             events.close()
 
     def _state(self) -> dict[Path, dict[str, Any]]:
-        """What ``progress.json`` says of each run."""
+        """The changing part of each run's beacon."""
         seconds = max(time.monotonic() - self._began, 1e-9)
         return {
             folder: {
@@ -142,8 +143,8 @@ def describe(trainer: Trainer) -> str:
 
 
 def _about(trainer: Trainer) -> dict[str, Any]:
-    """What is known of a run before its first epoch. The prior of its codes is trained in its name."""
+    """The constant part of a run's beacon. The prior of a run's codes is trained in the run's name."""
     run, epochs = trainer.spec["run"], trainer.settings["epochs"]
-    stage = "prior" if run.endswith("/prior") else "train"
-    name = run.removesuffix("/prior")
+    name = run.removesuffix(f"/{PRIOR}")
+    stage = "train" if name == run else "prior"
     return {"run": name, "stage": stage, "epoch": trainer.epoch, "epochs": epochs}

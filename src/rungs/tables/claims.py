@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from rungs.claims import claims
-from rungs.claims.core import Trained, decide
+from rungs.claims.core import StoredRun, decide
 from rungs.claims.stated import stated
 from rungs.storage import result_file
 from rungs.study.layout import Files
@@ -16,7 +16,7 @@ def make(files: Files) -> pd.DataFrame:
     no verdict. ``published`` is the document's own number, ``published_basis`` where it comes from
     and whether data and networks are the same here."""
     runs = [
-        Trained(
+        StoredRun(
             result_file.read(training, only=["elbo", "objective"]), result_file.read(evaluation)
         )
         for training, evaluation in zip(files["training"], files["evaluation"], strict=True)
