@@ -12,8 +12,15 @@ from rungs.evaluation.definitions import PICTURES
 from rungs.evaluation.evaluator import Evaluator
 from rungs.evaluation.materials import Materials
 from rungs.evaluation.pictures import as_bytes
+from rungs.models.cost import BASE_MEMORY_MB, Cost, Request
 from rungs.models.networks import Dense
 from rungs.models.protocol import Objective
+
+
+def cost(request: Request) -> Cost:
+    """A millisecond an image and epoch."""
+    images = request.train_images * request.settings["training"]["epochs"]
+    return Cost(1e-3 * images, 1e-3 * request.evaluated_images, BASE_MEMORY_MB, 1.0)
 
 
 class AbsoluteAutoencoder(nn.Module):

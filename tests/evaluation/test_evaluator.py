@@ -18,6 +18,7 @@ from rungs.errors import ConfigError
 from rungs.exchange.archive import export_run, open_archive
 from rungs.exchange.recomputation import verify_run
 from rungs.figures.pictures import prior_label
+from rungs.jobs import cost
 from rungs.jobs.work import evaluate_run, train_runs
 from rungs.models import MODELS, Family, ModelEntry, Tolerance
 from rungs.paths import ROOT
@@ -44,6 +45,7 @@ ENTRY = ModelEntry(
     axis="latent",
     evaluator="new_family:AbsoluteEvaluator",
     verified={"absolute/error": Tolerance(0.01, "intensity")},
+    cost="new_family:cost",
     sampled=False,
     family=Family("absolute", None, None, "none"),
 )
@@ -81,6 +83,12 @@ def test_it_is_trained_and_evaluated() -> None:
     assert found["pictures/samples"].shape == (100, 784)
 
 
+def test_it_estimates_its_cost(config: dict[str, Any]) -> None:
+    found = cost.estimate(config, RUN)
+    assert found.training_seconds == pytest.approx(1e-3 * 4000 * 3)
+    assert found.evaluation_seconds == pytest.approx(0.12)
+
+
 def test_it_is_verified_and_exported(config: dict[str, Any], tmp_path: Path) -> None:
     data = Path(Layout.data("mnist5k"))
     (found,) = verify_run(Path(Layout("added").run(RUN)), data)
@@ -111,6 +119,7 @@ def test_the_command_line_knows_it(config: dict[str, Any]) -> None:
     cli = importlib.import_module("rungs.cli").cli
     for words, expected in (
         (["list", "models"], "under the absolute error"),
+        (["cost"], "core hours"),
         (["verify", Layout("added").run(RUN)], "absolute/error"),
     ):
         done = CliRunner().invoke(cli, [*words, "--config", str(profile)])

@@ -186,6 +186,7 @@ def test_modules_that_are_imported_by_name_are_the_registries() -> None:
     ]
     named += [entry.location.partition(":")[0] for entry in MODELS.values()]
     named += [entry.evaluator for entry in MODELS.values() if entry.evaluator]
+    named += [entry.cost for entry in MODELS.values()]
     named += list(DOCUMENTS.values())
     assert all(name.startswith("rungs.") for name in named)
     for hostile in ("os:system", "../x", "rungs.models.vae:VAE"):

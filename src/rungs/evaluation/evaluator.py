@@ -16,7 +16,7 @@ from torch import Tensor
 from rungs.errors import ConfigError, StoreError
 from rungs.evaluation.likelihood import estimate
 from rungs.evaluation.materials import Materials
-from rungs.models import entry, load_class
+from rungs.models import entry, load_object
 from rungs.models.protocol import draw_noise, noise_sizes
 from rungs.study.settings import EvaluationSettings
 from rungs.training.trainer import Spec
@@ -110,5 +110,5 @@ def evaluator_of(model: Any, spec: Spec, prior: Any = None) -> Evaluator:
             f"run {spec['run']}: a model of the kind {spec['model']!r} is no model of images; name the "
             "run that it belongs to."
         )
-    evaluator: Evaluator = load_class(location)(model, spec, prior)
+    evaluator: Evaluator = load_object(location)(model, spec, prior)
     return evaluator

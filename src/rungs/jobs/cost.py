@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from importlib import import_module
 
 from rungs.data import catalogue
 from rungs.evaluation.definitions import CONVOLUTIONAL_PICTURES
 from rungs.jobs.packs import packs
-from rungs.models import entry
+from rungs.models import entry, load_object
 from rungs.models.cost import Cost, Request
 from rungs.study.code_prior_settings import prior_spec
 from rungs.study.layers import Config
@@ -52,8 +51,7 @@ def estimate(config: Config, run: Run) -> Cost:
         model.sampled,
         CONVOLUTIONAL_PICTURES,
     )
-    module, function = model.cost.split(":")
-    found: Cost = getattr(import_module(module), function)(request)
+    found: Cost = load_object(model.cost)(request)
     return found
 
 

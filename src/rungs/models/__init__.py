@@ -183,8 +183,8 @@ def module_of(model: str) -> str:
     return entry(model).location.partition(":")[0]
 
 
-def load_class(location: str) -> Any:
-    """Import the class of a location ``module:class`` of the registry."""
+def load_object(location: str) -> Any:
+    """Import the class or function that the registry names as ``module:name``."""
     module, _, name = location.partition(":")
     return getattr(import_module(module), name)
 
@@ -222,7 +222,7 @@ def outline(model: str, pixels: int, network: Mapping[str, Any]) -> Any:
 
 
 def _construct(model: str, pixels: int, network: Mapping[str, Any]) -> LatentVariableModel:
-    built: LatentVariableModel = load_class(entry(model).location)(pixels=pixels, **network)
+    built: LatentVariableModel = load_object(entry(model).location)(pixels=pixels, **network)
     return built
 
 
