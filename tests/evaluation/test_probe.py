@@ -1,4 +1,4 @@
-"""Linear probes against scikit-learn, fine-tuning, and the mixture fitted to codes."""
+"""Linear probes against scikit-learn, and fine-tuning."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.mixture import GaussianMixture as Reference
 from torch import Tensor
 
-from rungs.evaluation.gaussian_mixture import GaussianMixture, assignment, fit, improve, maximise
 from rungs.evaluation.probe import (
     KINDS,
     classify,
@@ -142,45 +140,3 @@ def test_tuning_learns_what_is_labelled(task: tuple[Images, Images]) -> None:
         torch.Generator().manual_seed(1),
     )
     assert np.mean(found == train.labels[rows]) > 0.95
-
-
-# --- the mixture fitted to codes ----------------------------------------------------------------
-
-
-def test_em_is_scikit_learns() -> None:
-    """From the same start both end at the same density."""
-    x, _ = blobs(800, 3, 4)
-    start = maximise(x, assignment(x, 4, np.random.default_rng(0)))
-    ours = improve(x, start)
-    reference = Reference(
-        4,
-        weights_init=start.weights,
-        means_init=start.means,
-        precisions_init=np.linalg.inv(start.covariances),
-    ).fit(x)
-    assert float(ours.log_density(x).mean()) == pytest.approx(reference.score(x), abs=3e-3)
-    known = GaussianMixture(reference.weights_, reference.means_, reference.covariances_)
-    np.testing.assert_allclose(known.log_density(x), reference.score_samples(x), atol=1e-9)
-
-
-def test_fitting_finds_what_was_drawn() -> None:
-    random = np.random.default_rng(2)
-    true = GaussianMixture(
-        np.array([0.3, 0.7]),
-        np.array([[-2.0, 0.0], [2.0, 1.0]]),
-        np.array([[[1.0, 0.6], [0.6, 1.0]], [[0.3, 0.0], [0.0, 0.5]]]),
-    )
-    x = true.sample(5000, random)
-    found = fit(x, 2, random)
-    order = found.means[:, 0].argsort()
-    np.testing.assert_allclose(found.weights[order], true.weights, atol=0.03)
-    np.testing.assert_allclose(found.means[order], true.means, atol=0.08)
-    np.testing.assert_allclose(found.covariances[order], true.covariances, atol=0.1)
-    assert found.log_density(x).mean() >= true.log_density(x).mean() - 1e-3
-
-
-def test_one_component_is_the_gaussian_of_the_moments() -> None:
-    x, _ = blobs(300, 4, 3)
-    found = fit(x, 1, np.random.default_rng(0))
-    np.testing.assert_allclose(found.means[0], x.mean(0), atol=1e-9)
-    np.testing.assert_allclose(found.covariances[0], np.cov(x.T, bias=True), atol=1e-5)

@@ -1,7 +1,10 @@
 """The Frechet distance of two sets of images in a classifier's features (Heusel et al. 2017).
 
-``|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))`` between the Gaussians of the two sets' means and
-covariances. No torch: claims compute it for resampled images.
+It is ``|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))``, with the means and covariances of the two sets.
+
+Libraries compute it for one pair of sets, with Inception's features and torch. Claims need it for many
+resamples of the images, without torch, so the trace comes from eigenvalues of a stack of symmetric
+matrices. ``scipy.linalg.sqrtm`` takes one matrix, and warns where a feature is 0 for all images.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ from torch import Tensor
 from rungs.evaluation.classifier import Classifier
 from rungs.evaluation.definitions import PICTURES
 from rungs.evaluation.frechet import frechet_distance
-from rungs.evaluation.gaussian_mixture import fit
+from rungs.evaluation.gaussian_mixture import fit, sample
 from rungs.evaluation.pictures import as_bytes
 from rungs.evaluation.splits import Split
 from rungs.models.protocol import draw_noise
@@ -157,9 +157,9 @@ def fitted_arrays(
         return images
 
     for name, count in (("gaussian", 1), ("fitted", COMPONENTS)):
-        random = np.random.default_rng(derive_seed(seed, f"{name} density"))
-        density = fit(codes.numpy(), count, random)
-        images = compare(name, torch.from_numpy(density.sample(len(intensities), random)).float())
+        random = np.random.RandomState(derive_seed(seed, f"{name} density") % 2**32)
+        drawn = sample(fit(codes.numpy(), count, random), len(intensities), random)
+        images = compare(name, torch.from_numpy(drawn).float())
     arrays["pictures/fitted"] = as_bytes(images[:PICTURES])
     compare("reconstruction", test_codes)
     return arrays

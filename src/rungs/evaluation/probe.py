@@ -1,10 +1,15 @@
-"""The encoder as the feature map of a supervised model: frozen, below a linear classifier, and as the
-initial weights of a network that is trained further.
+"""Probes of an encoder as the feature map of a supervised model.
 
-Every way of classifying sees the same labelled images and has the same recipe; nothing is chosen on
-the test images. Frozen features are those of a multinomial logistic regression with an L2 penalty that
-cross-validation chooses among five; features are centred and scaled by one number, so that their mean
-squared norm is 1, by the unlabelled training images.
+The encoder is frozen below a linear classifier, or its weights are the initial weights of a network that
+is trained further. Every way of classifying sees the same labelled images and has the same recipe, and
+nothing is chosen on the test images. The linear classifier is a multinomial logistic regression with an
+L2 penalty that cross-validation chooses among five. Features are centred and divided by one number, both
+computed on the unlabelled training images, so that their mean squared norm is 1.
+
+Scikit-learn's ``LogisticRegression`` makes the same predictions on 1,000 test digits from 1, 2, 10 and
+100 labels a class (the test compares the weights), but it is not used: it leaves out classes that a fold
+of cross-validation lacks, which happens with few labels; it penalises two classes twice as much as the
+multinomial form does; it refuses a single class; and on 784 pixels it took 1.7 times as long.
 """
 
 from __future__ import annotations
