@@ -18,7 +18,7 @@ import rungs
 DEFAULT = "results/quick/runs/mnist5k/gauss/latent2/seed0"
 named = sys.argv[1] if len(sys.argv) == 2 and Path(sys.argv[1]).is_dir() else None
 run = rungs.load(named or os.environ.get("RUNGS_RUN", DEFAULT))
-images = rungs.load_data(run.spec["dataset"]).test_images[:10]
+images = rungs.load_data(run.settings["dataset"]).test_images[:10]
 print(run.name, "with", sum(p.numel() for p in run.model.parameters()), "parameters")
 
 

@@ -60,13 +60,13 @@ def training_images(digits: Path, count: int = 600) -> torch.Tensor:
 
 
 @pytest.fixture
-def spec_of(smoke_config: dict[str, Any]) -> Callable[..., dict[str, Any]]:
+def settings_of(smoke_config: dict[str, Any]) -> Callable[..., dict[str, Any]]:
     """A small run's settings; keywords replace training settings."""
 
     def make(variant: str = "lvae-bn-wu", depth: int = 2, **training: Any) -> dict[str, Any]:
-        spec = resolve(smoke_config, Run("mnist5k", variant, depth, 0))
-        spec["training"] |= training
-        return spec
+        settings = resolve(smoke_config, Run("mnist5k", variant, depth, 0))
+        settings["training"] |= training
+        return settings
 
     return make
 

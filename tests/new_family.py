@@ -51,7 +51,7 @@ class AbsoluteEvaluator(Evaluator):
 
     def arrays(self, materials: Materials) -> dict[str, Any]:
         x = materials.test.x
-        random = torch.Generator().manual_seed(self.spec["seed"])
+        random = torch.Generator().manual_seed(self.settings["seed"])
         code = self.model.encoder(x[:PICTURES]).detach()
         return {
             **self.recomputed(x, materials.settings),

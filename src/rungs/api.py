@@ -27,10 +27,9 @@ from rungs.paths import ROOT
 from rungs.storage import result_file
 from rungs.storage.result_file import Stored
 from rungs.study import profile as configuration
-from rungs.study.code_prior_settings import FOLDER as PRIOR_FOLDER
 from rungs.study.layers import Config
 from rungs.study.layout import EVALUATION, HISTORY, Layout
-from rungs.study.runs import Run
+from rungs.study.runs import PRIOR_FOLDER, Run
 from rungs.study.settings import RunSettings
 
 
@@ -108,13 +107,13 @@ def load(path: Path | str, profile: str = "quick") -> Trained:
                 f"{path}: is neither a run's folder nor a run's name, such as "
                 "mnist5k/vae-bn/depth5/seed0."
             ) from error
-    model, spec = load_model(folder)
+    model, settings = load_model(folder)
     evaluated = folder / EVALUATION
     prior = folder / PRIOR_FOLDER
     return Trained(
         folder,
         model,
-        spec,
+        settings,
         result_file.read(folder / HISTORY),
         result_file.read(evaluated) if evaluated.is_file() else None,
         load_model(prior)[0] if prior.is_dir() else None,
@@ -132,7 +131,7 @@ class Trained:
     Attributes:
         folder: where its files are.
         model: the torch module, in test mode, on the CPU (:mod:`rungs.models.protocol`).
-        spec: its resolved settings (:func:`rungs.study.settings.resolve`).
+        settings: its resolved settings (:func:`rungs.study.settings.resolve`).
         history: statistics of every epoch, such as ``history["elbo"]``.
         evaluation: what was measured on it, such as ``evaluation["test/lk"]``; None before that.
         prior: the prior that was learnt over its codes, if it has codes.
@@ -140,7 +139,7 @@ class Trained:
 
     folder: Path
     model: Any
-    spec: RunSettings
+    settings: RunSettings
     history: Stored
     evaluation: Stored | None
     prior: Any = None
@@ -148,16 +147,16 @@ class Trained:
     @property
     def name(self) -> str:
         """``dataset/variant/<axis><size>/seed<seed>``."""
-        return str(self.spec["run"])
+        return str(self.settings["run"])
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Of an image: ``(height, width)`` or ``(height, width, 3)``."""
-        return data.shape_of(self.spec)
+        return data.shape_of(self.settings)
 
     @cached_property
     def _evaluator(self) -> Evaluator:
-        return evaluator_of(self.model, self.spec, self.prior)
+        return evaluator_of(self.model, self.settings, self.prior)
 
     @torch.no_grad()
     def sample(self, count: int = 16, seed: int = 0) -> np.ndarray:

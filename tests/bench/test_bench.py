@@ -14,7 +14,7 @@ import torch
 
 from rungs import bench
 from rungs.bench import Scale
-from rungs.bench.data import spec_of
+from rungs.bench.data import settings_of
 from rungs.bench.likelihood import reduced_precision
 from rungs.bench.timing import Products, in_turns
 from rungs.bench.training import step_of
@@ -35,7 +35,7 @@ def test_turns_alternate_and_the_first_does_not_count() -> None:
 def test_products_are_those_of_the_work() -> None:
     """A step of a VAE multiplies every weight three times, but for the images' gradient."""
     images = torch.randint(0, 256, (64, 784), dtype=torch.uint8)
-    trainer = Trainer(spec_of("vae", 1, batch_size=32, epochs=9), images, "cpu")
+    trainer = Trainer(settings_of("vae", 1, batch_size=32, epochs=9), images, "cpu")
     products = Products(step_of(trainer))
     weights = sum(p.numel() for p in trainer.model.parameters() if p.dim() == 2)
     assert products.operations == 32 * (6 * weights - 2 * 784 * 512)
@@ -61,7 +61,7 @@ def test_reduced_precision_stays_within_what_the_documentation_says() -> None:
     and 0.05 in its spread is what may be lost."""
     random = torch.Generator().manual_seed(0)
     images = (255 * (torch.rand(512, 784, generator=random) < 0.2)).to(torch.uint8)
-    trainer = Trainer(spec_of("vae", 1, batch_size=64, epochs=3), images, "cpu")
+    trainer = Trainer(settings_of("vae", 1, batch_size=64, epochs=3), images, "cpu")
     for _ in range(3):
         trainer.run_epoch()
     trainer.finish()
@@ -73,7 +73,7 @@ def test_reduced_precision_stays_within_what_the_documentation_says() -> None:
 
 
 def test_narrow_products_differ_from_wide_ones_by_rounding() -> None:
-    trainer = Trainer(spec_of("lvae-bn-wu", 2), torch.zeros(300, 784, dtype=torch.uint8), "cpu")
+    trainer = Trainer(settings_of("lvae-bn-wu", 2), torch.zeros(300, 784, dtype=torch.uint8), "cpu")
     x = (torch.rand(20, 784, generator=torch.Generator().manual_seed(0)) < 0.3).float()
     first = trainer.model.bottom_up[0].first
     wide = first.product(x, first.weight)
@@ -104,13 +104,13 @@ def test_emulated_products_are_those_of_bfloat16() -> None:
 
 
 def test_bfloat16_is_used_only_where_it_is_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec: dict[str, Any] = spec_of("vae", 1) | {"precision": "bfloat16"}
+    settings: dict[str, Any] = settings_of("vae", 1) | {"precision": "bfloat16"}
     for there, expected in ((True, "bfloat16"), (False, "float32")):
         monkeypatch.setattr(
             "rungs.models.precision.bfloat16_in_hardware", lambda device, t=there: t
         )
-        assert arithmetic(spec) == expected
-        assert arithmetic(spec | {"precision": "float32"}) == "float32"
+        assert arithmetic(settings) == expected
+        assert arithmetic(settings | {"precision": "float32"}) == "float32"
 
 
 def test_figures_and_tables_need_no_torch() -> None:

@@ -218,13 +218,13 @@ def real(
         key = (variant, state)
         if key not in cache:
             folder = tmp_path_factory.mktemp(f"{variant}-{state}")
-            spec = resolve(smoke_config, Run("mnist5k", variant, 5, 0))
+            settings = resolve(smoke_config, Run("mnist5k", variant, 5, 0))
             # an untrained run: one epoch with a learning rate that changes nothing
             training = (
                 {"epochs": 8} if state == "trained" else {"epochs": 1, "learning_rate": 1e-12}
             )
-            spec["training"] |= training
-            train(spec, digits, folder, 5)
+            settings["training"] |= training
+            train(settings, digits, folder, 5)
             evaluate(Inputs(folder, digits, SETTINGS))
             cache[key] = result_file.read(folder / "evaluation.h5")
         return cache[key]

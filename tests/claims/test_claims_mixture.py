@@ -205,13 +205,13 @@ def real(
         if key not in cache:
             folder = tmp_path_factory.mktemp(f"{variant}-{size}-{state}")
             run = Run("mnist5k", variant, size, 0, "latent")
-            spec = resolve(smoke_config, run)
-            spec["network"]["prior_components"] = 60
+            settings = resolve(smoke_config, run)
+            settings["network"]["prior_components"] = 60
             training = (
                 {"epochs": 8} if state == "trained" else {"epochs": 1, "learning_rate": 1e-12}
             )
-            spec["training"] |= training
-            train(spec, digits, folder, 5)
+            settings["training"] |= training
+            train(settings, digits, folder, 5)
             evaluate(Inputs(folder, digits, SETTINGS, judge))
             cache[key] = result_file.read(folder / "evaluation.h5")
         return cache[key]

@@ -177,13 +177,13 @@ def real(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[st
         if key not in cache:
             folder = tmp_path_factory.mktemp(f"{variant}-{state}")
             axis, size = ("latent", LATENTS) if "conv" in variant else ("codes", CODES)
-            spec = resolve(config, Run("mnist5k", variant, size, 0, axis))
-            spec["network"] |= SMALL
+            settings = resolve(config, Run("mnist5k", variant, size, 0, axis))
+            settings["network"] |= SMALL
             # an untrained run: one epoch with a learning rate that changes nothing
             training = {"epochs": 2} if state == "trained" else {"epochs": 1}
             rate = {} if state == "trained" else {"learning_rate": 1e-12}
-            spec["training"] |= training | rate
-            train(spec, digits, folder, 5)
+            settings["training"] |= training | rate
+            train(settings, digits, folder, 5)
             evaluate(Inputs(folder, digits, SETTINGS))
             cache[key] = result_file.read(folder / "evaluation.h5")
         found = cache[key]

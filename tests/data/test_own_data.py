@@ -187,9 +187,9 @@ def test_the_configuration_carries_what_was_found(
     folder.rename(tmp_path / "elsewhere")
     loaded = configuration.load([frozen])
     assert catalogue(loaded)["mine"].shape == (8, 6)
-    spec = resolve(loaded, Run("mine", "vae", 2, 0))
-    assert shape_of(spec) == (8, 6)
-    assert spec["network"]["batch_norm"]
+    settings = resolve(loaded, Run("mine", "vae", 2, 0))
+    assert shape_of(settings) == (8, 6)
+    assert settings["network"]["batch_norm"]
     builtin = resolve(smoke_config, Run("mnist5k", "vae", 2, 0))
     assert "shape" not in builtin
     with pytest.raises(ConfigError, match=r"datasets\.mine\.images: .*pictures cannot be read"):

@@ -20,7 +20,7 @@ from rungs.evaluation.likelihood import estimate, standard_error
 from rungs.models.linear_gaussian import LinearGaussian
 from rungs.training.trainer import Trainer
 
-SpecOf = Callable[..., dict[str, Any]]
+SettingsOf = Callable[..., dict[str, Any]]
 
 
 def generator(seed: int) -> torch.Generator:
@@ -84,12 +84,12 @@ def test_the_bounds_close_in_on_the_exact_likelihood() -> None:
     assert gaps[40][1] < gaps[4][1] / 3
 
 
-def test_between_the_bounds_of_a_trained_model(spec_of: SpecOf, digits: Path) -> None:
+def test_between_the_bounds_of_a_trained_model(settings_of: SettingsOf, digits: Path) -> None:
     """On images simulated from it: L_k is not above the upper bound, and the lower bound from the
     prior, which knows nothing of the encoder, is not below L_k; each by three standard errors."""
-    spec = spec_of("vae", 1, epochs=3, learning_rate=0.01)
+    settings = settings_of("vae", 1, epochs=3, learning_rate=0.01)
     images = torch.from_numpy(read_images(digits, "train")).flatten(1)
-    trainer = Trainer(spec, images, "cpu")
+    trainer = Trainer(settings, images, "cpu")
     for _ in range(3):
         trainer.run_epoch()
     trainer.finish()

@@ -92,9 +92,9 @@ def test_the_identity_returns_what_training_never_showed() -> None:
 def test_it_trains_on_intensities_and_converges_by_its_objective(
     digits: Path, smoke_config: dict[str, Any], tmp_path: Path
 ) -> None:
-    spec = resolve(smoke_config, Run("mnist5k", "ae", 4, 0, "latent"))
-    assert set(spec["network"]) == {"latent_sizes", "hidden_sizes", "linear"}
-    train(spec | {"training": spec["training"] | {"epochs": 4}}, digits, tmp_path, 5)
+    settings = resolve(smoke_config, Run("mnist5k", "ae", 4, 0, "latent"))
+    assert set(settings["network"]) == {"latent_sizes", "hidden_sizes", "linear"}
+    train(settings | {"training": settings["training"] | {"epochs": 4}}, digits, tmp_path, 5)
     training = result_file.read(tmp_path / "training.h5")
     assert "elbo" not in training.arrays
     objective = training["objective"]

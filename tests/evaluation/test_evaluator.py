@@ -111,7 +111,7 @@ def test_the_python_interface_uses_it() -> None:
     np.testing.assert_array_equal(run.decode(codes), run.reconstruct(images))
     with pytest.raises(ConfigError, match="the model absolute has no likelihood"):
         run.log_likelihood(images)
-    assert prior_label(run.spec) == "absolute, no prior"
+    assert prior_label(run.settings) == "absolute, no prior"
 
 
 def test_the_command_line_knows_it(config: dict[str, Any]) -> None:

@@ -28,10 +28,10 @@ def trained(
     from rungs.study.runs import Run
     from rungs.study.settings import resolve
 
-    spec = resolve(smoke_config, Run("mnist5k", "gauss", 4, 0, "latent"))
-    spec["training"] |= {"epochs": 15}
+    settings = resolve(smoke_config, Run("mnist5k", "gauss", 4, 0, "latent"))
+    settings["training"] |= {"epochs": 15}
     folder = tmp_path_factory.mktemp("trained")
-    train(spec, digits, folder, 5)
+    train(settings, digits, folder, 5)
     return load_model(folder)[0], Split.read(digits, "test", 300)
 
 

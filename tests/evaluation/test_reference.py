@@ -24,7 +24,7 @@ from rungs.jobs.train import train
 from rungs.models.protocol import draw_noise, log_weights
 from rungs.numerics.seeds import generator
 
-SpecOf = Callable[..., dict[str, Any]]
+SettingsOf = Callable[..., dict[str, Any]]
 IMAGES, K = 40, 200
 
 
@@ -38,10 +38,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
     from rungs.study.settings import resolve
 
     config = configuration.load([ROOT / "config" / "smoke.yaml"])
-    spec = resolve(config, Run("mnist5k", "vae", 1, 0))
-    spec["training"] |= {"epochs": 20}
+    settings = resolve(config, Run("mnist5k", "vae", 1, 0))
+    settings["training"] |= {"epochs": 20}
     path: Path = tmp_path_factory.mktemp("reference") / "run"
-    train(spec, digits, path, 5)
+    train(settings, digits, path, 5)
     return path
 
 
@@ -88,11 +88,11 @@ def weights_of(folder: Path) -> dict[str, np.ndarray]:
 
 def test_the_bound_is_that_of_ten_lines_with_the_same_noise(folder: Path, x: Tensor) -> None:
     """In float64 to rounding; in float32, as runs are evaluated, to a ten-thousandth of a nat."""
-    model, spec = load_model(folder)
-    noise = draw_noise([8], K, IMAGES, generator=generator(spec["seed"], "likelihood/0"))
+    model, settings = load_model(folder)
+    noise = draw_noise([8], K, IMAGES, generator=generator(settings["seed"], "likelihood/0"))
     plain = reference(weights_of(folder), x.double().numpy(), noise[0].double().numpy())
     expected = logsumexp(plain, axis=0) - math.log(K)
-    found = estimate(model, x, K, spec["seed"], chunk_rows=K * IMAGES)
+    found = estimate(model, x, K, settings["seed"], chunk_rows=K * IMAGES)
     close("L_200 of an image in float32, ten lines", found.lk, expected, 1e-4)
     close("L_1 of an image in float32, ten lines", found.elbo, plain.mean(0), 1e-4)
     model.double()
@@ -189,13 +189,13 @@ def test_the_bound_is_pythaes_with_other_noise(folder: Path, x: Tensor) -> None:
 @pythae
 def test_the_elbo_is_pythaes_loss_with_the_same_noise(folder: Path, x: Tensor) -> None:
     """The training objective: reconstruction and closed-form KL, averaged over images."""
-    model, spec = load_model(folder)
+    model, settings = load_model(folder)
     model.double()
     peer = peers.wrap(model, x.shape[1], 8).eval()
     torch.manual_seed(4)
     noise = torch.randn(IMAGES, 8, dtype=torch.float64)
     wide = x.double()
-    ours = float(model.objective(wide, [noise], spec["training"], 1.0).loss.detach())
+    ours = float(model.objective(wide, [noise], settings["training"], 1.0).loss.detach())
     torch.manual_seed(4)
     theirs = float(peer({"data": wide}).loss.detach())
     close("the training objective in float64, pythae", ours, theirs, 1e-11)

@@ -14,11 +14,11 @@ from rungs.evaluation.run import Inputs, evaluate, evaluate_shard
 from rungs.jobs.train import train
 from rungs.storage import result_file
 
-SpecOf = Callable[..., dict[str, Any]]
+SettingsOf = Callable[..., dict[str, Any]]
 
 
-def test_evaluation_of_a_trained_run(spec_of: SpecOf, digits: Path, tmp_path: Path) -> None:
-    train(spec_of(epochs=2), digits, tmp_path, 5)
+def test_evaluation_of_a_trained_run(settings_of: SettingsOf, digits: Path, tmp_path: Path) -> None:
+    train(settings_of(epochs=2), digits, tmp_path, 5)
     settings = {
         "samples": 20,
         "images": 60,
@@ -39,8 +39,8 @@ def test_evaluation_of_a_trained_run(spec_of: SpecOf, digits: Path, tmp_path: Pa
     assert cost["seconds"] > 0
 
 
-def test_shards_are_merged_exactly(spec_of: Any, digits: Path, tmp_path: Path) -> None:
-    train(spec_of(epochs=1), digits, tmp_path, 5)
+def test_shards_are_merged_exactly(settings_of: Any, digits: Path, tmp_path: Path) -> None:
+    train(settings_of(epochs=1), digits, tmp_path, 5)
     settings = {
         "samples": 7,
         "images": 230,

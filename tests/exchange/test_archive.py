@@ -30,10 +30,9 @@ from rungs.paths import ROOT
 from rungs.storage import result_file
 from rungs.storage.atomic import sha256
 from rungs.study import profile as configuration
-from rungs.study.code_prior_settings import FOLDER
 from rungs.study.layers import Config, merge
 from rungs.study.layout import Layout
-from rungs.study.runs import Run
+from rungs.study.runs import PRIOR_FOLDER, Run
 
 LADDER = Run.parse("mnist5k/lvae-bn-wu/depth2/seed0")
 RUNS = [
@@ -68,7 +67,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Iterator[P
             target = Path(Layout("tiny").run(run))
             train_runs(config, {run: target})
             if run.variant == "vq":
-                prior_run(config, run, target / FOLDER)
+                prior_run(config, run, target / PRIOR_FOLDER)
             evaluate_run(config, run, target)
         yield place
 
@@ -109,7 +108,7 @@ def test_an_archive_brings_back_the_run_and_its_numbers(run: Run, tmp_path: Path
     assert found
     # the same machine, the same random numbers: no difference but that of a batch's shape
     assert all(row.agrees and row.difference <= row.tolerance / 10 for row in found), found
-    assert (target / FOLDER / "weights.safetensors").is_file() == (run.variant == "vq")
+    assert (target / PRIOR_FOLDER / "weights.safetensors").is_file() == (run.variant == "vq")
     loaded = rungs.load(path)
     assert loaded.name == run.path
     np.testing.assert_array_equal(loaded.sample(2), rungs.load(source).sample(2))

@@ -117,11 +117,11 @@ def use(config: Config) -> int:
     shapes = catalogue(config)
     for number, run in enumerate({(r.variant, r.axis): r for r in found}.values()):
         assert Run.parse(run.path) == run
-        spec = resolve(config, run)
+        settings = resolve(config, run)
         evaluation_settings(config, run)
-        json.dumps(spec, allow_nan=False)
+        json.dumps(settings, allow_nan=False)
         if number < 5:
-            outline(spec["model"], math.prod(shapes[run.dataset].shape), spec["network"])
+            outline(settings["model"], math.prod(shapes[run.dataset].shape), settings["network"])
     if len(found) < 200:
         packs(config)
         summarise(config)

@@ -229,10 +229,10 @@ def test_checkpoints(
     change: str, data: st.DataObject, folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """A checkpoint is taken up as it was written, or not at all, and then nothing of it."""
-    spec = resolve(profile(), RUN) | {"seed": 7}
-    spec = spec | {"training": spec["training"] | {"epochs": 3}}
+    settings = resolve(profile(), RUN) | {"seed": 7}
+    settings = settings | {"training": settings["training"] | {"epochs": 3}}
     images = torch.from_numpy(result_file.read(Layout.data("mnist5k"))["test/images"]).flatten(1)
-    first = Trainer(spec, images[:256], "cpu")
+    first = Trainer(settings, images[:256], "cpu")
     first.run_epoch()
     tensors, metadata = first.state()
     metadata |= {"key": "k", "format": "1"}
@@ -253,7 +253,7 @@ def test_checkpoints(
             change, content
         )
     )
-    second = Trainer(spec, images[:256], "cpu")
+    second = Trainer(settings, images[:256], "cpu")
     fresh = {name: tensor.clone() for name, tensor in second.model.state_dict().items()}
 
     def resume() -> bool:

@@ -18,7 +18,7 @@ from rungs.study.keys import run_key
 from rungs.study.layout import checkpoint_name
 from rungs.training.trainer import Trainer
 
-SpecOf = Callable[..., dict[str, Any]]
+SettingsOf = Callable[..., dict[str, Any]]
 
 RESULTS = ("weights.safetensors", "training.h5")
 
@@ -28,9 +28,11 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_checkpoint_of_another_key_or_format_is_not_used(
-    spec_of: SpecOf, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings_of: SettingsOf, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trainer, other = (Trainer(spec_of(epochs=3), training_images(digits), "cpu") for _ in range(2))
+    trainer, other = (
+        Trainer(settings_of(epochs=3), training_images(digits), "cpu") for _ in range(2)
+    )
     trainer.run_epoch()
     checkpoints.save(trainer, tmp_path, "one")
     path = tmp_path / checkpoint_name("one")
@@ -48,25 +50,25 @@ def test_a_checkpoint_of_another_key_or_format_is_not_used(
 @pytest.mark.parametrize("damage", ["garbage", "truncated", "incomplete"])
 def test_a_damaged_checkpoint_starts_the_run_anew(
     damage: str,
-    spec_of: SpecOf,
+    settings_of: SettingsOf,
     digits: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    spec = spec_of(epochs=2)
-    train(spec, digits, tmp_path / "whole", 5)
+    settings = settings_of(epochs=2)
+    train(settings, digits, tmp_path / "whole", 5)
     folder = tmp_path / "damaged"
     folder.mkdir()
-    key = run_key(spec, digits)
+    key = run_key(settings, digits)
     path = folder / checkpoint_name(key)
     if damage == "incomplete":
         save_tensors(path, {"parameters": torch.zeros(3)}, {"key": key, "format": "1"})
     else:
-        trainer = Trainer(spec, training_images(digits), "cpu")
+        trainer = Trainer(settings, training_images(digits), "cpu")
         trainer.run_epoch()
         checkpoints.save(trainer, folder, key)
         content = path.read_bytes()
         path.write_bytes(b"not safetensors" if damage == "garbage" else content[:-100])
-    train(spec, digits, folder, 5)
+    train(settings, digits, folder, 5)
     assert "not used" in capsys.readouterr().err
     assert contents(folder) == contents(tmp_path / "whole")

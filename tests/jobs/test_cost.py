@@ -85,8 +85,8 @@ def test_estimated_costs_are_near_the_measured(
     import json
 
     run = Run("mnist5k", "lvae-bn-wu", 5, 0)
-    spec = resolve(smoke_config, run)
-    train(spec, digits, tmp_path, 5)
+    settings = resolve(smoke_config, run)
+    train(settings, digits, tmp_path, 5)
     measured = json.loads((tmp_path / "training-cost.json").read_text())
     estimated = cost.estimate(smoke_config, run)
     assert 0.1 < measured["seconds"] / estimated.training_seconds < 10

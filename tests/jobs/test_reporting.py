@@ -18,7 +18,7 @@ from rungs.storage import beacon as beacons
 from rungs.storage.beacon import PROGRESS_FILE, read_beacon
 from rungs.training.trainer import Trainer
 
-SpecOf = Callable[..., dict[str, Any]]
+SettingsOf = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
@@ -38,10 +38,10 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 def test_a_run_in_training_tells_of_itself(
-    spec_of: SpecOf, digits: Path, tmp_path: Path, told: list[dict[str, Any]]
+    settings_of: SettingsOf, digits: Path, tmp_path: Path, told: list[dict[str, Any]]
 ) -> None:
-    specs = [spec_of(epochs=2) | {"seed": seed, "run": f"r/{seed}"} for seed in (0, 1)]
-    train(specs[0], digits, tmp_path / "alone", 5)
+    all_settings = [settings_of(epochs=2) | {"seed": seed, "run": f"r/{seed}"} for seed in (0, 1)]
+    train(all_settings[0], digits, tmp_path / "alone", 5)
     first, last = told
     assert (first["run"], first["stage"], first["epoch"], first["epochs"]) == ("r/0", "train", 1, 2)
     assert (last["epoch"], last["criterion"]) == (2, "ELBO")
@@ -50,7 +50,7 @@ def test_a_run_in_training_tells_of_itself(
     assert not (tmp_path / "alone" / PROGRESS_FILE).exists()
     told.clear()
     train_together(
-        [TrainingJob(s, tmp_path / str(s["seed"])) for s in specs], digits, 5, events=True
+        [TrainingJob(s, tmp_path / str(s["seed"])) for s in all_settings], digits, 5, events=True
     )
     assert scalars(tmp_path / "0")["training/elbo"] == scalars(tmp_path / "1")["kl/all"] == [1, 2]
     assert [(t["run"], t["epoch"]) for t in told] == [
@@ -70,9 +70,9 @@ def scalars(folder: Path) -> dict[str, list[int]]:
     return {tag: [e.step for e in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
 
 
-def test_the_prior_tells_in_the_name_of_its_run(spec_of: SpecOf) -> None:
-    spec = spec_of(epochs=3) | {"run": "mnist5k/vq/codes16/seed0/prior"}
-    trainer: Any = SimpleNamespace(spec=spec, settings=spec["training"], epoch=0)
+def test_the_prior_tells_in_the_name_of_its_run(settings_of: SettingsOf) -> None:
+    settings = settings_of(epochs=3) | {"run": "mnist5k/vq/codes16/seed0/prior"}
+    trainer: Any = SimpleNamespace(settings=settings, recipe=settings["training"], epoch=0)
     assert progress._about(trainer)["run"] == "mnist5k/vq/codes16/seed0"
     assert progress._about(trainer)["stage"] == "prior"
 
@@ -101,12 +101,14 @@ def test_a_terminal_gets_a_bar(
     assert "run [a] epoch 1/2" in text
 
 
-def test_telling_costs_next_to_nothing(spec_of: SpecOf, digits: Path, tmp_path: Path) -> None:
+def test_telling_costs_next_to_nothing(
+    settings_of: SettingsOf, digits: Path, tmp_path: Path
+) -> None:
     """Milliseconds an epoch at most, also where it is busy."""
     from rungs.data.prepared import read_images
 
     images = torch.from_numpy(read_images(digits, "train")[:400]).flatten(1)
-    trainer = Trainer(spec_of(epochs=1000), images, "cpu")
+    trainer = Trainer(settings_of(epochs=1000), images, "cpu")
     trainer.run_epoch()
     report = Reporter([(trainer, tmp_path)])
     started = time.perf_counter()

@@ -17,11 +17,11 @@ from rungs.jobs.train import train
 from rungs.storage import result_file
 from rungs.training.trainer import Trainer
 
-SpecOf = Callable[..., dict[str, Any]]
+SettingsOf = Callable[..., dict[str, Any]]
 
 
 def test_a_time_limit_saves_and_stops(
-    spec_of: SpecOf, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings_of: SettingsOf, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When ``--minutes`` are over, the run saves itself at the end of its epoch."""
     whole = Trainer.run_epoch
@@ -32,7 +32,7 @@ def test_a_time_limit_saves_and_stops(
 
     monkeypatch.setattr(Trainer, "run_epoch", and_the_time_is_up)
     with pytest.raises(Interrupted, match="SIGALRM after epoch 1/4"):
-        train(spec_of(epochs=4), digits, tmp_path, 5)
+        train(settings_of(epochs=4), digits, tmp_path, 5)
     assert len(list(tmp_path.glob("checkpoint-*.safetensors"))) == 1
     with pytest.raises(SystemExit) as stopped, interruptible(1e-6):
         time.sleep(5)

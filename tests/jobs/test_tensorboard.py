@@ -22,7 +22,7 @@ from rungs.jobs.work import train_runs
 from rungs.study.runs import Run
 from rungs.training.history import History
 
-SpecOf = Callable[..., dict[str, Any]]
+SettingsOf = Callable[..., dict[str, Any]]
 
 
 def scalars(folder: Path) -> dict[str, list[int]]:
@@ -35,11 +35,11 @@ def scalars(folder: Path) -> dict[str, list[int]]:
 
 
 def test_event_files_go_on_where_the_run_goes_on(
-    spec_of: SpecOf, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings_of: SettingsOf, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And weights, history and key are those of a run without."""
-    spec = spec_of("lvae-bn-wu", epochs=3)
-    train(spec, digits, tmp_path / "without", 5)
+    settings = settings_of("lvae-bn-wu", epochs=3)
+    train(settings, digits, tmp_path / "without", 5)
     (tmp_path / "with" / "events").mkdir(parents=True)
     (tmp_path / "with" / "events" / "events.out.tfevents.1.old").write_bytes(b"of an earlier run")
     original = Reporter.epoch_done
@@ -52,8 +52,8 @@ def test_event_files_go_on_where_the_run_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(Reporter, "epoch_done", stop)
         with pytest.raises(Interrupted):
-            train(spec, digits, tmp_path / "with", 5, events=True)
-    train(spec, digits, tmp_path / "with", 5, events=True)
+            train(settings, digits, tmp_path / "with", 5, events=True)
+    train(settings, digits, tmp_path / "with", 5, events=True)
     found = scalars(tmp_path / "with")
     assert {
         *("training/elbo", "training/reconstruction", "training/kl_weight", "kl/all", "kl/layer1"),

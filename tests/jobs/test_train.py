@@ -21,7 +21,7 @@ from rungs.storage import result_file
 from rungs.storage.tensors import load_tensors, load_weights, save_tensors
 from rungs.study.keys import run_key
 
-SpecOf = Callable[..., dict[str, Any]]
+SettingsOf = Callable[..., dict[str, Any]]
 
 RESULTS = ("weights.safetensors", "training.h5")
 
@@ -30,16 +30,18 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in RESULTS}
 
 
-def test_the_same_run_gives_the_same_bytes(spec_of: SpecOf, digits: Path, tmp_path: Path) -> None:
+def test_the_same_run_gives_the_same_bytes(
+    settings_of: SettingsOf, digits: Path, tmp_path: Path
+) -> None:
     for name in ("a", "b"):
-        train(spec_of(epochs=2), digits, tmp_path / name, 5)
+        train(settings_of(epochs=2), digits, tmp_path / name, 5)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
-    other = spec_of(epochs=2) | {"seed": 1}
+    other = settings_of(epochs=2) | {"seed": 1}
     train(other, digits, tmp_path / "c", 5)
     assert contents(tmp_path / "c") != contents(tmp_path / "a")
 
 
-def start(folder: Path, spec: dict[str, Any], digits: Path) -> subprocess.Popen[str]:
+def start(folder: Path, settings: dict[str, Any], digits: Path) -> subprocess.Popen[str]:
     """Train in a process of its own, a checkpoint every epoch."""
     code = (
         "import json, sys; from pathlib import Path\n"
@@ -47,7 +49,7 @@ def start(folder: Path, spec: dict[str, Any], digits: Path) -> subprocess.Popen[
         "try: train(json.loads(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), 1e-9)\n"
         "except Interrupted as stopped: print(stopped); sys.exit(75)\n"
     )
-    arguments = [json.dumps(spec), str(digits), str(folder)]
+    arguments = [json.dumps(settings), str(digits), str(folder)]
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         stdout=subprocess.PIPE,
@@ -69,21 +71,21 @@ def wait_for_checkpoint(process: subprocess.Popen[str], folder: Path, newer_than
 
 @pytest.mark.parametrize("variant", ["lvae-bn-wu", "vae"])
 def test_a_killed_run_ends_where_an_undisturbed_one_ends(
-    variant: str, spec_of: SpecOf, digits: Path, tmp_path: Path
+    variant: str, settings_of: SettingsOf, digits: Path, tmp_path: Path
 ) -> None:
     """A real SIGKILL, twice, at whatever moment; then the same bytes."""
-    spec = spec_of(variant, epochs=12)
-    train(spec, digits, tmp_path / "whole", 5)
+    settings = settings_of(variant, epochs=12)
+    train(settings, digits, tmp_path / "whole", 5)
     folder, newest = tmp_path / "killed", 0
     for _ in range(2):
-        process = start(folder, spec, digits)
+        process = start(folder, settings, digits)
         wait_for_checkpoint(process, folder, newest)
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert not (folder / "training.h5").exists()
         (checkpoint,) = folder.glob("checkpoint-*.safetensors")
         newest = checkpoint.stat().st_mtime_ns
-    process = start(folder, spec, digits)
+    process = start(folder, settings, digits)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert "resumed after epoch" in errors
@@ -91,25 +93,27 @@ def test_a_killed_run_ends_where_an_undisturbed_one_ends(
     assert not list(folder.glob("checkpoint-*"))
 
 
-def test_a_terminated_run_saves_itself(spec_of: SpecOf, digits: Path, tmp_path: Path) -> None:
-    spec = spec_of(epochs=2000)
-    process = start(tmp_path, spec, digits)
+def test_a_terminated_run_saves_itself(
+    settings_of: SettingsOf, digits: Path, tmp_path: Path
+) -> None:
+    settings = settings_of(epochs=2000)
+    process = start(tmp_path, settings, digits)
     wait_for_checkpoint(process, tmp_path)
     process.send_signal(signal.SIGTERM)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 75, errors
     assert "the same command continues it" in output
     tensors, metadata = load_tensors(next(tmp_path.glob("checkpoint-*")))
-    assert metadata["key"] == run_key(spec, digits)
+    assert metadata["key"] == run_key(settings, digits)
     assert f"epoch {len(tensors['history/elbo'])}/2000" in output
 
 
 def test_weights_of_another_model_are_refused(
-    spec_of: SpecOf, digits: Path, tmp_path: Path
+    settings_of: SettingsOf, digits: Path, tmp_path: Path
 ) -> None:
-    train(spec_of(epochs=1), digits, tmp_path, 5)
-    model, spec = load_model(tmp_path)
-    assert spec == spec_of(epochs=1)
+    train(settings_of(epochs=1), digits, tmp_path, 5)
+    model, settings = load_model(tmp_path)
+    assert settings == settings_of(epochs=1)
     save_tensors(tmp_path / "other", torch.nn.Linear(2, 2).state_dict(), {})
     with pytest.raises(StoreError, match="another model"):
         load_weights(model, tmp_path / "other")  # type: ignore[arg-type]
@@ -117,12 +121,12 @@ def test_weights_of_another_model_are_refused(
 
 @pytest.mark.parametrize("samples", [{"monte_carlo_samples": 3}, {"importance_samples": 3}])
 def test_fine_tuning_starts_where_the_other_run_ended(
-    samples: dict[str, int], spec_of: SpecOf, digits: Path, tmp_path: Path
+    samples: dict[str, int], settings_of: SettingsOf, digits: Path, tmp_path: Path
 ) -> None:
-    train(spec_of(epochs=4), digits, tmp_path / "first", 5)
+    train(settings_of(epochs=4), digits, tmp_path / "first", 5)
     start = tmp_path / "first" / "weights.safetensors"
-    spec = spec_of("lvae-bn-wu-iw10", epochs=2, learning_rate=1e-12, **samples)
-    train(spec, digits, tmp_path / "second", 5, start)
+    settings = settings_of("lvae-bn-wu-iw10", epochs=2, learning_rate=1e-12, **samples)
+    train(settings, digits, tmp_path / "second", 5, start)
     before, after = (load_tensors(p)[0] for p in (start, tmp_path / "second/weights.safetensors"))
     for name, tensor in before.items():
         if not name.endswith((".mean", ".variance")):
@@ -133,11 +137,11 @@ def test_fine_tuning_starts_where_the_other_run_ended(
     assert second[0] > first[-1] - 5
 
 
-def test_what_is_trained_is_known(spec_of: Any, digits: Path, tmp_path: Path) -> None:
-    key = run_key(spec_of(epochs=1), digits)
+def test_what_is_trained_is_known(settings_of: Any, digits: Path, tmp_path: Path) -> None:
+    key = run_key(settings_of(epochs=1), digits)
     assert not is_trained(tmp_path, key)
-    train(spec_of(epochs=1), digits, tmp_path, 5)
+    train(settings_of(epochs=1), digits, tmp_path, 5)
     assert is_trained(tmp_path, key)
-    assert not is_trained(tmp_path, run_key(spec_of(epochs=2), digits))
+    assert not is_trained(tmp_path, run_key(settings_of(epochs=2), digits))
     (tmp_path / "weights.safetensors").unlink()
     assert not is_trained(tmp_path, key)

@@ -20,10 +20,9 @@ from rungs.evaluation.run import Inputs, evaluate
 from rungs.jobs.work import prior_run, train_runs
 from rungs.storage import result_file
 from rungs.study import profile as configuration
-from rungs.study.code_prior_settings import prior_spec
 from rungs.study.layout import Layout
 from rungs.study.runs import Run
-from rungs.study.settings import evaluation_settings, resolve
+from rungs.study.settings import code_prior_settings, evaluation_settings, resolve
 from rungs.tables.moments import make as moments_table
 from rungs.training.trainer import Trainer
 
@@ -58,23 +57,23 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def test_a_priors_settings_are_its_own(tiny: dict[str, Any]) -> None:
     run = Run("mnist5k", "vq", 8, 0, "codes")
-    spec = prior_spec(tiny, run)
-    assert spec is not None
-    assert spec["model"] == "code-prior"
-    assert spec["network"] == {
+    settings = code_prior_settings(tiny, run)
+    assert settings is not None
+    assert settings["model"] == "code-prior"
+    assert settings["network"] == {
         "channels": 4,
         "layers": 1,
         "dropout": 0.0,
         "codes": 8,
         "grid": [7, 7],
     }
-    assert spec["training"]["epochs"] == 2
+    assert settings["training"]["epochs"] == 2
     trained = resolve(tiny, run)
     tiny["prior"]["training"]["epochs"] = 3
     assert resolve(tiny, run) == trained
-    assert prior_spec(tiny, run) != spec
+    assert code_prior_settings(tiny, run) != settings
     for variant, axis in (("vq-nocommit", "codes"), ("conv-vae", "latent")):
-        assert prior_spec(tiny, Run("mnist5k", variant, 8, 0, axis)) is None
+        assert code_prior_settings(tiny, Run("mnist5k", variant, 8, 0, axis)) is None
     with pytest.raises(ConfigError, match="no learnt prior"):
         prior_run(tiny, Run("mnist5k", "vq-nocommit", 8, 0, "codes"), Path("x"))
 
@@ -85,15 +84,15 @@ def test_train_prior_evaluate(tiny: dict[str, Any], variant: str) -> None:
     run = Run("mnist5k", variant, size, 0, axis)
     folder, data = Path(Layout("tiny").run(run)), Path(Layout.data("mnist5k"))
     train_runs(tiny, {run: folder})
-    settings = evaluation_settings(tiny, run)
-    learnt = prior_spec(tiny, run) is not None
+    evaluation = evaluation_settings(tiny, run)
+    learnt = code_prior_settings(tiny, run) is not None
     if learnt:
         prior_run(tiny, run, folder / "prior")
         before = (folder / "prior/weights.safetensors").stat().st_mtime_ns
         prior_run(tiny, run, folder / "prior")
         assert (folder / "prior/weights.safetensors").stat().st_mtime_ns == before
-        settings["prior"] = result_file.read(folder / "prior/training.h5").attributes["key"]
-    evaluate(Inputs(folder, data, settings))
+        evaluation["prior"] = result_file.read(folder / "prior/training.h5").attributes["key"]
+    evaluate(Inputs(folder, data, evaluation))
     found = result_file.read(folder / "evaluation.h5")
     if axis == "latent":
         difference = found["test/elbo"] - (found["test/reconstruction"] - found["test/kl"])
@@ -110,7 +109,7 @@ def test_train_prior_evaluate(tiny: dict[str, Any], variant: str) -> None:
     assert uniform != learnt
     assert found["pictures/samples"].shape == (36, 784)
     again = folder.parent / "again"
-    evaluate(Inputs(folder, data, settings), again)
+    evaluate(Inputs(folder, data, evaluation), again)
     assert (again / "evaluation.h5").read_bytes() == (folder / "evaluation.h5").read_bytes()
 
 
@@ -119,11 +118,11 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     tiny: dict[str, Any], variant: str
 ) -> None:
     """The codebook's buffers included."""
-    spec = resolve(tiny, Run("mnist5k", variant, 8, 0, "codes"))
+    settings = resolve(tiny, Run("mnist5k", variant, 8, 0, "codes"))
     pictures = torch.randint(0, 256, (40, 784), generator=random(), dtype=torch.uint8)
 
     def fresh() -> Trainer:
-        return Trainer(spec, pictures, "cpu")
+        return Trainer(settings, pictures, "cpu")
 
     whole, first, second = fresh(), fresh(), fresh()
     for trainer in (whole, whole, first):

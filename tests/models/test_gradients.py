@@ -31,9 +31,8 @@ from rungs.probability.logistic_mixture import logistic_mixture_log_likelihood
 from rungs.probability.mixture import Mixture
 from rungs.probability.posteriors import FullGaussian, MixturePosterior
 from rungs.study import profile as configuration
-from rungs.study.code_prior_settings import prior_spec
 from rungs.study.runs import Run
-from rungs.study.settings import resolve
+from rungs.study.settings import code_prior_settings, resolve
 
 Loss = Callable[[], Tensor]
 #: one that takes seconds
@@ -206,8 +205,8 @@ def config() -> dict[str, Any]:
     return configuration.load([ROOT / "config" / "smoke.yaml"])
 
 
-def model_of(spec: dict[str, Any], pixels: int = 784) -> Any:
-    model: Any = build(spec["model"], pixels, spec["network"])
+def model_of(settings: dict[str, Any], pixels: int = 784) -> Any:
+    model: Any = build(settings["model"], pixels, settings["network"])
     assert isinstance(model, nn.Module)
     initialise(model, generator(1))
     # biases are zero at first: rectifiers of black pixels would start on their kinks
@@ -232,14 +231,14 @@ RUNS = [
 ]
 
 
-def check_objective(spec: dict[str, Any]) -> None:
+def check_objective(settings: dict[str, Any]) -> None:
     """The whole objective's gradients in every parameter, with fixed noise."""
-    model = model_of(spec)
-    x, noise = batch_of(model, spec["training"])
+    model = model_of(settings)
+    x, noise = batch_of(model, settings["training"])
     parameters = dict(model.named_parameters())
 
     def loss() -> Tensor:
-        found: Tensor = model.objective(x, noise, spec["training"], 0.7).loss
+        found: Tensor = model.objective(x, noise, settings["training"], 0.7).loss
         return found
 
     agree(gradients_of(loss(), parameters), loss, parameters)
@@ -247,22 +246,22 @@ def check_objective(spec: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_objective(name: str, config: dict[str, Any]) -> None:
-    spec = resolve(config, Run.parse(f"mnist5k/{name}/seed0"))
-    check_objective(spec)
+    settings = resolve(config, Run.parse(f"mnist5k/{name}/seed0"))
+    check_objective(settings)
 
 
 @pytest.mark.parametrize("likelihood", sorted(set(LIKELIHOODS) - {"bernoulli"}))
 def test_objective_of_intensities(likelihood: str, config: dict[str, Any]) -> None:
-    spec = resolve(config, Run.parse("mnist5k/gauss/latent3/seed0"))
-    spec["network"] |= {"likelihood": likelihood}
-    check_objective(spec)
+    settings = resolve(config, Run.parse("mnist5k/gauss/latent3/seed0"))
+    settings["network"] |= {"likelihood": likelihood}
+    check_objective(settings)
 
 
 def test_objective_of_the_codes_prior(config: dict[str, Any]) -> None:
-    spec = prior_spec(config, Run.parse("mnist5k/vq/codes16/seed0"))
-    assert spec is not None
-    positions = spec["network"]["grid"][0] * spec["network"]["grid"][1]
-    model = model_of(spec, 2 * positions)
+    settings = code_prior_settings(config, Run.parse("mnist5k/vq/codes16/seed0"))
+    assert settings is not None
+    positions = settings["network"]["grid"][0] * settings["network"]["grid"][1]
+    model = model_of(settings, 2 * positions)
     codes = torch.randint(0, 16, (BATCH, positions), generator=generator(3))
     parameters = dict(model.named_parameters())
 
@@ -278,9 +277,9 @@ def test_straight_through(variant: str, config: dict[str, Any]) -> None:
     """The surrogate: with z, e and the codes held at their values z0, e0 where gradients stop, the
     decoder sees ``z + (e0 - z0)``; the commitment loss is ``|z - e0|^2``, the codebook's
     ``|z0 - e|^2``."""
-    spec = resolve(config, Run.parse(f"mnist5k/{variant}/codes16/seed0"))
-    model = model_of(spec)
-    x, noise = batch_of(model, spec["training"])
+    settings = resolve(config, Run.parse(f"mnist5k/{variant}/codes16/seed0"))
+    model = model_of(settings)
+    x, noise = batch_of(model, settings["training"])
     parameters = dict(model.named_parameters())
     # evaluation mode: averages and revival move the codebook at every call of training
     model.eval()
@@ -298,7 +297,7 @@ def test_straight_through(variant: str, config: dict[str, Any]) -> None:
         found: Tensor = loss
         return found
 
-    loss = model.objective(x, noise, spec["training"], 1.0).loss
+    loss = model.objective(x, noise, settings["training"], 1.0).loss
     assert float(loss.detach()) == pytest.approx(float(surrogate().detach()), rel=1e-12)
     agree(gradients_of(loss, parameters), surrogate, parameters)
 
@@ -306,11 +305,11 @@ def test_straight_through(variant: str, config: dict[str, Any]) -> None:
 @pytest.mark.parametrize("variant", ["vaegan", "vaegan-mog"])
 def test_the_parts_of_a_vaegan(variant: str, config: dict[str, Any]) -> None:
     """What each part minimises, the other parts held fixed (Larsen et al. 2016, Algorithm 1)."""
-    spec = resolve(config, Run.parse(f"mnist5k/{variant}/latent3/seed0"))
-    model = model_of(spec)
-    x, noise = batch_of(model, spec["training"])
+    settings = resolve(config, Run.parse(f"mnist5k/{variant}/latent3/seed0"))
+    model = model_of(settings)
+    x, noise = batch_of(model, settings["training"])
     parameters = dict(model.named_parameters())
-    loss = model.objective(x, noise, spec["training"], 0.7).loss
+    loss = model.objective(x, noise, settings["training"], 0.7).loss
     gradients = gradients_of(loss, parameters)
     with torch.no_grad():
         target = model.discriminator(x)[0].clone()
@@ -353,14 +352,14 @@ def test_the_parts_of_a_vaegan(variant: str, config: dict[str, Any]) -> None:
 
 def test_a_wrong_gradient_is_noticed(config: dict[str, Any]) -> None:
     """The check can fail: of a loss whose KL weight is off by a thousandth."""
-    spec = resolve(config, Run.parse("mnist5k/gauss/latent3/seed0"))
-    model = model_of(spec)
-    x, noise = batch_of(model, spec["training"])
+    settings = resolve(config, Run.parse("mnist5k/gauss/latent3/seed0"))
+    model = model_of(settings)
+    x, noise = batch_of(model, settings["training"])
     parameters = {n: p for n, p in model.named_parameters() if n.startswith("head")}
-    loss = model.objective(x, noise, spec["training"], 0.7).loss
+    loss = model.objective(x, noise, settings["training"], 0.7).loss
 
     def other() -> Tensor:
-        found: Tensor = model.objective(x, noise, spec["training"], 0.7007).loss
+        found: Tensor = model.objective(x, noise, settings["training"], 0.7007).loss
         return found
 
     with pytest.raises(AssertionError):

@@ -23,9 +23,8 @@ from rungs.models.cost import convolutional as size
 from rungs.models.cost import dense
 from rungs.paths import ROOT
 from rungs.study import profile as configuration
-from rungs.study.code_prior_settings import prior_spec
 from rungs.study.runs import Run
-from rungs.study.settings import resolve
+from rungs.study.settings import code_prior_settings, resolve
 
 
 @pytest.mark.parametrize(
@@ -36,8 +35,8 @@ def test_counted_multiply_adds(variant: str, axis: str) -> None:
     """Convolutions' multiply-adds, counted while they run; transposed ones by their input."""
     config = configuration.load([ROOT / "config" / "quick.yaml"])
     run = Run("mnist5k", variant, 4, 0, axis)
-    spec = resolve(config, run)
-    model: Any = ready(build(spec["model"], 784, spec["network"]))
+    settings = resolve(config, run)
+    model: Any = ready(build(settings["model"], 784, settings["network"]))
     counted = 0
 
     def count(module: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -52,23 +51,25 @@ def test_counted_multiply_adds(variant: str, axis: str) -> None:
     x = images(1, 784)
     model.objective(x, model.training_noise(1, SETTINGS, random()), SETTINGS, 1.0)
     if axis == "codes":
-        counted += 49 * spec["network"]["codes"] * spec["network"]["vq"]["code_dim"]
-    assert sum(size.multiply_adds(spec)) == counted
+        counted += 49 * settings["network"]["codes"] * settings["network"]["vq"]["code_dim"]
+    assert sum(size.multiply_adds(settings)) == counted
     assert cost.estimate(config, run).training_seconds > 0
 
 
 def test_counted_multiply_adds_of_the_prior() -> None:
     config = configuration.load([ROOT / "config" / "quick.yaml"])
-    spec = prior_spec(config, Run("mnist5k", "vq", 64, 0, "codes"))
-    assert spec is not None
-    prior: Any = build("code-prior", 98, spec["network"])
-    last = f"layers.{spec['network']['layers'] - 1}.across"  # a part of the convolution before it
+    settings = code_prior_settings(config, Run("mnist5k", "vq", 64, 0, "codes"))
+    assert settings is not None
+    prior: Any = build("code-prior", 98, settings["network"])
+    last = (
+        f"layers.{settings['network']['layers'] - 1}.across"  # a part of the convolution before it
+    )
     weights = sum(
         module.weight.numel()
         for name, module in prior.named_modules()
         if isinstance(module, Convolution) and not name.endswith(last)
     )
-    assert size.prior_multiply_adds(spec) == 49 * weights
+    assert size.prior_multiply_adds(settings) == 49 * weights
 
 
 @pytest.mark.parametrize("model", ["vae", "lvae"])
@@ -76,8 +77,8 @@ def test_counted_multiply_adds_of_the_prior() -> None:
 def test_counted_multiply_adds_are_the_weights(model: str, depth: int) -> None:
     """A forward pass uses every weight matrix once."""
     paper = configuration.load([ROOT / "config" / "paper.yaml"])
-    spec = resolve(paper, Run("mnist", "vae" if model == "vae" else "lvae", depth, 0))
-    built: Any = build(model, 784, spec["network"])
+    settings = resolve(paper, Run("mnist", "vae" if model == "vae" else "lvae", depth, 0))
+    built: Any = build(model, 784, settings["network"])
     weights = sum(p.numel() for p in built.parameters() if p.dim() == 2)
     count = dense.ladder_multiply_adds if model == "lvae" else dense.multiply_adds
-    assert sum(count(spec, 784)) == weights
+    assert sum(count(settings, 784)) == weights

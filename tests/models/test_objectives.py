@@ -15,7 +15,7 @@ from rungs.models.objectives import ElboTerms, elbo_loss, elbo_terms, objective_
 from rungs.models.protocol import draw_noise, log_weights
 from rungs.training.trainer import Trainer
 
-SpecOf = Callable[..., dict[str, Any]]
+SettingsOf = Callable[..., dict[str, Any]]
 
 
 def bound_by_hand(model: Any, x: torch.Tensor, noise: list[torch.Tensor]) -> torch.Tensor:
@@ -28,10 +28,12 @@ def bound_by_hand(model: Any, x: torch.Tensor, noise: list[torch.Tensor]) -> tor
 
 
 @pytest.mark.parametrize("variant", ["vae", "lvae-bn-wu"])
-def test_the_importance_weighted_objective(variant: str, spec_of: SpecOf, digits: Path) -> None:
+def test_the_importance_weighted_objective(
+    variant: str, settings_of: SettingsOf, digits: Path
+) -> None:
     """Value and gradient of the objective with 2 x 3 draws against the definition, in test mode
     and float64; with one importance sample it is the ELBO."""
-    trainer = Trainer(spec_of(variant), training_images(digits, 60), "cpu")
+    trainer = Trainer(settings_of(variant), training_images(digits, 60), "cpu")
     trainer.finish()
     model: Any = trainer.model.double()
     # images of few pixels' evidence keep the plain exponential in range
@@ -58,8 +60,8 @@ def test_the_importance_weighted_objective(variant: str, spec_of: SpecOf, digits
             torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-9)
 
 
-def test_monte_carlo_samples_average_the_elbo(spec_of: SpecOf, digits: Path) -> None:
-    trainer = Trainer(spec_of("vae"), training_images(digits, 200), "cpu")
+def test_monte_carlo_samples_average_the_elbo(settings_of: SettingsOf, digits: Path) -> None:
+    trainer = Trainer(settings_of("vae"), training_images(digits, 200), "cpu")
     model: Any = trainer.model
     x = (training_images(digits, 100) > 127).float()
     with torch.no_grad():

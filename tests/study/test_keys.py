@@ -163,17 +163,17 @@ def test_the_claims_of_every_document_are_in_the_key_of_their_table() -> None:
 
 
 def test_the_key_knows_settings_data_and_start(
-    spec_of: Callable[..., dict[str, Any]], digits: Path, tmp_path: Path
+    settings_of: Callable[..., dict[str, Any]], digits: Path, tmp_path: Path
 ) -> None:
     data = result_file.read(digits)
     changed = data.arrays | {"train/images": data["train/images"][::-1]}
     result_file.write(tmp_path / "other.h5", changed, data.attributes)
     (tmp_path / "start").write_bytes(b"weights")
     found = {
-        run_key(spec_of(epochs=3), digits),
-        run_key(spec_of(epochs=4), digits),
-        run_key(spec_of(epochs=3), tmp_path / "other.h5"),
-        run_key(spec_of(epochs=3), digits, tmp_path / "start"),
+        run_key(settings_of(epochs=3), digits),
+        run_key(settings_of(epochs=4), digits),
+        run_key(settings_of(epochs=3), tmp_path / "other.h5"),
+        run_key(settings_of(epochs=3), digits, tmp_path / "start"),
     }
     assert len(found) == 4
-    assert run_key(spec_of(epochs=3), digits) in found
+    assert run_key(settings_of(epochs=3), digits) in found

@@ -135,10 +135,10 @@ def test_a_continued_run_rests_on_its_parent(smoke_config: dict[str, Any]) -> No
     run = Run("mnist5k", "lvae-bn-wu-iw10", 2, 0)
     parent = parent_of(smoke_config, run)
     assert parent == Run("mnist5k", "lvae-bn-wu", 2, 0)
-    spec = resolve(smoke_config, run)
-    assert spec["continues"] == resolve(smoke_config, parent)
+    settings = resolve(smoke_config, run)
+    assert settings["continues"] == resolve(smoke_config, parent)
     changed_parent = changed(smoke_config, "variants.lvae-bn-wu.training", {"warm_up": False})
-    assert resolve(changed_parent, run) != spec
+    assert resolve(changed_parent, run) != settings
 
 
 def test_longer_lists_leave_shallow_runs_fresh(smoke_config: dict[str, Any]) -> None:
@@ -146,8 +146,8 @@ def test_longer_lists_leave_shallow_runs_fresh(smoke_config: dict[str, Any]) -> 
     short = changed(smoke_config, "network.latent_sizes", [8, 4])
     rule = changed(smoke_config, "network.latent_sizes", {"first": 8, "ratio": 0.5, "least": 1})
     long = changed(smoke_config, "network.latent_sizes", [8, 4, 2, 2, 2])
-    specs = [resolve(config, run) for config in (short, rule, long)]
-    assert specs[0] == specs[1] == specs[2]
+    all_settings = [resolve(config, run) for config in (short, rule, long)]
+    assert all_settings[0] == all_settings[1] == all_settings[2]
 
 
 @pytest.mark.parametrize("path", ["mnist5k/vea/depth2/seed0", "mnist6k/vae/depth2/seed0"])

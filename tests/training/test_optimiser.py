@@ -16,20 +16,20 @@ from rungs.numerics.seeds import generator
 from rungs.training.optimiser import FlatParameters
 from rungs.training.trainer import Trainer
 
-SpecOf = Callable[..., dict[str, Any]]
+SettingsOf = Callable[..., dict[str, Any]]
 
 
-def test_a_step_is_adams(spec_of: SpecOf, digits: Path) -> None:
+def test_a_step_is_adams(settings_of: SettingsOf, digits: Path) -> None:
     """Flat parameters, clipping and the fused optimiser against plain torch, one epoch."""
-    spec = spec_of("vae", 2, epochs=1, batch_size=200, max_gradient_norm=1.0)
-    trainer = Trainer(spec, training_images(digits), "cpu")
-    plain = Trainer(spec, training_images(digits), "cpu").model
+    settings = settings_of("vae", 2, epochs=1, batch_size=200, max_gradient_norm=1.0)
+    trainer = Trainer(settings, training_images(digits), "cpu")
+    plain = Trainer(settings, training_images(digits), "cpu").model
     for parameter in plain.parameters():
         parameter.grad = None
         parameter.data = parameter.data.clone()
-    settings = spec["training"]
+    recipe = settings["training"]
     optimiser = torch.optim.Adam(
-        plain.parameters(), lr=settings["learning_rate"], eps=settings["adam_epsilon"]
+        plain.parameters(), lr=recipe["learning_rate"], eps=recipe["adam_epsilon"]
     )
     random = generator(0, "training")
     inputs = TrainingImages(training_images(digits), binary=True)
@@ -41,7 +41,7 @@ def test_a_step_is_adams(spec_of: SpecOf, digits: Path) -> None:
         noise = objective_noise(plain.latent_sizes, len(x), random)
         elbo_loss(elbo_terms(plain, x, noise)).backward()
         torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
-        torch.nn.utils.clip_grad_value_(plain.parameters(), settings["max_gradient_element"])
+        torch.nn.utils.clip_grad_value_(plain.parameters(), recipe["max_gradient_element"])
         optimiser.step()
     trainer.run_epoch()
     for found, expected in zip(trainer.model.parameters(), plain.parameters(), strict=True):

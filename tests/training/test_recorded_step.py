@@ -20,14 +20,13 @@ from rungs.numerics.custom_op import opaque
 from rungs.paths import ROOT
 from rungs.storage import result_file
 from rungs.study import profile as configuration
-from rungs.study.code_prior_settings import prior_spec
 from rungs.study.runs import Run
-from rungs.study.settings import resolve
+from rungs.study.settings import code_prior_settings, resolve
 from rungs.training import trainer as training
 from rungs.training.recorded_step import Unrecordable, record
 from rungs.training.trainer import RECORDED_FROM, Trainer
 
-SpecOf = Callable[..., dict[str, Any]]
+SettingsOf = Callable[..., dict[str, Any]]
 SMOKE = configuration.load([ROOT / "config" / "smoke.yaml"])
 SIZES = {"depth": 2, "latent": 2, "codes": 16}
 BATCH = 20
@@ -38,10 +37,10 @@ def run_of(variant: str) -> Run:
     return Run("mnist5k", variant, SIZES[axis], 0, axis)
 
 
-def both(spec: dict[str, Any], images: Tensor, epochs: int = 2) -> tuple[Trainer, Trainer]:
+def both(settings: dict[str, Any], images: Tensor, epochs: int = 2) -> tuple[Trainer, Trainer]:
     """The same training as it is written, and replayed."""
-    spec["training"] |= {"batch_size": BATCH, "epochs": epochs, "warm_up": True}
-    written, replayed = (Trainer(spec, images, "cpu") for _ in range(2))
+    settings["training"] |= {"batch_size": BATCH, "epochs": epochs, "warm_up": True}
+    written, replayed = (Trainer(settings, images, "cpu") for _ in range(2))
     written.recordable = False
     for _ in range(epochs):
         written.run_epoch()
@@ -77,17 +76,17 @@ def test_every_variant_is_replayed_to_the_bit(variant: str, images: Tensor) -> N
 
 
 def test_the_prior_of_codes_is_replayed_to_the_bit() -> None:
-    spec = prior_spec(SMOKE, run_of("vq"))
-    assert spec is not None
+    settings = code_prior_settings(SMOKE, run_of("vq"))
+    assert settings is not None
     random = torch.Generator().manual_seed(0)
-    same(*both(spec, pack_codes(torch.randint(16, (2 * BATCH, 49), generator=random))))
+    same(*both(settings, pack_codes(torch.randint(16, (2 * BATCH, 49), generator=random))))
 
 
-def test_narrow_products_are_replayed_to_the_bit(spec_of: SpecOf, images: Tensor) -> None:
+def test_narrow_products_are_replayed_to_the_bit(settings_of: SettingsOf, images: Tensor) -> None:
     """bfloat16, emulated where the processor has none."""
-    spec = spec_of("lvae-bn-wu")
-    spec["training"] |= {"batch_size": BATCH, "epochs": 1}
-    written, replayed = (Trainer(spec, images, "cpu") for _ in range(2))
+    settings = settings_of("lvae-bn-wu")
+    settings["training"] |= {"batch_size": BATCH, "epochs": 1}
+    written, replayed = (Trainer(settings, images, "cpu") for _ in range(2))
     written.recordable = False
     for trainer in (written, replayed):
         for module in trainer.model.modules():
@@ -98,22 +97,22 @@ def test_narrow_products_are_replayed_to_the_bit(spec_of: SpecOf, images: Tensor
 
 
 def test_a_short_training_is_not_recorded(
-    monkeypatch: pytest.MonkeyPatch, spec_of: SpecOf, images: Tensor
+    monkeypatch: pytest.MonkeyPatch, settings_of: SettingsOf, images: Tensor
 ) -> None:
     monkeypatch.setattr(training, "RECORDED_FROM", RECORDED_FROM)
-    trainer = Trainer(spec_of(batch_size=BATCH, epochs=3), images, "cpu")
+    trainer = Trainer(settings_of(batch_size=BATCH, epochs=3), images, "cpu")
     trainer.run_epoch()
     assert trainer._recording is None
-    trainer = Trainer(spec_of(batch_size=BATCH, epochs=RECORDED_FROM), images, "cpu")
+    trainer = Trainer(settings_of(batch_size=BATCH, epochs=RECORDED_FROM), images, "cpu")
     trainer.run_epoch()
     assert trainer._recording is not None
 
 
 def test_a_torch_without_torchscript_trains_as_the_step_is_written(
-    monkeypatch: pytest.MonkeyPatch, spec_of: SpecOf, images: Tensor
+    monkeypatch: pytest.MonkeyPatch, settings_of: SettingsOf, images: Tensor
 ) -> None:
     monkeypatch.delattr(torch.jit, "CompilationUnit")
-    written, replayed = both(spec_of("lvae-bn-wu"), images)
+    written, replayed = both(settings_of("lvae-bn-wu"), images)
     assert replayed._recording is None
     assert replayed.unrecorded is not None
     assert "CompilationUnit" in replayed.unrecorded
@@ -129,22 +128,22 @@ def test_a_trainer_imports_the_recorder_only_to_record() -> None:
 
 def test_the_reason_for_not_recording_is_reported_once_a_run(
     monkeypatch: pytest.MonkeyPatch,
-    spec_of: SpecOf,
+    settings_of: SettingsOf,
     digits: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.delattr(torch.jit, "CompilationUnit")
-    train(spec_of(epochs=3), digits, tmp_path, 5)
+    train(settings_of(epochs=3), digits, tmp_path, 5)
     lines = capsys.readouterr().err.splitlines()
     assert sum("steps are not recorded (ImportError" in line for line in lines) == 1
 
 
-def test_underflow_is_looked_for_in_every_step(spec_of: SpecOf, images: Tensor) -> None:
+def test_underflow_is_looked_for_in_every_step(settings_of: SettingsOf, images: Tensor) -> None:
     """The log-likelihood takes the slow way in one batch and not in the other (log_sigmoid_total)."""
-    spec = spec_of("vae", 1)
-    spec["training"] |= {"batch_size": BATCH, "epochs": 1}
-    written, replayed = (Trainer(spec, images, "cpu") for _ in range(2))
+    settings = settings_of("vae", 1)
+    settings["training"] |= {"batch_size": BATCH, "epochs": 1}
+    written, replayed = (Trainer(settings, images, "cpu") for _ in range(2))
     written.recordable = False
     for trainer in (written, replayed):
         trainer.run_epoch()
@@ -157,8 +156,8 @@ def test_underflow_is_looked_for_in_every_step(spec_of: SpecOf, images: Tensor) 
     assert torch.equal(written.parameters.gradients, replayed.parameters.gradients)
 
 
-def test_a_loss_that_is_not_finite_is_noticed(spec_of: SpecOf, images: Tensor) -> None:
-    trainer = Trainer(spec_of("vae", 1, batch_size=BATCH, epochs=3), images, "cpu")
+def test_a_loss_that_is_not_finite_is_noticed(settings_of: SettingsOf, images: Tensor) -> None:
+    trainer = Trainer(settings_of("vae", 1, batch_size=BATCH, epochs=3), images, "cpu")
     trainer.run_epoch()
     assert trainer._recording is not None
     with torch.no_grad():
@@ -168,13 +167,13 @@ def test_a_loss_that_is_not_finite_is_noticed(spec_of: SpecOf, images: Tensor) -
 
 
 def test_a_step_that_cannot_be_recorded_is_computed(
-    monkeypatch: pytest.MonkeyPatch, spec_of: SpecOf, images: Tensor
+    monkeypatch: pytest.MonkeyPatch, settings_of: SettingsOf, images: Tensor
 ) -> None:
     """A model, say of a package of one's own, whose objective looks at a number."""
-    spec = spec_of("vae", 1, batch_size=BATCH, epochs=2)
-    expected = Trainer(spec, images, "cpu")
+    settings = settings_of("vae", 1, batch_size=BATCH, epochs=2)
+    expected = Trainer(settings, images, "cpu")
     expected.recordable = False
-    trainer = Trainer(spec, images, "cpu")
+    trainer = Trainer(settings, images, "cpu")
     kind = type(trainer.model)
     objective = kind.objective
 
@@ -204,23 +203,26 @@ def build_changed(monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None]
 
 
 def test_what_the_loss_does_not_depend_on_has_gradient_0(
-    monkeypatch: pytest.MonkeyPatch, spec_of: SpecOf, images: Tensor
+    monkeypatch: pytest.MonkeyPatch, settings_of: SettingsOf, images: Tensor
 ) -> None:
     def with_idle(model: Any) -> None:
         model.idle = torch.nn.Parameter(torch.ones(3))
 
     build_changed(monkeypatch, with_idle)
-    written, replayed = both(spec_of("vae", 1), images)
+    written, replayed = both(settings_of("vae", 1), images)
     same(written, replayed)
     assert torch.equal(replayed.model.idle, torch.ones(3))
 
 
 def refused(
-    monkeypatch: pytest.MonkeyPatch, spec_of: SpecOf, images: Tensor, change: Callable[[Any], None]
+    monkeypatch: pytest.MonkeyPatch,
+    settings_of: SettingsOf,
+    images: Tensor,
+    change: Callable[[Any], None],
 ) -> None:
     """A changed model trains as it is written, as if there were no recording."""
     build_changed(monkeypatch, change)
-    written, replayed = both(spec_of("vae", 1), images)
+    written, replayed = both(settings_of("vae", 1), images)
     assert replayed._recording is None
     one, other = written.state()[0], replayed.state()[0]
     assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
@@ -247,9 +249,9 @@ def reassign(model: Any, x: Tensor) -> None:
 
 
 def test_a_buffer_that_is_replaced_is_not_recorded(
-    monkeypatch: pytest.MonkeyPatch, spec_of: SpecOf, images: Tensor
+    monkeypatch: pytest.MonkeyPatch, settings_of: SettingsOf, images: Tensor
 ) -> None:
-    refused(monkeypatch, spec_of, images, with_objective(reassign))
+    refused(monkeypatch, settings_of, images, with_objective(reassign))
 
 
 def branch(model: Any, x: Tensor) -> None:
@@ -258,9 +260,9 @@ def branch(model: Any, x: Tensor) -> None:
 
 
 def test_a_comparison_is_not_recorded(
-    monkeypatch: pytest.MonkeyPatch, spec_of: SpecOf, images: Tensor
+    monkeypatch: pytest.MonkeyPatch, settings_of: SettingsOf, images: Tensor
 ) -> None:
-    refused(monkeypatch, spec_of, images, with_objective(branch))
+    refused(monkeypatch, settings_of, images, with_objective(branch))
 
 
 def masked(model: Any, x: Tensor) -> None:
@@ -268,9 +270,9 @@ def masked(model: Any, x: Tensor) -> None:
 
 
 def test_a_mask_is_not_recorded(
-    monkeypatch: pytest.MonkeyPatch, spec_of: SpecOf, images: Tensor
+    monkeypatch: pytest.MonkeyPatch, settings_of: SettingsOf, images: Tensor
 ) -> None:
-    refused(monkeypatch, spec_of, images, with_objective(masked))
+    refused(monkeypatch, settings_of, images, with_objective(masked))
 
 
 def in_place(model: Any, x: Tensor) -> None:
@@ -278,11 +280,11 @@ def in_place(model: Any, x: Tensor) -> None:
 
 
 def test_a_buffer_that_is_changed_is_recorded(
-    monkeypatch: pytest.MonkeyPatch, spec_of: SpecOf, images: Tensor
+    monkeypatch: pytest.MonkeyPatch, settings_of: SettingsOf, images: Tensor
 ) -> None:
     """Once a step: what recording itself does to the state is undone."""
     build_changed(monkeypatch, with_objective(in_place))
-    same(*both(spec_of("vae", 1), images))
+    same(*both(settings_of("vae", 1), images))
 
 
 def test_strides_are_those_of_the_example() -> None:

@@ -27,12 +27,12 @@ from rungs.training.optimiser import clip_gradients
 from rungs.training.side_by_side import Ensemble, ensemble_key
 from rungs.training.trainer import Trainer
 
-SpecOf = Callable[..., dict[str, Any]]
+SettingsOf = Callable[..., dict[str, Any]]
 
 
-def members(spec_of: SpecOf, variant: str, **changes: Any) -> list[dict[str, Any]]:
+def members(settings_of: SettingsOf, variant: str, **changes: Any) -> list[dict[str, Any]]:
     """Two seeds, and a third run that differs in its schedule."""
-    base = spec_of(variant, epochs=3, warm_up=True, **changes)
+    base = settings_of(variant, epochs=3, warm_up=True, **changes)
     late = copy.deepcopy(base) | {"seed": 2, "run": "late"}
     late["training"]["warm_up_epochs"] = 7
     return [base, base | {"seed": 1, "run": "second"}, late]
@@ -60,12 +60,14 @@ def in_float64(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 )
 @pytest.mark.usefixtures("in_float64")
 def test_side_by_side_is_as_alone(
-    variant: str, changes: dict[str, int], spec_of: SpecOf, digits: Path, tmp_path: Path
+    variant: str, changes: dict[str, int], settings_of: SettingsOf, digits: Path, tmp_path: Path
 ) -> None:
-    specs = members(spec_of, variant, **changes)
-    train_together([TrainingJob(s, tmp_path / f"e{i}") for i, s in enumerate(specs)], digits, 5)
-    for number, spec in enumerate(specs):
-        train(spec, digits, tmp_path / f"s{number}", 5)
+    all_settings = members(settings_of, variant, **changes)
+    train_together(
+        [TrainingJob(s, tmp_path / f"e{i}") for i, s in enumerate(all_settings)], digits, 5
+    )
+    for number, settings in enumerate(all_settings):
+        train(settings, digits, tmp_path / f"s{number}", 5)
         together, alone = (result_file.read(tmp_path / f"{k}{number}/training.h5") for k in "es")
         assert together.attributes["key"] == alone.attributes["key"]
         for name, array in alone.arrays.items():
@@ -75,12 +77,12 @@ def test_side_by_side_is_as_alone(
             torch.testing.assert_close(one[name], tensor, rtol=1e-6, atol=1e-6)
 
 
-def test_the_first_epoch_is_the_same_to_rounding(spec_of: SpecOf, digits: Path) -> None:
+def test_the_first_epoch_is_the_same_to_rounding(settings_of: SettingsOf, digits: Path) -> None:
     """In float32, before differences can grow."""
     images = torch.from_numpy(result_file.read(digits)["train/images"]).flatten(1)[:300]
-    specs = members(spec_of, "lvae-bn-wu")
-    alone = [Trainer(spec, images, "cpu") for spec in specs]
-    together = Ensemble([Trainer(spec, images, "cpu") for spec in specs])
+    all_settings = members(settings_of, "lvae-bn-wu")
+    alone = [Trainer(settings, images, "cpu") for settings in all_settings]
+    together = Ensemble([Trainer(settings, images, "cpu") for settings in all_settings])
     for trainer in alone:
         trainer.run_epoch()
     together.run_epoch()
@@ -99,17 +101,19 @@ def test_members_are_clipped_one_by_one() -> None:
 
 
 def test_an_interrupted_ensemble_continues(
-    spec_of: SpecOf, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings_of: SettingsOf, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    specs = members(spec_of, "vae")
-    train_together([TrainingJob(s, tmp_path / f"a{i}") for i, s in enumerate(specs)], digits, 5)
+    all_settings = members(settings_of, "vae")
+    train_together(
+        [TrainingJob(s, tmp_path / f"a{i}") for i, s in enumerate(all_settings)], digits, 5
+    )
     whole = Ensemble.run_epoch
 
     def stop_after_one(self: Ensemble) -> None:
         whole(self)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    jobs = [TrainingJob(s, tmp_path / f"b{i}") for i, s in enumerate(specs)]
+    jobs = [TrainingJob(s, tmp_path / f"b{i}") for i, s in enumerate(all_settings)]
     monkeypatch.setattr(Ensemble, "run_epoch", stop_after_one)
     with pytest.raises(Interrupted, match="after epoch 1/3"):
         train_together(jobs, digits, 5)
@@ -123,14 +127,14 @@ def test_an_interrupted_ensemble_continues(
             torch.testing.assert_close(two[name], tensor, rtol=1e-4, atol=1e-5)
 
 
-def test_what_can_stand_side_by_side(spec_of: SpecOf, digits: Path) -> None:
-    base = spec_of("vae")
-    assert ensemble_key(base) == ensemble_key(spec_of("vae-wu") | {"seed": 3})
-    assert ensemble_key(base) != ensemble_key(spec_of("vae-bn"))
-    assert ensemble_key(base) != ensemble_key(spec_of("vae", learning_rate=0.1))
+def test_what_can_stand_side_by_side(settings_of: SettingsOf, digits: Path) -> None:
+    base = settings_of("vae")
+    assert ensemble_key(base) == ensemble_key(settings_of("vae-wu") | {"seed": 3})
+    assert ensemble_key(base) != ensemble_key(settings_of("vae-bn"))
+    assert ensemble_key(base) != ensemble_key(settings_of("vae", learning_rate=0.1))
     images = torch.from_numpy(result_file.read(digits)["train/images"]).flatten(1)
     with pytest.raises(ValueError, match="share architecture"):
-        Ensemble([Trainer(spec_of(v), images, "cpu") for v in ("vae", "vae-bn")])
+        Ensemble([Trainer(settings_of(v), images, "cpu") for v in ("vae", "vae-bn")])
 
 
 def test_packs_train_ensembles(

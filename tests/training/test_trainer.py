@@ -14,11 +14,11 @@ from conftest import training_images
 from rungs.errors import TrainingError
 from rungs.training.trainer import Trainer
 
-SpecOf = Callable[..., dict[str, Any]]
+SettingsOf = Callable[..., dict[str, Any]]
 
 
-def test_training_raises_the_bound(spec_of: SpecOf, digits: Path) -> None:
-    trainer = Trainer(spec_of(epochs=5), training_images(digits), "cpu")
+def test_training_raises_the_bound(settings_of: SettingsOf, digits: Path) -> None:
+    trainer = Trainer(settings_of(epochs=5), training_images(digits), "cpu")
     for _ in range(5):
         trainer.run_epoch()
     history = trainer.history.tensors()
@@ -30,9 +30,9 @@ def test_training_raises_the_bound(spec_of: SpecOf, digits: Path) -> None:
 
 
 def test_a_loss_that_is_not_finite_names_run_epoch_and_remedy(
-    spec_of: SpecOf, digits: Path
+    settings_of: SettingsOf, digits: Path
 ) -> None:
-    trainer = Trainer(spec_of("vae", 2, epochs=3), training_images(digits), "cpu")
+    trainer = Trainer(settings_of("vae", 2, epochs=3), training_images(digits), "cpu")
     trainer.run_epoch()
     with torch.no_grad():
         trainer.parameters.values[0] = math.nan

@@ -57,29 +57,30 @@ def measured():
     return given, resident(), len(os.listdir("/proc/self/fd"))
 
 found = []
-spec, data, folder = json.loads(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
+settings, data, folder = json.loads(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
 """
 TRAINING = """
-from rungs.training import trainer as training
+from rungs.jobs.train import train
+from rungs.training.trainer import Trainer
 
-run_epoch = training.Trainer.run_epoch
+run_epoch = Trainer.run_epoch
 
 def counted(self):
     run_epoch(self)
     if self.epoch % 10 == 0:
         found.append(measured())
 
-training.Trainer.run_epoch = counted
-training.train(spec, data, folder, 1e-3)  # a checkpoint every 0.06 s: every epoch or two
+Trainer.run_epoch = counted
+train(settings, data, folder, 1e-3)  # a checkpoint every 0.06 s: every epoch or two
 print(json.dumps(found))
 """
 EVALUATION = """
 from rungs.evaluation.run import Inputs, evaluate
 from rungs.models import entry
 
-settings = json.loads(sys.argv[4])
-classifier = Path(sys.argv[5]) if entry(spec["model"]).classifier else None
-inputs = Inputs(folder, data, settings, classifier)
+evaluation = json.loads(sys.argv[4])
+classifier = Path(sys.argv[5]) if entry(settings["model"]).classifier else None
+inputs = Inputs(folder, data, evaluation, classifier)
 for number in range(400):
     evaluate(inputs, folder / "again")
     if number % 8 == 7:
@@ -119,9 +120,9 @@ def check(name: str, found: np.ndarray, warm: float, growth: dict[str, float]) -
 def settings_of(name: str, **training: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     config = configuration.load([ROOT / "config" / "smoke.yaml"])
     parsed = Run.parse(f"mnist5k/{name}/seed0")
-    spec = resolve(config, parsed)
-    spec["training"] |= training
-    return spec, evaluation_settings(config, parsed)
+    settings = resolve(config, parsed)
+    settings["training"] |= training
+    return settings, evaluation_settings(config, parsed)
 
 
 @pytest.mark.parametrize("name", ["lvae-bn-wu/depth3", "vq/codes16"])
@@ -138,8 +139,8 @@ def test_500_epochs(name: str, digits: Path, tmp_path: Path) -> None:
     ]
     data = tmp_path / "few.h5"
     Prepared(*few, {}).write(data)
-    spec, _ = settings_of(name, epochs=500, batch_size=100)
-    found = run(TRAINING, spec, str(data), str(tmp_path / "run"))
+    settings, _ = settings_of(name, epochs=500, batch_size=100)
+    found = run(TRAINING, settings, str(data), str(tmp_path / "run"))
     check(f"{name}, 500 epochs", found, WARM_EPOCHS, GROWTH_EPOCHS)
 
 
@@ -148,11 +149,11 @@ def test_400_evaluations(name: str, digits: Path, tmp_path: Path) -> None:
     """Of one run in one process, every array of the evaluation computed and written each time."""
     from rungs.evaluation.classifier import train as train_classifier
 
-    spec, settings = settings_of(name, epochs=1)
+    settings, evaluation = settings_of(name, epochs=1)
     judge = tmp_path / "classifier.safetensors"
     if name.startswith("gauss"):
         train_classifier(digits, judge)
-    settings |= {"probe_latents": []}
-    train(spec, digits, tmp_path / "run", 5)
-    found = run(EVALUATION, spec, str(digits), str(tmp_path / "run"), settings, str(judge))
+    evaluation |= {"probe_latents": []}
+    train(settings, digits, tmp_path / "run", 5)
+    found = run(EVALUATION, settings, str(digits), str(tmp_path / "run"), evaluation, str(judge))
     check(f"{name}, 400 evaluations", found, WARM_EVALUATIONS, GROWTH_EVALUATIONS)

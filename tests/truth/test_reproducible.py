@@ -88,17 +88,17 @@ def settings_of(name: str, **changes: Any) -> tuple[dict[str, Any], dict[str, An
     """A run of the default profile, for five epochs."""
     config = configuration.load([ROOT / "config" / "quick.yaml"])
     run = Run.parse(f"mnist5k/{name}/seed0")
-    spec = resolve(config, run) | changes
-    spec["training"] |= {"epochs": EPOCHS}
-    return spec, evaluation_settings(config, run) | {
+    settings = resolve(config, run) | changes
+    settings["training"] |= {"epochs": EPOCHS}
+    return settings, evaluation_settings(config, run) | {
         "images": 500,
         "train_images": 500,
     }
 
 
-def bound(folder: Path, data: Path, settings: dict[str, Any]) -> np.ndarray:
+def bound(folder: Path, data: Path, evaluation: dict[str, Any]) -> np.ndarray:
     """L_100 of each test image."""
-    evaluate(Inputs(folder, data, settings))
+    evaluate(Inputs(folder, data, evaluation))
     return result_file.read(folder / "evaluation.h5", only=["test/lk"])["test/lk"]
 
 
@@ -115,12 +115,14 @@ def told(what: str, elbos: tuple[float, float], first: np.ndarray, second: np.nd
     return float(abs(shift.mean()))
 
 
-def with_spec(folder: Path, target: Path, **changes: Any) -> Path:
+def with_settings(folder: Path, target: Path, **changes: Any) -> Path:
     """The same trained run, as if its settings had been others."""
     shutil.copytree(folder, target)
     trained = result_file.read(target / "training.h5")
-    spec = trained.attributes["run"] | changes
-    result_file.write(target / "training.h5", trained.arrays, trained.attributes | {"run": spec})
+    settings = trained.attributes["run"] | changes
+    result_file.write(
+        target / "training.h5", trained.arrays, trained.attributes | {"run": settings}
+    )
     return target
 
 
@@ -129,15 +131,15 @@ def with_spec(folder: Path, target: Path, **changes: Any) -> Path:
 def test_one_and_two_threads(name: str, digits: Path, tmp_path: Path) -> None:
     """The same weights measured, and the same run trained and measured."""
     for count in (1, 2):
-        spec, settings = settings_of(name, threads=count)
-        train(spec, digits, tmp_path / f"{count}", 5)
-    one = bound(tmp_path / "1", digits, settings)
-    again = bound(with_spec(tmp_path / "1", tmp_path / "again", threads=2), digits, settings)
+        settings, evaluation = settings_of(name, threads=count)
+        train(settings, digits, tmp_path / f"{count}", 5)
+    one = bound(tmp_path / "1", digits, evaluation)
+    again = bound(with_settings(tmp_path / "1", tmp_path / "again", threads=2), digits, evaluation)
     elbos = last_elbo(tmp_path / "1"), last_elbo(tmp_path / "2")
     # what rungs verify grants another number of threads
     assert told(f"{name}, evaluated on 1 and 2 threads", (elbos[0],) * 2, one, again) < 1e-3
     assert np.abs(again - one).max() < 0.01
-    two = bound(tmp_path / "2", digits, settings)
+    two = bound(tmp_path / "2", digits, evaluation)
     assert told(f"{name}, trained and evaluated on 1 and 2", elbos, one, two) < 0.5
 
 
@@ -148,14 +150,16 @@ def test_float32_and_bfloat16(
     """Where the processor lacks bfloat16 the package uses float32; here it is made to emulate it."""
     monkeypatch.setattr("rungs.models.precision.bfloat16_in_hardware", lambda device: True)
     for kind in ("float32", "bfloat16"):
-        spec, settings = settings_of(name, precision=kind)
-        train(spec, digits, tmp_path / kind, 5)
-    settings |= {"images": 100}
-    wide = bound(tmp_path / "float32", digits, settings)
+        settings, evaluation = settings_of(name, precision=kind)
+        train(settings, digits, tmp_path / kind, 5)
+    evaluation |= {"images": 100}
+    wide = bound(tmp_path / "float32", digits, evaluation)
     narrow = bound(
-        with_spec(tmp_path / "float32", tmp_path / "again", precision="bfloat16"), digits, settings
+        with_settings(tmp_path / "float32", tmp_path / "again", precision="bfloat16"),
+        digits,
+        evaluation,
     )
     elbos = last_elbo(tmp_path / "float32"), last_elbo(tmp_path / "bfloat16")
     assert told(f"{name}, evaluated in float32, bfloat16", (elbos[0],) * 2, wide, narrow) < 0.05
-    trained = bound(tmp_path / "bfloat16", digits, settings)
+    trained = bound(tmp_path / "bfloat16", digits, evaluation)
     assert told(f"{name}, trained and evaluated in float32, bfloat16", elbos, wide, trained) < 2

@@ -41,10 +41,9 @@ from rungs.report.captions import captions
 from rungs.study import keys
 from rungs.study import layout
 from rungs.study import profile
-from rungs.study.code_prior_settings import prior_spec
 from rungs.study.documents import document_name
 from rungs.study.runs import SIZES, Run, all_runs, parent_of, runs
-from rungs.study.settings import evaluation_settings, resolve
+from rungs.study.settings import code_prior_settings, evaluation_settings, resolve
 from rungs.study.validation import validate
 from rungs.tables import TABLES
 
@@ -223,7 +222,7 @@ def crate_inputs(wildcards):
 
 # Every job asks for these several times; with thousands of runs the answers are kept.
 @functools.cache
-def spec(run):
+def settings(run):
     """The settings of training a run."""
     return ordered(resolve(config, run))
 
@@ -231,7 +230,7 @@ def spec(run):
 @functools.cache
 def prior_settings(run):
     """The settings of training the prior over a run's codes, None where it has none."""
-    return ordered(prior_spec(config, run))
+    return ordered(code_prior_settings(config, run))
 
 
 def evaluation(run):
@@ -241,7 +240,7 @@ def evaluation(run):
 
 def training_code(run):
     """A hash of the code that trains a run."""
-    return keys.training_code(spec(run)["model"])
+    return keys.training_code(settings(run)["model"])
 
 
 def prior_code(run):
@@ -252,7 +251,7 @@ def prior_code(run):
 
 def evaluation_code(run):
     """A hash of the code that evaluates a run."""
-    return keys.evaluation_code(spec(run)["model"])
+    return keys.evaluation_code(settings(run)["model"])
 
 
 def of_job(function):

@@ -32,7 +32,7 @@ rule export_training:
         runtime=5,
     params:
         work=lambda w: LAYOUT.work(run_of(w)),
-        settings=of_job(spec),
+        settings=of_job(settings),
         code=of_job(training_code),
     shell:
         'for file in {output:q}; do from={params.work:q}/"$(basename "$file")";'

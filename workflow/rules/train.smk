@@ -22,7 +22,7 @@ rule train:
         disk_mb=disk,
     params:
         command=job_command("train"),
-        specs=of_job(spec),
+        settings=of_job(settings),
         code=once_of_job(training_code),
     shell:
         "exec python -m rungs {params.command:q}"
@@ -47,7 +47,7 @@ rule prior:
         disk_mb=disk,
     params:
         command=job_command("prior"),
-        specs=of_job(prior_settings),
+        settings=of_job(prior_settings),
         code=once_of_job(prior_code),
     shell:
         "exec python -m rungs {params.command:q}"

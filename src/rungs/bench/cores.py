@@ -48,13 +48,13 @@ def _together(count: int, share: float) -> float:
 
 
 def _work(start: Barrier, results: multiprocessing.Queue[float], seed: int, share: float) -> None:
-    from rungs.bench.data import images, spec_of
+    from rungs.bench.data import images, settings_of
     from rungs.numerics.torch_setup import prepare_process
     from rungs.training.trainer import Trainer
 
     prepare_process(1)
     train = images()[1][: 256 * max(2, int(16 * share))]
-    trainer = Trainer(spec_of("lvae-bn-wu", 5, seed, epochs=10_000), train, "cpu")
+    trainer = Trainer(settings_of("lvae-bn-wu", 5, seed, epochs=10_000), train, "cpu")
     trainer.run_epoch()
     start.wait(timeout=300)
     epochs = max(2, int(8 * share))

@@ -39,9 +39,9 @@ def profile(name: str) -> dict[str, Any]:
     return configuration.load([ROOT / "config" / f"{name}.yaml"])
 
 
-def spec_of(variant: str, depth: int, seed: int = 0, **changes: Any) -> RunSettings:
+def settings_of(variant: str, depth: int, seed: int = 0, **changes: Any) -> RunSettings:
     """The paper's recipe of a variant at a depth, with other training settings."""
-    spec = resolve(profile("paper"), Run("mnist", variant, depth, seed))
-    changed = {**spec["training"], "warm_up_epochs": 1, **changes}
-    spec["training"] = cast(TrainingSettings, changed)
-    return spec
+    settings = resolve(profile("paper"), Run("mnist", variant, depth, seed))
+    changed = {**settings["training"], "warm_up_epochs": 1, **changes}
+    settings["training"] = cast(TrainingSettings, changed)
+    return settings

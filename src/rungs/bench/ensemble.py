@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rungs.bench import Row, Scale
-from rungs.bench.data import images, spec_of
+from rungs.bench.data import images, settings_of
 from rungs.bench.timing import in_turns, spread
 from rungs.numerics.torch_setup import prepare_process
 from rungs.study.settings import NetworkSettings
@@ -25,12 +25,12 @@ def measure(scale: Scale) -> list[Row]:
     train = train[: 256 * max(2, int(8 * scale.share))]
     rows = []
     for label, network in SIZES.items():
-        specs = [spec_of("lvae-bn-wu", 5, seed, epochs=10_000) for seed in range(4)]
-        for spec in specs:
-            spec["network"] |= network
-        functions = {"1 run": Trainer(specs[0], train, "cpu").run_epoch}
+        wanted = [settings_of("lvae-bn-wu", 5, seed, epochs=10_000) for seed in range(4)]
+        for settings in wanted:
+            settings["network"] |= network
+        functions = {"1 run": Trainer(wanted[0], train, "cpu").run_epoch}
         for count in (2, 4):
-            members = [Trainer(spec, train, "cpu") for spec in specs[:count]]
+            members = [Trainer(settings, train, "cpu") for settings in wanted[:count]]
             functions[f"{count} runs side by side"] = Ensemble(members).run_epoch
         seconds = in_turns(functions, scale.repetitions)
         single = len(train) / float(np.median(seconds["1 run"]))

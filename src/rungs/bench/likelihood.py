@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rungs.bench import Row, Scale, peers
-from rungs.bench.data import PIXELS, UNITS, images, profile, spec_of
+from rungs.bench.data import PIXELS, UNITS, images, profile, settings_of
 from rungs.bench.timing import Products, in_turns, spread
 from rungs.evaluation.likelihood import estimate
 from rungs.models.precision import bfloat16_in_hardware, set_arithmetic, set_decoding_arithmetic
@@ -23,8 +23,8 @@ SAMPLES, IMAGES = 5000, 4
 def trained(train: Tensor, share: float) -> Any:
     """The comparison's VAE after a few hundred steps."""
     epochs = max(1, round(share * 3 * 60_000 / len(train)))
-    spec = spec_of("vae", 1, epochs=epochs, batch_size=256)
-    trainer = Trainer(spec, train, "cpu")
+    settings = settings_of("vae", 1, epochs=epochs, batch_size=256)
+    trainer = Trainer(settings, train, "cpu")
     for _ in range(epochs):
         trainer.run_epoch()
     trainer.finish()

@@ -26,11 +26,11 @@ def measure(scale: Scale) -> list[Row]:
     train = train[:4000]  # as many as the embedded digits have
     found: dict[str, list[float]] = {}
     for seed in range(SEEDS):
-        spec = resolve(config, Run("mnist5k", "lvae-bn-wu", 5, seed))
-        epochs = max(1, round(spec["training"]["epochs"] * scale.share))
-        spec["training"]["epochs"] = epochs
+        settings = resolve(config, Run("mnist5k", "lvae-bn-wu", 5, seed))
+        epochs = max(1, round(settings["training"]["epochs"] * scale.share))
+        settings["training"]["epochs"] = epochs
         for kind in ("float32", "bfloat16"):
-            trainer = Trainer(spec, train, "cpu")
+            trainer = Trainer(settings, train, "cpu")
             set_arithmetic(trainer.model, kind)
             for _ in range(epochs):
                 trainer.run_epoch()

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from rungs.bench import Row, Scale
-from rungs.bench.data import images, spec_of
+from rungs.bench.data import images, settings_of
 from rungs.bench.timing import in_turns
 from rungs.evaluation.likelihood import estimate
 from rungs.numerics.torch_setup import prepare_process
@@ -39,12 +39,12 @@ def measure(scale: Scale) -> list[Row]:
 
 
 def _estimation(x: torch.Tensor, samples: int) -> Callable[[], object]:
-    model = Trainer(spec_of("vae", 1), (x * 255).to(torch.uint8), "cpu").model.eval()
+    model = Trainer(settings_of("vae", 1), (x * 255).to(torch.uint8), "cpu").model.eval()
     return lambda: estimate(model, x, samples, 0, 1000)
 
 
 def _training(train: torch.Tensor, depth: int, units: int) -> Callable[[], object]:
-    spec = spec_of("lvae-bn-wu", depth, epochs=10_000)
+    settings = settings_of("lvae-bn-wu", depth, epochs=10_000)
     if depth == 1:
-        spec["network"]["latent_sizes"] = [units]
-    return Trainer(spec, train, "cpu").run_epoch
+        settings["network"]["latent_sizes"] = [units]
+    return Trainer(settings, train, "cpu").run_epoch

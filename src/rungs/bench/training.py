@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rungs.bench import Row, Scale, peers
-from rungs.bench.data import HIDDEN, PIXELS, UNITS, images, spec_of
+from rungs.bench.data import HIDDEN, PIXELS, UNITS, images, settings_of
 from rungs.bench.timing import Products, in_turns, spread
 from rungs.evaluation.bounds import elbo
 from rungs.models.precision import arithmetic
@@ -43,17 +43,17 @@ def against_pythae(name: str, train: Tensor, test: Tensor, scale: Scale) -> list
     seconds: dict[str, list[float]] = {}
     bounds: dict[str, list[float]] = {}
     for seed in range(repetitions):
-        spec = spec_of("vae", 1, seed, epochs=epochs, batch_size=BATCH, learning_rate=RATE)
+        settings = settings_of("vae", 1, seed, epochs=epochs, batch_size=BATCH, learning_rate=RATE)
         # pythae does not clip; ours does here too, at a height that nothing reaches
-        spec["training"] |= {"max_gradient_norm": 1e9, "max_gradient_element": 1e9}
-        loops: dict[str, Any] = {"ours, float32": Trainer(spec, train, "cpu")}
-        narrow = spec | {"precision": "bfloat16"}
+        settings["training"] |= {"max_gradient_norm": 1e9, "max_gradient_element": 1e9}
+        loops: dict[str, Any] = {"ours, float32": Trainer(settings, train, "cpu")}
+        narrow = settings | {"precision": "bfloat16"}
         if arithmetic(narrow) == "bfloat16":
             loops["ours, bfloat16"] = Trainer(narrow, train, "cpu")
         if peers.available():
             torch.manual_seed(seed)
-            model = peers.wrap(Trainer(spec, train[:BATCH], "cpu").model, PIXELS, UNITS)
-            epsilon = spec["training"]["adam_epsilon"]
+            model = peers.wrap(Trainer(settings, train[:BATCH], "cpu").model, PIXELS, UNITS)
+            epsilon = settings["training"]["adam_epsilon"]
             loops["pythae"] = peers.Trainer(
                 model, train.float() / 255, BATCH, RATE, epsilon, epochs
             )
@@ -96,7 +96,7 @@ def step_of(trainer: Trainer) -> Any:
     x, noise = trainer.batch(0)
 
     def step() -> None:
-        objective = trainer.model.objective(x, noise, trainer.settings, 1.0)
+        objective = trainer.model.objective(x, noise, trainer.recipe, 1.0)
         trainer.parameters.take_gradients(objective.loss)
         clip_gradients(trainer.parameters.gradients, 4.0, 0.9)
         trainer.optimiser.step(trainer.parameters.gradients)
@@ -109,11 +109,11 @@ def fraction_of_limit(train: Tensor, scale: Scale) -> list[Row]:
     make, alone."""
     rows = []
     for variant, depth in (("lvae-bn-wu", 5), ("vae", 1)):
-        kinds = {"float32": spec_of(variant, depth, epochs=10_000, batch_size=BATCH)}
+        kinds = {"float32": settings_of(variant, depth, epochs=10_000, batch_size=BATCH)}
         narrow = kinds["float32"] | {"precision": "bfloat16"}
         if arithmetic(narrow) == "bfloat16":
             kinds["bfloat16"] = narrow
-        trainers = {kind: Trainer(spec, train, "cpu") for kind, spec in kinds.items()}
+        trainers = {kind: Trainer(settings, train, "cpu") for kind, settings in kinds.items()}
         limits = {kind: Products(step_of(trainer)) for kind, trainer in trainers.items()}
         functions: dict[str, Any] = {}
         for kind, trainer in trainers.items():

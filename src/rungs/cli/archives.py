@@ -136,8 +136,8 @@ def _verify_run(folder: Path, data: Path | None, images: int, as_json: bool) -> 
     if (folder / MANIFEST).is_file():
         check_folder(folder)
     if data is None:
-        spec = result_file.read(folder / HISTORY, only=()).attributes["run"]
-        data = Path(Layout.data(spec["dataset"]))
+        settings = result_file.read(folder / HISTORY, only=()).attributes["run"]
+        data = Path(Layout.data(settings["dataset"]))
     found = verify_run(folder, data, images)
     agree = all(row.agrees for row in found)
     if as_json:

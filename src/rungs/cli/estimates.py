@@ -124,16 +124,18 @@ def ais(
     config = load_config(profiles)
     parsed, layout = known_run(config, run), Layout(config["profile"])
     k = samples or evaluation_settings(config, parsed)["samples"]
-    model, spec = load_model(Path(layout.run(parsed)))
-    if not entry(spec["model"]).sampled:
-        raise ConfigError(f"run {run}: the model {spec['model']} has no likelihood to be sampled.")
-    prepare_process(spec["threads"])
+    model, settings = load_model(Path(layout.run(parsed)))
+    if not entry(settings["model"]).sampled:
+        raise ConfigError(
+            f"run {run}: the model {settings['model']} has no likelihood to be sampled."
+        )
+    prepare_process(settings["threads"])
     z = None
     if simulated:
-        x, z = simulate(model, images, spec["seed"])
+        x, z = simulate(model, images, settings["seed"])
     else:
         x = Split.read(Path(layout.data(parsed.dataset)), "test", images, model.binary).x
-    found = compare(model, x, z, Settings(chains, steps, start=start), k, spec["seed"], double)
+    found = compare(model, x, z, Settings(chains, steps, start=start), k, settings["seed"], double)
     names = {"lower": "AIS", "lk": f"L_{k}", "upper": "AIS backwards"}
     told = {
         names[name]: {

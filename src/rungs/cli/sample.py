@@ -44,10 +44,10 @@ def sample(profiles: tuple[Path, ...], count: int, seed: int, run: str, output: 
 
     from rungs.api import load
     from rungs.storage.atomic import replacing
-    from rungs.study.code_prior_settings import prior_spec
+    from rungs.study.settings import code_prior_settings
 
     trained = load(parsed.path, config["profile"])
-    if trained.prior is None and prior_spec(config, parsed) is not None:
+    if trained.prior is None and code_prior_settings(config, parsed) is not None:
         raise StoreError(f"{trained.folder}: has no prior yet; run rungs prior {run} first.")
     images = np.rint(255 * trained.sample(count, seed)).astype(np.uint8)
     with replacing(output) as temporary:
@@ -60,4 +60,4 @@ def sample(profiles: tuple[Path, ...], count: int, seed: int, run: str, output: 
 
             columns = math.ceil(math.sqrt(count))
             flat = images.reshape(count, -1)
-            Image.fromarray(picture_grid(flat, columns, trained.spec)).save(temporary)
+            Image.fromarray(picture_grid(flat, columns, trained.settings)).save(temporary)

@@ -27,7 +27,7 @@ from rungs.errors import ConfigError, DataError
 from rungs.storage.cost_file import read_cost
 from rungs.study import profile as configuration
 from rungs.study.layout import EVALUATION, EVALUATION_COST, HISTORY, TRAINING_COST, Layout
-from rungs.study.runs import Run
+from rungs.study.runs import PRIOR_FOLDER, Run
 
 
 @cli.command(
@@ -169,10 +169,9 @@ def prior(profiles: tuple[Path, ...], run: str) -> None:
     parsed = known_run(config, run)
     need_data(parsed)
     from rungs.jobs.work import prior_run
-    from rungs.study.code_prior_settings import FOLDER
 
     with interruptible():
-        prior_run(config, parsed, Path(Layout(config["profile"]).run(parsed)) / FOLDER)
+        prior_run(config, parsed, Path(Layout(config["profile"]).run(parsed)) / PRIOR_FOLDER)
 
 
 @cli.command(

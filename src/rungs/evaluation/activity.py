@@ -15,8 +15,7 @@ from torch import Tensor
 
 from rungs.models.protocol import LatentVariableModel, draw_noise, noise_sizes
 from rungs.numerics.seeds import generator
-from rungs.study.settings import EvaluationSettings
-from rungs.training.trainer import Spec
+from rungs.study.settings import EvaluationSettings, RunSettings
 
 
 @dataclass(frozen=True)
@@ -76,15 +75,15 @@ def unit_statistics(
 
 
 def unit_arrays(
-    model: LatentVariableModel, spec: Spec, x: Tensor, settings: EvaluationSettings
+    model: LatentVariableModel, settings: RunSettings, x: Tensor, evaluation: EvaluationSettings
 ) -> dict[str, Any]:
     """Return KL and activity of each unit, layer by layer, over the test images ``x [n, pixels]``.
 
     ``layers/<i>/image_kl`` is the KL of each image, ``[n, terms]`` nats, ``layers/<i>/kl`` its mean,
     ``layers/<i>/active_variance`` Burda's A_u.
     """
-    random = generator(spec["seed"], "units")
-    draws, rows = settings["unit_samples"], settings["chunk_rows"]
+    random = generator(settings["seed"], "units")
+    draws, rows = evaluation["unit_samples"], evaluation["chunk_rows"]
     found = unit_statistics(model, x, draws, random, rows)
     arrays: dict[str, Any] = {}
     for i, (image_kl, kl, variance) in enumerate(

@@ -44,25 +44,25 @@ class AutoencoderEvaluator(Evaluator):
 
     def arrays(self, materials: Materials) -> dict[str, Any]:
         """Return errors of reconstruction, samples, pictures of the codes, and the probe."""
-        model, spec, settings = self.model, self.spec, materials.settings
+        model, settings, evaluation = self.model, self.settings, materials.evaluation
         train, test, classifier = materials.train, materials.test, materials.classifier
-        seed, units = spec["seed"], model.latent_sizes[0]
+        seed, units = settings["seed"], model.latent_sizes[0]
         with torch.no_grad():
             codes, test_codes = model.encode(train.x), model.encode(test.x)
         arrays = {
-            **error_arrays(model, train.x, test.x, list(shape_of(spec))),
-            **sample_arrays(model, spec, test.x, classifier, settings["chunk_rows"]),
+            **error_arrays(model, train.x, test.x, list(shape_of(settings))),
+            **sample_arrays(model, settings, test.x, classifier, evaluation["chunk_rows"]),
             **fitted_arrays(model.decode, codes, test_codes, test.x, classifier, seed),
             **plane_arrays(model, test_codes[0]),
             "pictures/samples": as_bytes(mean_images(model, len(test.x), seed, ROWS)[:PICTURES]),
         }
         if units <= MOST_FITTED:
             arrays["layers/1/code"] = test_codes.numpy()
-        if test.labelled and units in settings.get("probe_latents", ()):
-            arrays |= probe_arrays(model, code_of, train, test, settings["probe_labels"], seed)
+        if test.labelled and units in evaluation.get("probe_latents", ()):
+            arrays |= probe_arrays(model, code_of, train, test, evaluation["probe_labels"], seed)
         return arrays
 
-    def recomputed(self, x: Tensor, settings: EvaluationSettings) -> dict[str, np.ndarray]:
+    def recomputed(self, x: Tensor, evaluation: EvaluationSettings) -> dict[str, np.ndarray]:
         """Return the squared errors of the first test images again."""
         return {"autoencoder/squared_error": squared_error(self.model, x)}
 

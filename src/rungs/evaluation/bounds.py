@@ -29,12 +29,11 @@ from rungs.models.objectives import elbo_terms, objective_noise
 from rungs.models.protocol import LatentVariableModel, noise_sizes
 from rungs.numerics.seeds import generator
 from rungs.storage import result_file
-from rungs.study.settings import EvaluationSettings
-from rungs.training.trainer import Spec
+from rungs.study.settings import EvaluationSettings, RunSettings
 
 
 def bound_arrays(
-    model: LatentVariableModel, spec: Spec, materials: Materials, chunk_rows: int
+    model: LatentVariableModel, settings: RunSettings, materials: Materials, chunk_rows: int
 ) -> dict[str, Any]:
     """Return the bounds of test and training images.
 
@@ -44,31 +43,33 @@ def bound_arrays(
     found = (
         merged(materials.shards)
         if materials.shards
-        else likelihood_arrays(model, spec, materials.test.x, materials.settings)
+        else likelihood_arrays(model, settings, materials.test.x, materials.evaluation)
     )
-    return {"train/elbo": elbo(model, materials.train.x, spec["seed"], chunk_rows), **found}
+    return {"train/elbo": elbo(model, materials.train.x, settings["seed"], chunk_rows), **found}
 
 
 def likelihood_arrays(
     model: LatentVariableModel,
-    spec: Spec,
+    settings: RunSettings,
     x: Tensor,
-    settings: EvaluationSettings,
+    evaluation: EvaluationSettings,
     shard: tuple[int, int] = (0, 1),
 ) -> dict[str, Any]:
     """Return the bounds of the test images ``x [n, pixels]``, or of a part of them.
 
     Args:
-        settings: the configuration's ``evaluation`` section as the run sees it.
+        evaluation: the configuration's ``evaluation`` section as the run sees it.
         shard: ``(i, n)`` for the i-th of n parts; see :func:`rungs.evaluation.likelihood.estimate`.
 
     Raises:
         StoreError: if a bound is not finite.
     """
-    found = estimate(model, x, settings["samples"], spec["seed"], settings["chunk_rows"], shard)
+    found = estimate(
+        model, x, evaluation["samples"], settings["seed"], evaluation["chunk_rows"], shard
+    )
     if not bool(torch.isfinite(found.lk).all()):
         raise StoreError(
-            f"run {spec['run']}: its likelihood is not finite; delete its folder and train it again "
+            f"run {settings['run']}: its likelihood is not finite; delete its folder and train it again "
             "with a lower training.learning_rate."
         )
     return {

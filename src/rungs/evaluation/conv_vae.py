@@ -27,14 +27,14 @@ class ConvVAEEvaluator(ConvolutionalEvaluator):
 
     def arrays(self, materials: Materials) -> dict[str, Any]:
         """Return bounds, statistics of units, terms of one draw, pictures and aggregate posteriors."""
-        model, spec = self.model, self.spec
+        model, settings = self.model, self.settings
         train, test = materials.train.x, materials.test.x
         return {
-            **bound_arrays(model, spec, materials, ROWS),
-            **unit_arrays(model, spec, test, materials.settings),
+            **bound_arrays(model, settings, materials, ROWS),
+            **unit_arrays(model, settings, test, materials.evaluation),
             **self.draw_arrays(test),
             **self.pictures(test[:CONVOLUTIONAL_PICTURES]),
-            **aggregate_arrays(model, spec["seed"], train, test, ROWS),
+            **aggregate_arrays(model, settings["seed"], train, test, ROWS),
         }
 
     @torch.no_grad()
@@ -44,7 +44,7 @@ class ConvVAEEvaluator(ConvolutionalEvaluator):
         ``test/reconstruction`` is ``log p(x|z)``, ``test/swapped`` the same given another image's draw,
         ``test/kl`` the KL divergence, all ``[n]``, nats.
         """
-        model, random = self.model, generator(self.spec["seed"], "latents")
+        model, random = self.model, generator(self.settings["seed"], "latents")
         found: dict[str, list[Tensor]] = {}
         for block in x.split(ROWS):
             noise = draw_noise(model.latent_sizes, len(block), generator=random)
@@ -60,7 +60,7 @@ class ConvVAEEvaluator(ConvolutionalEvaluator):
     @torch.no_grad()
     def pictures(self, originals: Tensor) -> dict[str, Any]:
         """Return pictures of reconstructions and samples; see :meth:`picture_arrays`."""
-        model, random = self.model, generator(self.spec["seed"], "pictures")
+        model, random = self.model, generator(self.settings["seed"], "pictures")
         noise = draw_noise(model.latent_sizes, len(originals), generator=random)
         (layer,) = model.draw(model.encode(originals), noise)
         drawn = draw_noise(model.latent_sizes, CONVOLUTIONAL_PICTURES, generator=random)

@@ -29,7 +29,7 @@ class ConvolutionalEvaluator(Evaluator):
 
         They are mean images, or draws where the decoder is autoregressive.
         """
-        if self.spec["network"]["decoder"] != "pixelcnn":
+        if self.settings["network"]["decoder"] != "pixelcnn":
             return torch.cat([self.model.image(part) for part in latents.split(ROWS)])
         shape = self.model.shape
         planes = (1 + shape.channels, shape.height, shape.width)

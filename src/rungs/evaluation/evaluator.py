@@ -18,8 +18,7 @@ from rungs.evaluation.likelihood import estimate
 from rungs.evaluation.materials import Materials
 from rungs.models import entry, load_object
 from rungs.models.protocol import draw_noise, noise_sizes
-from rungs.study.settings import EvaluationSettings
-from rungs.training.trainer import Spec
+from rungs.study.settings import EvaluationSettings, RunSettings
 
 #: rows (images times draws) that pass the networks at once when a model is used
 CHUNK_ROWS = 2000
@@ -34,32 +33,32 @@ class Evaluator(ABC):
 
     Args:
         model: the torch module, in test mode, on the CPU.
-        spec: the run's resolved settings.
+        settings: the run's resolved settings.
         prior: the prior that was learnt over the model's codes, if any.
     """
 
     #: the type of the latents that :meth:`images` takes
     latent_dtype = torch.float32
 
-    def __init__(self, model: Any, spec: Spec, prior: Any = None) -> None:
-        self.model, self.spec, self.prior = model, spec, prior
+    def __init__(self, model: Any, settings: RunSettings, prior: Any = None) -> None:
+        self.model, self.settings, self.prior = model, settings, prior
 
     @abstractmethod
     def arrays(self, materials: Materials) -> dict[str, Any]:
         """Return everything that is measured on the model: name of a stored array -> the array."""
 
-    def recomputed(self, x: Tensor, settings: EvaluationSettings) -> dict[str, np.ndarray]:
+    def recomputed(self, x: Tensor, evaluation: EvaluationSettings) -> dict[str, np.ndarray]:
         """Return arrays of :meth:`arrays` again, for the first test images alone.
 
         Args:
             x: ``[images, pixels]``; whole blocks of random numbers, unless there are not so many images.
-            settings: the configuration's ``evaluation`` section as the run sees it.
+            evaluation: the configuration's ``evaluation`` section as the run sees it.
 
         Returns:
             The arrays that the registry's entry names as ``verified``.
         """
-        rows = settings["chunk_rows"]
-        found = estimate(self.model, x, settings["samples"], self.spec["seed"], rows)
+        rows = evaluation["chunk_rows"]
+        found = estimate(self.model, x, evaluation["samples"], self.settings["seed"], rows)
         return {"test/lk": found.lk.numpy(), "test/elbo": found.elbo.numpy()}
 
     def draw(self, count: int, random: torch.Generator) -> Tensor:
@@ -91,24 +90,24 @@ class Evaluator(ABC):
         Raises:
             ConfigError: if the model has no likelihood.
         """
-        if not entry(self.spec["model"]).sampled:
+        if not entry(self.settings["model"]).sampled:
             raise ConfigError(
-                f"run {self.spec['run']}: the model {self.spec['model']} has no likelihood."
+                f"run {self.settings['run']}: the model {self.settings['model']} has no likelihood."
             )
         return estimate(self.model, x, k, seed, CHUNK_ROWS).lk
 
 
-def evaluator_of(model: Any, spec: Spec, prior: Any = None) -> Evaluator:
+def evaluator_of(model: Any, settings: RunSettings, prior: Any = None) -> Evaluator:
     """Return the evaluator of a trained model, by the registry's entry of its family.
 
     Raises:
         StoreError: for a model that is not one of images, such as the prior of codes.
     """
-    location = entry(spec["model"]).evaluator
+    location = entry(settings["model"]).evaluator
     if not location:
         raise StoreError(
-            f"run {spec['run']}: a model of the kind {spec['model']!r} is no model of images; name the "
-            "run that it belongs to."
+            f"run {settings['run']}: a model of the kind {settings['model']!r} is no model of images; name "
+            "the run that it belongs to."
         )
-    evaluator: Evaluator = load_object(location)(model, spec, prior)
+    evaluator: Evaluator = load_object(location)(model, settings, prior)
     return evaluator

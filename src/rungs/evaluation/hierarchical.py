@@ -23,7 +23,7 @@ from rungs.evaluation.representation import nearest_neighbours_correct
 from rungs.evaluation.splits import Split
 from rungs.models.protocol import LatentVariableModel, draw_noise, noise_sizes
 from rungs.numerics.seeds import generator
-from rungs.training.trainer import Spec
+from rungs.study.settings import RunSettings
 
 
 class HierarchicalEvaluator(Evaluator):
@@ -31,27 +31,27 @@ class HierarchicalEvaluator(Evaluator):
 
     def arrays(self, materials: Materials) -> dict[str, Any]:
         """Return bounds, statistics of units, representations, pictures and aggregate posteriors."""
-        model, spec, settings = self.model, self.spec, materials.settings
-        train, test, rows = materials.train, materials.test, settings["chunk_rows"]
+        model, settings, evaluation = self.model, self.settings, materials.evaluation
+        train, test, rows = materials.train, materials.test, evaluation["chunk_rows"]
         return {
-            **bound_arrays(model, spec, materials, rows),
-            **unit_arrays(model, spec, test.x, settings),
-            **representation_arrays(model, spec, train, test),
-            **picture_arrays(model, spec, test.x),
-            **aggregate_arrays(model, spec["seed"], train.x, test.x, rows),
+            **bound_arrays(model, settings, materials, rows),
+            **unit_arrays(model, settings, test.x, evaluation),
+            **representation_arrays(model, settings, train, test),
+            **picture_arrays(model, settings, test.x),
+            **aggregate_arrays(model, settings["seed"], train.x, test.x, rows),
         }
 
 
 @torch.no_grad()
 def representation_arrays(
-    model: LatentVariableModel, spec: Spec, train: Split, test: Split
+    model: LatentVariableModel, settings: RunSettings, train: Split, test: Split
 ) -> dict[str, Any]:
     """Return one sample of each layer's latents for the test images, ``layers/<i>/sample [n, units]``.
 
     Where the images have classes, ``layers/<i>/knn_correct`` says for each test image whether the
     samples of the nearest training images have its class, bool ``[n]``.
     """
-    random = generator(spec["seed"], "representation")
+    random = generator(settings["seed"], "representation")
 
     def samples(x: Tensor) -> list[np.ndarray]:
         noise = draw_noise(noise_sizes(model), len(x), generator=random)

@@ -21,7 +21,7 @@ class Materials:
 
     Attributes:
         data: the prepared data set.
-        settings: the configuration's ``evaluation`` section as the run sees it.
+        evaluation: the configuration's ``evaluation`` section as the run sees it.
         binary: whether the model takes binarised images.
         classifier: compares samples; None for a data set without labels.
         shards: files of :func:`rungs.evaluation.run.evaluate_shard` with the parts of the likelihood, in
@@ -29,7 +29,7 @@ class Materials:
     """
 
     data: Path
-    settings: EvaluationSettings
+    evaluation: EvaluationSettings
     binary: bool
     classifier: Classifier | None = None
     shards: Sequence[Path] = ()
@@ -37,17 +37,17 @@ class Materials:
     @cached_property
     def test(self) -> Split:
         """The test images as the model takes them."""
-        return Split.read(self.data, "test", self.settings["images"], self.binary)
+        return Split.read(self.data, "test", self.evaluation["images"], self.binary)
 
     @cached_property
     def train(self) -> Split:
         """Training images as the model takes them."""
-        return Split.read(self.data, "train", self.settings["train_images"], self.binary)
+        return Split.read(self.data, "train", self.evaluation["train_images"], self.binary)
 
     @cached_property
     def test_intensities(self) -> Split:
         """The test images as intensities."""
-        return Split.read(self.data, "test", self.settings["images"], binary=False)
+        return Split.read(self.data, "test", self.evaluation["images"], binary=False)
 
     @cached_property
     def average(self) -> np.ndarray:

@@ -30,7 +30,7 @@ from rungs.numerics.seeds import generator
 from rungs.probability.divergences import lower, upper
 from rungs.probability.mixture import Mixture
 from rungs.probability.posteriors import FullGaussian
-from rungs.training.trainer import Spec
+from rungs.study.settings import RunSettings
 
 #: images whose divergence is estimated in every way, and draws of the reference
 KL_IMAGES, KL_DRAWS = 50, 5000
@@ -63,7 +63,7 @@ def component_arrays(model: Any, test: Split, classifier: Classifier | None) -> 
 
 
 @torch.no_grad()
-def divergence_arrays(model: Any, spec: Spec, test: Split) -> dict[str, Any]:
+def divergence_arrays(model: Any, settings: RunSettings, test: Split) -> dict[str, Any]:
     """Return every estimate of the KL to a mixture prior for up to 50 test images, ``[images]``, nats.
 
     ``kl/reference`` is the mean of ``log q - log p`` over 5,000 draws and ``kl/reference_se`` its
@@ -74,7 +74,7 @@ def divergence_arrays(model: Any, spec: Spec, test: Split) -> dict[str, Any]:
     posterior, prior = model.encode(x)
     if not isinstance(prior, Mixture):
         return {}
-    random = generator(spec["seed"], "divergence")
+    random = generator(settings["seed"], "divergence")
     parts = []
     for _ in range(0, KL_DRAWS, 50):
         noise = draw_noise(noise_sizes(model), 50, len(x), generator=random)

@@ -20,7 +20,7 @@ from torch import Tensor
 from rungs.evaluation.definitions import PICTURES
 from rungs.models.protocol import LatentVariableModel, draw_noise, noise_sizes
 from rungs.numerics.seeds import generator
-from rungs.training.trainer import Spec
+from rungs.study.settings import RunSettings
 
 
 def as_bytes(images: Tensor) -> np.ndarray:
@@ -29,9 +29,9 @@ def as_bytes(images: Tensor) -> np.ndarray:
 
 
 @torch.no_grad()
-def picture_arrays(model: LatentVariableModel, spec: Spec, x: Tensor) -> dict[str, Any]:
+def picture_arrays(model: LatentVariableModel, settings: RunSettings, x: Tensor) -> dict[str, Any]:
     """Return the pictures of a model; the originals are the first of the test images ``x [n, pixels]``."""
-    random = generator(spec["seed"], "pictures")
+    random = generator(settings["seed"], "pictures")
     latents = model.generate(draw_noise(noise_sizes(model), PICTURES, generator=random))
     originals = x[:PICTURES]
     noise = draw_noise(noise_sizes(model), len(originals), generator=random)

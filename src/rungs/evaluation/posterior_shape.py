@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rungs.numerics.seeds import generator
 from rungs.probability.posteriors import FullGaussian, MixturePosterior
-from rungs.training.trainer import Spec
+from rungs.study.settings import RunSettings
 
 #: a component of less weight makes no mode
 MIN_WEIGHT = 0.01
@@ -99,7 +99,7 @@ def count_modes(q: MixturePosterior) -> Tensor:
     return (first & counts).sum(-1)
 
 
-def shape_arrays(model: Any, spec: Spec, x: Tensor, rows: int) -> dict[str, Any]:
+def shape_arrays(model: Any, settings: RunSettings, x: Tensor, rows: int) -> dict[str, Any]:
     """Return the shape of each test image's mixture posterior; nothing for another posterior.
 
     ``posterior/modes``, ``posterior/negentropy`` and ``posterior/components`` are the attributes of
@@ -109,7 +109,7 @@ def shape_arrays(model: Any, spec: Spec, x: Tensor, rows: int) -> dict[str, Any]
         x: the test images, ``[n, pixels]``.
         rows: a fiftieth of it are the images whose shape is found at once.
     """
-    random = generator(spec["seed"], "shape")
+    random = generator(settings["seed"], "shape")
     found = []
     for block in x.split(max(1, rows // 50)):
         with torch.no_grad():

@@ -24,13 +24,16 @@ from rungs.storage.atomic import sha256
 from rungs.storage.cost_file import read_seconds, write_cost
 from rungs.storage.tensors import load_weights
 from rungs.study import keys, provenance
-from rungs.study.code_prior_settings import FOLDER as PRIOR
-from rungs.study.code_prior_settings import prior_spec
 from rungs.study.layers import Config
 from rungs.study.layout import EVALUATION, EVALUATION_COST, HISTORY, WEIGHTS, Layout
-from rungs.study.runs import Run
-from rungs.study.settings import EvaluationSettings, evaluation_settings
-from rungs.training.trainer import Spec, build_model
+from rungs.study.runs import PRIOR_FOLDER, Run
+from rungs.study.settings import (
+    EvaluationSettings,
+    RunSettings,
+    code_prior_settings,
+    evaluation_settings,
+)
+from rungs.training.trainer import build_model
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Inputs:
     Attributes:
         folder: of the trained run; with a learnt prior it has the folder ``prior``.
         data: the prepared data set.
-        settings: the configuration's ``evaluation`` section as the run sees it and, if a prior was learnt
+        evaluation: the configuration's ``evaluation`` section as the run sees it and, if a prior was learnt
             over the run's codes, ``prior``, the key of its training.
         classifier: the file of the classifier that compares samples, if any.
         shards: files of :func:`evaluate_shard` with the parts of the likelihood, in order; none where the
@@ -49,7 +52,7 @@ class Inputs:
 
     folder: Path
     data: Path
-    settings: EvaluationSettings
+    evaluation: EvaluationSettings
     classifier: Path | None = None
     shards: tuple[Path, ...] = ()
 
@@ -60,15 +63,15 @@ class Inputs:
         Raises:
             StoreError: if the run has codes whose prior has not been trained.
         """
-        layout, settings = Layout(config["profile"]), evaluation_settings(config, run)
+        layout, evaluation = Layout(config["profile"]), evaluation_settings(config, run)
         folder, classifier = Path(layout.run(run)), layout.classifier_of(config, run)
-        if prior_spec(config, run) is not None:
-            prior = result_file.read(folder / PRIOR / HISTORY, only=())
-            settings |= {"prior": prior.attributes["key"]}
+        if code_prior_settings(config, run) is not None:
+            prior = result_file.read(folder / PRIOR_FOLDER / HISTORY, only=())
+            evaluation |= {"prior": prior.attributes["key"]}
         return cls(
             folder,
             Path(layout.data(run.dataset)),
-            settings,
+            evaluation,
             None if classifier is None else Path(classifier),
             tuple(map(Path, layout.shards(config, run))),
         )
@@ -77,7 +80,7 @@ class Inputs:
         """Return a hash of the trained run, the settings, the code, the data and the classifier."""
         trained = result_file.read(self.folder / HISTORY, only=()).attributes
         code = keys.evaluation_code(trained["run"]["model"])
-        rest = [trained.get("key"), self.settings, code, result_file.fingerprint(self.data)]
+        rest = [trained.get("key"), self.evaluation, code, result_file.fingerprint(self.data)]
         if self.classifier is not None:
             rest.append(sha256(self.classifier.read_bytes()))
         return sha256(json.dumps(rest, sort_keys=True).encode())[:16]
@@ -92,16 +95,16 @@ def is_evaluated(output: Path, key: str) -> bool:
     return (output / EVALUATION_COST).is_file() and found.attributes.get("key") == key
 
 
-def load_model(folder: Path) -> tuple[Any, Spec]:
+def load_model(folder: Path) -> tuple[Any, RunSettings]:
     """Return a trained run's model in test mode, on the CPU, and its settings.
 
     Raises:
         StoreError: if the run is not trained or its files do not agree.
     """
     trained = result_file.read(folder / HISTORY, only=())
-    spec: Spec = trained.attributes["run"]
+    settings: RunSettings = trained.attributes["run"]
     try:
-        model = build_model(spec, trained.attributes["pixels"], "cpu")
+        model = build_model(settings, trained.attributes["pixels"], "cpu")
     except RungsError:
         raise
     except Exception as error:  # whatever a model makes of strange settings
@@ -109,9 +112,9 @@ def load_model(folder: Path) -> tuple[Any, Spec]:
             f"{trained.path}: its settings describe no model of this version ({error}). Train the run again."
         ) from error
     load_weights(model, folder / WEIGHTS)
-    set_decoding_arithmetic(model, arithmetic(spec))
+    set_decoding_arithmetic(model, arithmetic(settings))
     model.eval()
-    return model, spec
+    return model, settings
 
 
 def load_evaluator(folder: Path, with_prior: bool) -> Evaluator:
@@ -123,8 +126,10 @@ def load_evaluator(folder: Path, with_prior: bool) -> Evaluator:
     Raises:
         StoreError: if the run is not trained or its files do not agree.
     """
-    model, spec = load_model(folder)
-    return evaluator_of(model, spec, load_model(folder / PRIOR)[0] if with_prior else None)
+    model, settings = load_model(folder)
+    return evaluator_of(
+        model, settings, load_model(folder / PRIOR_FOLDER)[0] if with_prior else None
+    )
 
 
 def evaluate(inputs: Inputs, output: Path | None = None) -> None:
@@ -134,31 +139,31 @@ def evaluate(inputs: Inputs, output: Path | None = None) -> None:
         output: the folder to write to; by default that of the run.
     """
     started = time.perf_counter()
-    with_prior = "prior" in inputs.settings
+    with_prior = "prior" in inputs.evaluation
     evaluator = load_evaluator(inputs.folder, with_prior)
-    spec = evaluator.spec
-    prepare_process(spec["threads"])
+    settings = evaluator.settings
+    prepare_process(settings["threads"])
     materials = Materials(
         inputs.data,
-        inputs.settings,
+        inputs.evaluation,
         evaluator.model.binary,
         None if inputs.classifier is None else Classifier.read(inputs.classifier),
         inputs.shards,
     )
     arrays = {"test/labels": materials.test.labels, **evaluator.arrays(materials)}
     if with_prior:
-        history = result_file.read(inputs.folder / PRIOR / HISTORY, only=["objective"])
+        history = result_file.read(inputs.folder / PRIOR_FOLDER / HISTORY, only=["objective"])
         arrays[PRIOR_OBJECTIVE] = history["objective"]
     attributes = {
-        "run": spec,
-        "evaluation": inputs.settings,
+        "run": settings,
+        "evaluation": inputs.evaluation,
         "key": inputs.key(),
         "provenance": provenance.describe(),
     }
     seconds = time.perf_counter() - started
     seconds += sum(read_seconds(path.with_suffix(".json")) for path in inputs.shards)
     output = inputs.folder if output is None else output
-    write_cost(output / EVALUATION_COST, seconds, len(materials.test.x), spec)
+    write_cost(output / EVALUATION_COST, seconds, len(materials.test.x), settings)
     result_file.write(output / EVALUATION, arrays, attributes)
 
 
@@ -170,9 +175,9 @@ def evaluate_shard(inputs: Inputs, shard: tuple[int, int], output: Path) -> None
         output: the file to write; the cost goes into the JSON file beside it.
     """
     started = time.perf_counter()
-    model, spec = load_model(inputs.folder)
-    prepare_process(spec["threads"])
-    test = Materials(inputs.data, inputs.settings, model.binary).test
-    arrays = likelihood_arrays(model, spec, test.x, inputs.settings, shard)
-    result_file.write(output, arrays, {"run": spec})
-    write_cost(output.with_suffix(".json"), time.perf_counter() - started, len(test.x), spec)
+    model, settings = load_model(inputs.folder)
+    prepare_process(settings["threads"])
+    test = Materials(inputs.data, inputs.evaluation, model.binary).test
+    arrays = likelihood_arrays(model, settings, test.x, inputs.evaluation, shard)
+    result_file.write(output, arrays, {"run": settings})
+    write_cost(output.with_suffix(".json"), time.perf_counter() - started, len(test.x), settings)

@@ -25,7 +25,7 @@ from rungs.evaluation.classifier import Classifier
 from rungs.evaluation.frechet import frechet_distance
 from rungs.models.protocol import draw_noise, noise_sizes
 from rungs.numerics.seeds import generator
-from rungs.training.trainer import Spec
+from rungs.study.settings import RunSettings
 
 
 @torch.no_grad()
@@ -41,14 +41,14 @@ def mean_images(model: Any, count: int, seed: int, rows: int) -> Tensor:
 
 
 def sample_arrays(
-    model: Any, spec: Spec, intensities: Tensor, classifier: Classifier | None, rows: int
+    model: Any, settings: RunSettings, intensities: Tensor, classifier: Classifier | None, rows: int
 ) -> dict[str, Any]:
     """Compare as many samples as there are test images with these.
 
     Args:
         intensities: of the test images, ``[n, pixels]``.
     """
-    drawn = mean_images(model, len(intensities), spec["seed"], rows)
+    drawn = mean_images(model, len(intensities), settings["seed"], rows)
     average = {"average/model": drawn.double().mean(0).float().numpy()}
     if classifier is None:
         return average

@@ -28,7 +28,7 @@ from rungs.evaluation.probe import probe_arrays
 from rungs.evaluation.samples import sample_arrays
 from rungs.models.protocol import draw_noise, noise_sizes
 from rungs.numerics.seeds import generator
-from rungs.training.trainer import Spec
+from rungs.study.settings import RunSettings
 
 
 class SingleLayerEvaluator(HierarchicalEvaluator):
@@ -36,28 +36,28 @@ class SingleLayerEvaluator(HierarchicalEvaluator):
 
     def arrays(self, materials: Materials) -> dict[str, Any]:
         """Return the arrays of a hierarchy, and those that need a single layer."""
-        model, spec, test = self.model, self.spec, materials.test
-        classifier, rows = materials.classifier, materials.settings["chunk_rows"]
+        model, settings, test = self.model, self.settings, materials.test
+        classifier, rows = materials.classifier, materials.evaluation["chunk_rows"]
         return {
             **super().arrays(materials),
             "average/train": materials.average,
-            **sample_arrays(model, spec, materials.test_intensities.x, classifier, rows),
+            **sample_arrays(model, settings, materials.test_intensities.x, classifier, rows),
             **interpolation_arrays(model, test),
             **component_arrays(model, test, classifier),
-            **divergence_arrays(model, spec, test),
-            **shape_arrays(model, spec, test.x, rows),
-            **latent_arrays(model, spec, materials),
+            **divergence_arrays(model, settings, test),
+            **shape_arrays(model, settings, test.x, rows),
+            **latent_arrays(model, settings, materials),
         }
 
 
 @torch.no_grad()
-def latent_arrays(model: Any, spec: Spec, materials: Materials) -> dict[str, Any]:
+def latent_arrays(model: Any, settings: RunSettings, materials: Materials) -> dict[str, Any]:
     """Return pictures of the latent space, rescaled latents, samples of a fitted density, and the probe."""
     if model.units == 0:
         return {}
-    train, test, settings = materials.train, materials.test, materials.settings
+    train, test, evaluation = materials.train, materials.test, materials.evaluation
     intensities, classifier = materials.test_intensities.x, materials.classifier
-    seed, rows = spec["seed"], settings["chunk_rows"]
+    seed, rows = settings["seed"], evaluation["chunk_rows"]
     random = generator(seed, "codes")
 
     def draw(x: Tensor) -> Tensor:
@@ -72,9 +72,9 @@ def latent_arrays(model: Any, spec: Spec, materials: Materials) -> dict[str, Any
         **scale_arrays(model, test.x),
         **fitted_arrays(model.decode, codes, test_codes, intensities, classifier, seed),
     }
-    if test.labelled and model.units in settings.get("probe_latents", ()):
+    if test.labelled and model.units in evaluation.get("probe_latents", ()):
         with torch.enable_grad():
-            arrays |= probe_arrays(model, code_of, train, test, settings["probe_labels"], seed)
+            arrays |= probe_arrays(model, code_of, train, test, evaluation["probe_labels"], seed)
     return arrays
 
 

@@ -29,19 +29,19 @@ class VAEGANEvaluator(Evaluator):
     @torch.no_grad()
     def arrays(self, materials: Materials) -> dict[str, Any]:
         """Return samples, reconstructions, lines between images, and the prior's components."""
-        model, spec, rows = self.model, self.spec, materials.settings["chunk_rows"]
+        model, settings, rows = self.model, self.settings, materials.evaluation["chunk_rows"]
         test, classifier = materials.test, materials.classifier
         return {
             "average/train": materials.average,
-            "pictures/samples": as_bytes(mean_images(model, PICTURES, spec["seed"], rows)),
+            "pictures/samples": as_bytes(mean_images(model, PICTURES, settings["seed"], rows)),
             "pictures/originals": as_bytes(test.x[:PICTURES]),
             "pictures/reconstructions": reconstructions(model, test.x),
-            **sample_arrays(model, spec, test.x, classifier, rows),
+            **sample_arrays(model, settings, test.x, classifier, rows),
             **interpolation_arrays(model, test),
             **component_arrays(model, test, classifier),
         }
 
-    def recomputed(self, x: Tensor, settings: EvaluationSettings) -> dict[str, np.ndarray]:
+    def recomputed(self, x: Tensor, evaluation: EvaluationSettings) -> dict[str, np.ndarray]:
         """Return the stored reconstructions of the first test images again."""
         return {"pictures/reconstructions": reconstructions(self.model, x)}
 

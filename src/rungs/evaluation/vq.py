@@ -85,7 +85,7 @@ class VQEvaluator(ConvolutionalEvaluator):
     @torch.no_grad()
     def pictures(self, originals: Tensor) -> dict[str, Any]:
         """Return pictures of reconstructions and of draws; see :meth:`picture_arrays`."""
-        random = generator(self.spec["seed"], "pictures")
+        random = generator(self.settings["seed"], "pictures")
         drawn = self.draw(CONVOLUTIONAL_PICTURES, random)
         return self.picture_arrays(originals, self.model.codes(originals), drawn, random)
 
@@ -104,7 +104,7 @@ class VQEvaluator(ConvolutionalEvaluator):
             parts.append(self.model.log_likelihood(part, codes) + self.log_prior(codes))
         return torch.cat(parts)
 
-    def recomputed(self, x: Tensor, settings: EvaluationSettings) -> dict[str, np.ndarray]:
+    def recomputed(self, x: Tensor, evaluation: EvaluationSettings) -> dict[str, np.ndarray]:
         """Return the bound of the first test images again; it needs no draws."""
         return {"test/lk": self.code_bound(x).numpy()}
 

@@ -43,12 +43,10 @@ from rungs.models import entry
 from rungs.storage import hdf5, result_file
 from rungs.storage.atomic import replacing, sha256
 from rungs.storage.result_file import Stored
-from rungs.study.code_prior_settings import FOLDER as PRIOR
-from rungs.study.code_prior_settings import prior_spec
 from rungs.study.layers import Config
 from rungs.study.layout import EVALUATION, EVALUATION_COST, HISTORY, TRAINING_COST, WEIGHTS, Layout
-from rungs.study.runs import Run
-from rungs.study.settings import resolve
+from rungs.study.runs import PRIOR_FOLDER, Run
+from rungs.study.settings import code_prior_settings, resolve
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,12 +58,12 @@ REQUIRED = (
     *("README.md", "run.json", "configuration.json"),
     *(WEIGHTS, HISTORY, EVALUATION),
 )
-PRIOR_FILES = (f"{PRIOR}/{WEIGHTS}", f"{PRIOR}/{HISTORY}")
+PRIOR_FILES = (f"{PRIOR_FOLDER}/{WEIGHTS}", f"{PRIOR_FOLDER}/{HISTORY}")
 PICTURES = {
     "figures/samples.png": "pictures/samples",
     "figures/reconstructions.png": "pictures/reconstructions",
 }
-COSTS = (TRAINING_COST, EVALUATION_COST, f"{PRIOR}/{TRAINING_COST}")
+COSTS = (TRAINING_COST, EVALUATION_COST, f"{PRIOR_FOLDER}/{TRAINING_COST}")
 MEMBERS = (MANIFEST, *REQUIRED, *PRIOR_FILES, *PICTURES, *COSTS)
 #: an array of more bytes stays behind ...
 LARGE = 2**18
@@ -130,7 +128,7 @@ def export_run(
     for name in (WEIGHTS, PRIOR_FILES[0], *COSTS):
         if (folder / name).is_file():
             members[name] = (folder / name).read_bytes()
-    if prior_spec(config, run) is not None and PRIOR_FILES[0] not in members:
+    if code_prior_settings(config, run) is not None and PRIOR_FILES[0] not in members:
         raise StoreError(f"{folder / PRIOR_FILES[0]}: is missing; train the run's prior first.")
     if WEIGHTS not in members:
         raise StoreError(f"{folder / WEIGHTS}: is missing; train the run first.")
@@ -154,9 +152,9 @@ def export_run(
 
 
 def _check_settings(config: Config, run: Run, training: Stored, evaluation: Stored) -> None:
-    spec = resolve(config, run)
+    settings = resolve(config, run)
     for found in (training, evaluation):
-        if found.attributes["run"] != spec:
+        if found.attributes["run"] != settings:
             raise ConfigError(
                 f"{found.path}: was made with other settings than this configuration's; name the one "
                 "it was made with (--config results/<profile>/config/<hash>.json), or run it again."
@@ -223,10 +221,10 @@ def numbers_of(training: Stored, evaluation: Stored) -> dict[str, Any]:
 
     A model without a likelihood has the means of the arrays that are verified.
     """
-    spec = training.attributes["run"]
+    settings = training.attributes["run"]
     found: dict[str, Any] = {
         "parameters": training.attributes["parameters"],
-        "epochs": spec["training"]["epochs"],
+        "epochs": settings["training"]["epochs"],
         "converged": converged(training, evaluation),
     }
     arrays = evaluation.arrays
@@ -241,7 +239,7 @@ def numbers_of(training: Stored, evaluation: Stored) -> dict[str, Any]:
             "test_images": len(lk),
         }
     else:
-        for name in entry(spec["model"]).verified:
+        for name in entry(settings["model"]).verified:
             values = evaluation[name]
             if values.ndim == 1:
                 quantity = name.rpartition("/")[2]
@@ -484,17 +482,17 @@ def check_folder(folder: Path) -> dict[str, Any]:
     run = manifest.get("run")
     training, evaluation = (result_file.read(folder / name) for name in (HISTORY, EVALUATION))
     described = _parse(folder / "run.json", "run.json", (folder / "run.json").read_bytes())
-    spec = training.attributes.get("run")
-    if not isinstance(spec, dict) or spec.get("run") != run:
+    settings = training.attributes.get("run")
+    if not isinstance(settings, dict) or settings.get("run") != run:
         raise _refused(folder / HISTORY, f"it is not of the run {run!r}")
-    if evaluation.attributes.get("run") != spec or described.get("run") != spec:
+    if evaluation.attributes.get("run") != settings or described.get("run") != settings:
         raise _refused(folder, "its files are not of one run")
     if not isinstance(described.get("numbers"), dict):
         raise _refused(folder / "run.json", "it has no numbers")
     _check_weights(folder / WEIGHTS, training)
     if (folder / PRIOR_FILES[1]).is_file():
         prior = result_file.read(folder / PRIOR_FILES[1], only=())
-        if prior.attributes["run"].get("run") != f"{run}/{PRIOR}":
+        if prior.attributes["run"].get("run") != f"{run}/{PRIOR_FOLDER}":
             raise _refused(folder / PRIOR_FILES[1], "it is the prior of another run")
         _check_weights(folder / PRIOR_FILES[0], prior)
     return manifest
@@ -516,8 +514,8 @@ def _check_weights(path: Path, training: Stored) -> None:
 
     found = shapes(path)
     try:
-        spec = training.attributes["run"]
-        model = outline(spec["model"], training.attributes["pixels"], spec["network"])
+        settings = training.attributes["run"]
+        model = outline(settings["model"], training.attributes["pixels"], settings["network"])
         expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     except Exception as error:  # whatever a model makes of strange settings
         raise _refused(path, "the run's settings describe no model of this version") from error

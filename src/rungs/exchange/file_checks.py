@@ -10,15 +10,15 @@ from pathlib import Path
 from rungs.errors import StoreError
 from rungs.storage import result_file
 from rungs.storage.result_file import Stored
-from rungs.study.code_prior_settings import FOLDER as PRIOR
 from rungs.study.layers import Config
+from rungs.study.runs import PRIOR_FOLDER
 from rungs.study.settings import RunSettings
 
 
-def read_with_settings(path: Path, spec: RunSettings) -> Stored:
-    """Return a run's results file, whose settings must be ``spec``."""
+def read_with_settings(path: Path, settings: RunSettings) -> Stored:
+    """Return a results file of the run with these settings."""
     found = result_file.read(path)
-    if found.attributes["run"] != spec:
+    if found.attributes["run"] != settings:
         raise StoreError(f"{path}: its settings are not those that the configuration resolves to")
     return found
 
@@ -47,12 +47,12 @@ def check_calibration(config: Config, path: Path) -> None:
         raise StoreError(f"{path}: was made with other settings than the configuration's")
 
 
-def check_weights(path: Path, spec: RunSettings) -> None:
-    """Check that weights are finite, and those of a run with the settings ``spec``."""
+def check_weights(path: Path, settings: RunSettings) -> None:
+    """Check that weights are finite, and those of the run with these settings."""
     from rungs.storage.tensors import load_tensors
 
     tensors, metadata = load_tensors(path)
-    if json.loads(metadata["run"]) != spec:
+    if json.loads(metadata["run"]) != settings:
         raise StoreError(f"{path}: its settings are not those that the configuration resolves to")
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
@@ -98,7 +98,7 @@ def check_table(path: Path, names: set[str]) -> None:
             if None in row or None in row.values():
                 raise StoreError(f"{path}: row {number} has not as many cells as columns")
             for name in _runs_of(row):
-                if name.removesuffix(f"/{PRIOR}") not in names:
+                if name.removesuffix(f"/{PRIOR_FOLDER}") not in names:
                     raise StoreError(f"{path}: row {number} is about {name}, no run of the profile")
 
 

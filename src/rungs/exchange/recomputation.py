@@ -89,7 +89,7 @@ def _compared(folder: Path, data: Path, images: int) -> list[Comparison]:
     check_section("evaluation", {k: v for k, v in settings.items() if k != "prior"})
     evaluator, x = _reopened(folder, data, evaluation, images)
     exact = not _is_half(folder)
-    tolerances = entry(evaluator.spec["model"]).verified
+    tolerances = entry(evaluator.settings["model"]).verified
     found = []
     for name, again in evaluator.recomputed(x, settings).items():
         stored = evaluation[name][: len(again)]
@@ -109,7 +109,7 @@ def _reopened(
 
     settings = evaluation.attributes["evaluation"]
     evaluator = load_evaluator(folder, with_prior="prior" in settings)
-    prepare_process(evaluator.spec["threads"])
+    prepare_process(evaluator.settings["threads"])
     x = Split.read(data, "test", settings["images"], evaluator.model.binary).x
     originals = evaluation["pictures/originals"]
     found = as_bytes(x[: len(originals)])

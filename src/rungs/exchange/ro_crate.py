@@ -24,10 +24,9 @@ from rungs.storage import result_file
 from rungs.storage.atomic import replacing, sha256, write_text
 from rungs.storage.cost_file import read_seconds
 from rungs.study import profile as configuration
-from rungs.study.code_prior_settings import FOLDER as PRIOR
 from rungs.study.layers import Config
 from rungs.study.layout import EVALUATION, HISTORY, TRAINING_COST, WEIGHTS, Layout
-from rungs.study.runs import all_runs, runs
+from rungs.study.runs import PRIOR_FOLDER, all_runs, runs
 from rungs.tables import TABLES
 
 Entity = dict[str, Any]
@@ -66,8 +65,8 @@ DESCRIPTIONS = {
     WEIGHTS: "weights",
     HISTORY: "a value an epoch of training",
     EVALUATION: "what was measured",
-    f"{PRIOR}/{WEIGHTS}": "weights of the prior over its codes",
-    f"{PRIOR}/{HISTORY}": "a value an epoch of the prior's training",
+    f"{PRIOR_FOLDER}/{WEIGHTS}": "weights of the prior over its codes",
+    f"{PRIOR_FOLDER}/{HISTORY}": "a value an epoch of the prior's training",
 }
 URLS = {
     "python": "https://www.python.org/",
@@ -128,7 +127,7 @@ def _results(config: Config, layout: Layout) -> Iterable[tuple[str, str]]:
     for run in all_runs(config):
         for name, text in DESCRIPTIONS.items():
             path = f"runs/{run.path}/{name}"
-            optional = name.startswith(PRIOR) or (run not in asked and name == EVALUATION)
+            optional = name.startswith(PRIOR_FOLDER) or (run not in asked and name == EVALUATION)
             if not optional or (Path(layout.root) / path).is_file():
                 yield path, f"{run.path}: {text}"
 

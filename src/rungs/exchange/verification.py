@@ -19,12 +19,11 @@ from rungs.storage import result_file
 from rungs.storage.atomic import sha256
 from rungs.storage.cost_file import read_seconds
 from rungs.study import profile as configuration
-from rungs.study.code_prior_settings import prior_spec
 from rungs.study.keys import run_key
 from rungs.study.layers import Config
 from rungs.study.layout import EVALUATION, HISTORY, STAGES, WEIGHTS, Layout
 from rungs.study.runs import Run, all_runs, parent_of, runs
-from rungs.study.settings import resolve
+from rungs.study.settings import code_prior_settings, resolve
 from rungs.tables import TABLES
 
 Check = Callable[[Path], object]
@@ -129,33 +128,33 @@ def _run_checks(config: Config, run: Run, evaluated: bool) -> list[tuple[str, Ch
     """The files of a run and their checks; a run that is only to be continued is not evaluated."""
     layout = Layout(config["profile"])
     folder = Path(layout.run(run))
-    spec = resolve(config, run)
+    settings = resolve(config, run)
     found: list[tuple[str, Check]] = [
         (f"{folder}/{HISTORY}", partial(_check_training, config, run)),
-        (f"{folder}/{WEIGHTS}", partial(file_checks.check_weights, spec=spec)),
+        (f"{folder}/{WEIGHTS}", partial(file_checks.check_weights, settings=settings)),
     ]
     found += [(f"{folder}/{name}", read_seconds) for name in STAGES["train"][2:]]
     if evaluated:
         found.append((f"{folder}/{EVALUATION}", partial(_check_evaluation, config, run)))
         found += [(f"{folder}/{name}", read_seconds) for name in STAGES["evaluate"][1:]]
-    if evaluated and (learnt := prior_spec(config, run)) is not None:
+    if evaluated and (learnt := code_prior_settings(config, run)) is not None:
 
         def check_prior(path: Path) -> None:
             file_checks.check_origin(file_checks.read_with_settings(path, learnt))
 
         weights, history = layout.prior(config, run)
         found.append((history, check_prior))
-        found.append((weights, partial(file_checks.check_weights, spec=learnt)))
+        found.append((weights, partial(file_checks.check_weights, settings=learnt)))
     return found
 
 
 def _check_training(config: Config, run: Run, path: Path) -> None:
-    layout, spec = Layout(config["profile"]), resolve(config, run)
-    found = file_checks.read_with_settings(path, spec)
+    layout, settings = Layout(config["profile"]), resolve(config, run)
+    found = file_checks.read_with_settings(path, settings)
     file_checks.check_origin(found)
     parent = parent_of(config, run)
     start = None if parent is None else Path(layout.run(parent)) / WEIGHTS
-    file_checks.check_key(path, found, run_key(spec, Path(layout.data(run.dataset)), start))
+    file_checks.check_key(path, found, run_key(settings, Path(layout.data(run.dataset)), start))
 
 
 def _check_evaluation(config: Config, run: Run, path: Path) -> None:
@@ -164,7 +163,7 @@ def _check_evaluation(config: Config, run: Run, path: Path) -> None:
     found = file_checks.read_with_settings(path, resolve(config, run))
     file_checks.check_origin(found)
     inputs = Inputs.of(config, run)
-    if found.attributes["evaluation"] != inputs.settings:
+    if found.attributes["evaluation"] != inputs.evaluation:
         raise StoreError(f"{path}: was evaluated with other settings than the configuration's")
     file_checks.check_key(path, found, inputs.key())
     for name in ("test/lk", "test/elbo"):

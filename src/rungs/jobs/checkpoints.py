@@ -56,7 +56,7 @@ def resume(trainer: Trainer, folder: Path, key: str) -> None:
         print(f"{path}: not used ({error}); the run starts from its beginning.", file=sys.stderr)
         path.unlink()
         return
-    print(f"{trainer.spec['run']}: resumed after epoch {trainer.epoch}", file=sys.stderr)
+    print(f"{trainer.settings['run']}: resumed after epoch {trainer.epoch}", file=sys.stderr)
 
 
 def find_all(folder: Path) -> list[Path]:

@@ -15,10 +15,9 @@ from rungs.evaluation.definitions import CONVOLUTIONAL_PICTURES
 from rungs.jobs.packs import packs
 from rungs.models import entry, load_object
 from rungs.models.cost import Cost, Request
-from rungs.study.code_prior_settings import prior_spec
 from rungs.study.layers import Config
 from rungs.study.runs import Run, all_runs, runs
-from rungs.study.settings import evaluation_settings, resolve
+from rungs.study.settings import code_prior_settings, evaluation_settings, resolve
 
 #: seconds to start a process and import torch
 START_SECONDS = 4.0
@@ -44,7 +43,7 @@ def estimate(config: Config, run: Run) -> Cost:
     request = Request(
         settings,
         evaluation_settings(config, run),
-        prior_spec(config, run),
+        code_prior_settings(config, run),
         data.train,
         data.test,
         math.prod(data.shape),

@@ -25,13 +25,13 @@ def packs(config: Config) -> dict[str, list[Run]]:
     """
     groups: dict[tuple[str, str, int], list[tuple[str, Run]]] = {}
     for run in all_runs(config):
-        spec = resolve(config, run)
+        settings = resolve(config, run)
         generation = 0
-        ancestor = spec["continues"]
+        ancestor = settings["continues"]
         while ancestor is not None:
             generation, ancestor = generation + 1, ancestor["continues"]
-        architecture = json.dumps([spec["depth"], spec["network"]], sort_keys=True)
-        group = groups.setdefault((run.dataset, spec["model"], generation), [])
+        architecture = json.dumps([settings["depth"], settings["network"]], sort_keys=True)
+        group = groups.setdefault((run.dataset, settings["model"], generation), [])
         group.append((architecture, run))
     found = {}
     size = config["compute"]["pack"]

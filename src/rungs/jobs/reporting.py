@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rungs.evaluation.definitions import ACTIVE_KL
 from rungs.storage.beacon import Beacon
-from rungs.study.code_prior_settings import FOLDER as PRIOR
+from rungs.study.runs import PRIOR_FOLDER
 
 if TYPE_CHECKING:
     from rungs.training.trainer import Trainer
@@ -92,9 +92,9 @@ class Reporter:
         """Report the epoch that every run of the group has just finished."""
         trainer = self._group[0][0]
         if trainer.unrecorded is not None and trainer.epoch == self._first + 1:
-            name = trainer.spec["run"]
+            name = trainer.settings["run"]
             print(f"{name}: steps are not recorded ({trainer.unrecorded})", file=sys.stderr)
-        self._line.update(self._described(), trainer.epoch / trainer.settings["epochs"])
+        self._line.update(self._described(), trainer.epoch / trainer.recipe["epochs"])
         self._beacon.show(self._state)
         for events in self._events:
             events.write_epoch()
@@ -128,7 +128,7 @@ class Reporter:
 
 def describe(trainer: Trainer) -> str:
     """The progress line of a run in training."""
-    total, kl = trainer.settings["epochs"], trainer.history.last("units/kl")
+    total, kl = trainer.recipe["epochs"], trainer.history.last("units/kl")
     units = ""
     if kl is not None:
         parts = kl.split(list(trainer.model.latent_sizes))
@@ -137,14 +137,14 @@ def describe(trainer: Trainer) -> str:
     name = "ELBO" if "elbo" in trainer.history.values else "objective"
     left = trainer.seconds / trainer.epoch * (total - trainer.epoch)
     return (
-        f"{trainer.spec['run']}  epoch {trainer.epoch}/{total}  {name} {trainer.history.criterion:.2f}"
+        f"{trainer.settings['run']}  epoch {trainer.epoch}/{total}  {name} {trainer.history.criterion:.2f}"
         f"{units}  {trainer.images_per_second():,.0f} images/s  {duration(left)} left"
     )
 
 
 def _about(trainer: Trainer) -> dict[str, Any]:
     """The constant part of a run's beacon. The prior of a run's codes is trained in the run's name."""
-    run, epochs = trainer.spec["run"], trainer.settings["epochs"]
-    name = run.removesuffix(f"/{PRIOR}")
+    run, epochs = trainer.settings["run"], trainer.recipe["epochs"]
+    name = run.removesuffix(f"/{PRIOR_FOLDER}")
     stage = "train" if name == run else "prior"
     return {"run": name, "stage": stage, "epoch": trainer.epoch, "epochs": epochs}

@@ -21,10 +21,10 @@ from rungs.jobs.cost import START_SECONDS, estimate
 from rungs.models.cost import Cost
 from rungs.storage.beacon import read_beacon
 from rungs.storage.cost_file import read_seconds
-from rungs.study.code_prior_settings import FOLDER, prior_spec
 from rungs.study.layers import Config
 from rungs.study.layout import EVALUATION_COST, STAGES, TRAINING_COST, Layout
-from rungs.study.runs import Run, all_runs, runs
+from rungs.study.runs import PRIOR_FOLDER, Run, all_runs, runs
+from rungs.study.settings import code_prior_settings
 from rungs.tables import TABLES
 
 #: what is made from all runs
@@ -122,7 +122,7 @@ class Pipeline:
             for stage in COSTS
             for run in everything
             if (stage != "evaluate" or run in asked)
-            and (stage != "prior" or prior_spec(config, run) is not None)
+            and (stage != "prior" or code_prior_settings(config, run) is not None)
         ]
         for stage, names, path, suffixes in (
             ("figures", FIGURES, layout.figure, (".png", ".pdf")),
@@ -199,7 +199,7 @@ class Pipeline:
 def _run_job(config: Config, layout: Layout, stage: str, run: Run, cost: Cost) -> Job:
     folders: Iterable[Path] = (Path(layout.run(run)), Path(layout.work(run)))
     if stage == "prior":
-        folders = (folder / FOLDER for folder in folders)
+        folders = (folder / PRIOR_FOLDER for folder in folders)
     return Job(stage, run.path, tuple(folders), STAGES[stage], cost.seconds(stage))
 
 

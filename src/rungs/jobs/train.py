@@ -26,8 +26,9 @@ from rungs.storage.tensors import save_tensors
 from rungs.study import provenance
 from rungs.study.keys import run_key
 from rungs.study.layout import HISTORY, TRAINING_COST, WEIGHTS
+from rungs.study.settings import RunSettings
 from rungs.training.loop import train_epochs
-from rungs.training.trainer import Spec, Trainer, latent_sizes_of
+from rungs.training.trainer import Trainer, latent_sizes_of
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class TrainingJob:
     """A run to train: its settings, the folder that its files go to, and the weights of the run that
     it continues, if it continues one."""
 
-    spec: Spec
+    settings: RunSettings
     folder: Path
     start: Path | None = None
 
@@ -51,7 +52,7 @@ class Member:
     @property
     def name(self) -> str:
         """The run's path."""
-        return str(self.trainer.spec["run"])
+        return str(self.trainer.settings["run"])
 
 
 def is_trained(folder: Path, key: str) -> bool:
@@ -65,7 +66,7 @@ def is_trained(folder: Path, key: str) -> bool:
 
 
 def train(
-    spec: Spec,
+    settings: RunSettings,
     data: Path,
     folder: Path,
     checkpoint_minutes: float,
@@ -73,7 +74,7 @@ def train(
     events: bool = False,
 ) -> None:
     """Train one run: :func:`train_together` of a single :class:`TrainingJob`."""
-    train_together([TrainingJob(spec, folder, start)], data, checkpoint_minutes, events)
+    train_together([TrainingJob(settings, folder, start)], data, checkpoint_minutes, events)
 
 
 def train_together(
@@ -92,15 +93,15 @@ def train_together(
         Interrupted: if a signal stopped it; running it again continues.
         TrainingError: if a loss is not finite.
     """
-    prepare_process(jobs[0].spec["threads"])
+    prepare_process(jobs[0].settings["threads"])
     with ExitStack() as locks:
         for job in jobs:
             locks.enter_context(locked(job.folder))
         images = torch.from_numpy(read_images(data, "train")).flatten(1)
         waiting: dict[int, list[Member]] = {}
         for job in jobs:
-            key = run_key(job.spec, data, job.start)
-            trainer = Trainer(job.spec, images, job.spec["device"], job.start)
+            key = run_key(job.settings, data, job.start)
+            trainer = Trainer(job.settings, images, job.settings["device"], job.start)
             checkpoints.resume(trainer, job.folder, key)
             waiting.setdefault(trainer.epoch, []).append(Member(trainer, job.folder, key))
         for group in waiting.values():
@@ -129,7 +130,7 @@ def _train_group(group: Sequence[Member], minutes: float, events: bool) -> None:
                     first = trainers[0]
                     raise Interrupted(
                         f"{names}: stopped by {asked[0].name} after epoch "
-                        f"{first.epoch}/{first.settings['epochs']}; the same command continues it."
+                        f"{first.epoch}/{first.recipe['epochs']}; the same command continues it."
                     )
 
             train_epochs(trainers, after_epoch)
@@ -141,13 +142,13 @@ def _finish(member: Member) -> None:
     """Write a trained run's files."""
     trainer, folder = member.trainer, member.folder
     trainer.finish()
-    spec, sizes = trainer.spec, latent_sizes_of(trainer.model)
-    run = {"run": json.dumps(spec, sort_keys=True)}
-    save_tensors(folder / WEIGHTS, trainer.model.state_dict(), run)
+    settings, sizes = trainer.settings, latent_sizes_of(trainer.model)
+    metadata = {"run": json.dumps(settings, sort_keys=True)}
+    save_tensors(folder / WEIGHTS, trainer.model.state_dict(), metadata)
     images = trainer.epoch * trainer.batches * trainer.batch_size
-    write_cost(folder / TRAINING_COST, trainer.seconds, images, spec)
+    write_cost(folder / TRAINING_COST, trainer.seconds, images, settings)
     attributes = {
-        "run": spec,
+        "run": settings,
         "key": member.key,
         "arithmetic": trainer.arithmetic,
         "parameters": sum(p.numel() for p in trainer.model.parameters()),

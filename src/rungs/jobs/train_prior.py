@@ -20,25 +20,25 @@ from rungs.training.trainer import build_model
 CODES = "codes.h5"
 
 
-def prior_key(spec: RunSettings, trained: Path, data: Path, folder: Path) -> str:
+def prior_key(settings: RunSettings, trained: Path, data: Path, folder: Path) -> str:
     """The key of a prior's training (:func:`rungs.study.keys.run_key`). It rests on the codes of the
     training images, which this writes to ``codes.h5`` in ``folder``.
 
     Args:
-        spec: of :func:`rungs.study.code_prior_settings.prior_spec`.
+        settings: of :func:`rungs.study.settings.code_prior_settings`.
         trained: the folder of the run whose codes it is to model.
         data: the data set that this run was trained on.
     """
-    prepare_process(spec["threads"])
+    prepare_process(settings["threads"])
     write_codes(trained, data, folder / CODES)
-    return run_key(spec, folder / CODES)
+    return run_key(settings, folder / CODES)
 
 
 def train_prior(
-    spec: RunSettings, folder: Path, checkpoint_minutes: float, events: bool = False
+    settings: RunSettings, folder: Path, checkpoint_minutes: float, events: bool = False
 ) -> None:
     """Train a prior on the codes in its ``folder``, resuming it where it was interrupted."""
-    train(spec, folder / CODES, folder, checkpoint_minutes, events=events)
+    train(settings, folder / CODES, folder, checkpoint_minutes, events=events)
 
 
 def write_codes(trained: Path, data: Path, target: Path) -> None:

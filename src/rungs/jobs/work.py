@@ -16,12 +16,11 @@ from rungs.jobs.packs import packs
 from rungs.jobs.tensorboard import require_tensorboard
 from rungs.storage.atomic import replacing
 from rungs.storage.beacon import read_beacon, remove_beacon, working
-from rungs.study.code_prior_settings import FOLDER, prior_spec
 from rungs.study.keys import run_key
 from rungs.study.layers import Config
 from rungs.study.layout import STAGES, WEIGHTS, Layout
-from rungs.study.runs import Run, parent_of
-from rungs.study.settings import resolve
+from rungs.study.runs import PRIOR_FOLDER, Run, parent_of
+from rungs.study.settings import code_prior_settings, resolve
 
 if TYPE_CHECKING:
     from rungs.jobs.train import TrainingJob
@@ -43,8 +42,8 @@ def work_through(config: Config, stage: str, name: str) -> None:
     for run in found[name]:
         if stage == "evaluate":
             evaluate_run(config, run, Path(layout.work(run)))
-        elif prior_spec(config, run) is not None:
-            prior_run(config, run, Path(layout.work(run)) / FOLDER)
+        elif code_prior_settings(config, run) is not None:
+            prior_run(config, run, Path(layout.work(run)) / PRIOR_FOLDER)
 
 
 def train_runs(config: Config, folders: Mapping[Run, Path]) -> None:
@@ -60,11 +59,11 @@ def train_runs(config: Config, folders: Mapping[Run, Path]) -> None:
             tidy(folder)
             print(f"{run.path}: is trained", file=sys.stderr)
         else:
-            waiting.setdefault(ensemble_key(job.spec), []).append(job)
+            waiting.setdefault(ensemble_key(job.settings), []).append(job)
     compute = config["compute"]
     events = _wants_events(config)
     for jobs in waiting.values():
-        data = Path(Layout.data(jobs[0].spec["dataset"]))
+        data = Path(Layout.data(jobs[0].settings["dataset"]))
         for start in range(0, len(jobs), compute["ensemble"]):
             together = jobs[start : start + compute["ensemble"]]
             train_together(together, data, compute["checkpoint_minutes"], events=events)
@@ -86,14 +85,14 @@ def _training_job(config: Config, run: Run, folder: Path) -> TrainingJob | None:
     """What training the run takes, None if it is there."""
     from rungs.jobs.train import TrainingJob, is_trained
 
-    spec, layout = resolve(config, run), Layout(config["profile"])
+    settings, layout = resolve(config, run), Layout(config["profile"])
     parent, data = parent_of(config, run), Path(layout.data(run.dataset))
     start = None if parent is None else Path(layout.run(parent)) / WEIGHTS
-    key = run_key(spec, data, start)
+    key = run_key(settings, data, start)
     exported = Path(layout.run(run))
     if not is_trained(folder, key) and is_trained(exported, key):
         _adopt(exported, folder, STAGES["train"])
-    return None if is_trained(folder, key) else TrainingJob(spec, folder, start)
+    return None if is_trained(folder, key) else TrainingJob(settings, folder, start)
 
 
 def prior_run(config: Config, run: Run, folder: Path) -> None:
@@ -106,21 +105,21 @@ def prior_run(config: Config, run: Run, folder: Path) -> None:
     from rungs.jobs.train import is_trained, tidy
     from rungs.jobs.train_prior import prior_key, train_prior
 
-    spec, layout = prior_spec(config, run), Layout(config["profile"])
-    if spec is None:
+    settings, layout = code_prior_settings(config, run), Layout(config["profile"])
+    if settings is None:
         raise ConfigError(
             f"{run.path}: has no learnt prior; see prior.learnt of the configuration."
         )
     trained, data = Path(layout.run(run)), Path(layout.data(run.dataset))
-    exported, key = trained / FOLDER, prior_key(spec, trained, data, folder)
+    exported, key = trained / PRIOR_FOLDER, prior_key(settings, trained, data, folder)
     if not is_trained(folder, key) and is_trained(exported, key):
         _adopt(exported, folder, STAGES["prior"])
     if is_trained(folder, key):
         tidy(folder)
-        print(f"{spec['run']}: is trained", file=sys.stderr)
+        print(f"{settings['run']}: is trained", file=sys.stderr)
         return
     minutes = config["compute"]["checkpoint_minutes"]
-    train_prior(spec, folder, minutes, events=_wants_events(config))
+    train_prior(settings, folder, minutes, events=_wants_events(config))
 
 
 def evaluate_run(config: Config, run: Run, folder: Path) -> None:

@@ -150,7 +150,7 @@ MODELS = {
         side_by_side=False,
         family=Family("VAE", likelihood="logistic mixture"),
     ),
-    # no variant's model: trained on the codes of another run (see rungs.study.code_prior_settings)
+    # no variant's model: trained on the codes of another run (see rungs.study.settings)
     "code-prior": ModelEntry(
         "rungs.models.code_prior:CodePrior", (), "codes", evaluator="", side_by_side=False
     ),

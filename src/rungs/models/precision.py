@@ -28,10 +28,10 @@ def bfloat16_in_hardware(device: str) -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def arithmetic(spec: Mapping[str, Any]) -> str:
+def arithmetic(settings: Mapping[str, Any]) -> str:
     """The arithmetic of a run's products on this machine: ``bfloat16`` or ``float32``."""
-    asked = spec["precision"] == "bfloat16"
-    return "bfloat16" if asked and bfloat16_in_hardware(spec["device"]) else "float32"
+    asked = settings["precision"] == "bfloat16"
+    return "bfloat16" if asked and bfloat16_in_hardware(settings["device"]) else "float32"
 
 
 def set_arithmetic(model: nn.Module, name: str) -> None:

@@ -13,11 +13,9 @@ from rungs.data import catalogue
 from rungs.errors import ConfigError
 from rungs.models import entry
 from rungs.numerics.seeds import LIKELIHOOD_BLOCK
-from rungs.study.code_prior_settings import FOLDER as PRIOR_FOLDER
-from rungs.study.code_prior_settings import prior_spec
 from rungs.study.layers import Config
-from rungs.study.runs import Run, runs, selected
-from rungs.study.settings import evaluation_settings
+from rungs.study.runs import PRIOR_FOLDER, Run, runs, selected
+from rungs.study.settings import code_prior_settings, evaluation_settings
 
 RESULTS = "results"
 RUN_PATTERN = "{dataset}/{variant}/{size}/seed{seed}"
@@ -118,7 +116,7 @@ class Layout:
 
     def prior(self, config: Config, run: Run) -> list[str]:
         """Weights and history of the prior of a run's codes; none where it has none."""
-        if prior_spec(config, run) is None:
+        if code_prior_settings(config, run) is None:
             return []
         folder = f"{self.run(run)}/{PRIOR_FOLDER}"
         return [f"{folder}/{WEIGHTS}", f"{folder}/{HISTORY}"]
@@ -209,7 +207,7 @@ def inputs(
                 found[kind] += [
                     f"{layout.run(run)}/{PRIOR_FOLDER}/{TRAINING_COST}"
                     for run in selected(runs(config, document), settings or {})
-                    if prior_spec(config, run) is not None
+                    if code_prior_settings(config, run) is not None
                 ]
         elif kind == "calibration":
             found[kind] = [layout.calibration]

@@ -13,6 +13,10 @@ from rungs.study.layers import Config
 SIZES = {"depth": "depths", "latent": "latents", "codes": "codes"}
 
 
+#: the folder, in a run's, of the prior that is learnt over its codes
+PRIOR_FOLDER = "prior"
+
+
 @dataclass(frozen=True, order=True)
 class Run:
     """One dataset, variant, size and seed. Its path names its folder and its jobs.

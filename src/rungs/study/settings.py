@@ -13,7 +13,7 @@ from rungs.data.image_shape import ImageShape
 from rungs.errors import ConfigError, check_known
 from rungs.models import entry
 from rungs.study.layers import Config, merge
-from rungs.study.runs import Run, parent_of
+from rungs.study.runs import PRIOR_FOLDER, Run, parent_of
 
 
 class NetworkSettings(TypedDict, total=False):
@@ -202,5 +202,36 @@ def evaluation_settings(config: Config, run: Run) -> EvaluationSettings:
 
 
 def prior_settings(config: Config, run: Run) -> PriorSettings:
-    """The section of the prior of a run's codes: see :mod:`rungs.study.code_prior_settings`."""
+    """The configuration's section ``prior`` as this run sees it."""
     return cast(PriorSettings, _layered(config, run, "prior"))
+
+
+#: what the training of a prior does not take from the configuration: no KL term, one draw
+_OF_PRIOR = {"warm_up": False, "monte_carlo_samples": 1, "importance_samples": 1}
+
+
+def code_prior_settings(config: Config, run: Run) -> RunSettings | None:
+    """Gather the settings of the prior over a run's codes, which is a training run of its own.
+
+    Its model is the one that the registry names; it lies in the folder
+    :data:`rungs.study.runs.PRIOR_FOLDER` of the run's.
+
+    Returns:
+        None for a model without codes, or where the configuration wants a uniform prior
+        (``prior.learnt: false``).
+    """
+    settings = resolve(config, run)
+    model = entry(settings["model"]).prior
+    section = prior_settings(config, run)
+    if not model or not section["learnt"]:
+        return None
+    grid = list(ImageShape.of(settings["network"]["shape"]).grid)
+    network = {"codes": run.size, "grid": grid, **section["network"]}
+    training = merge(merge(config["training"], _OF_PRIOR), section["training"])
+    return settings | {
+        "run": f"{run.path}/{PRIOR_FOLDER}",
+        "model": model,
+        "network": cast(NetworkSettings, network),
+        "training": cast(TrainingSettings, training),
+        "continues": None,
+    }

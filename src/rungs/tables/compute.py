@@ -8,8 +8,8 @@ import pandas as pd
 
 from rungs.errors import StoreError
 from rungs.storage.cost_file import read_cost
-from rungs.study.code_prior_settings import FOLDER as PRIOR
 from rungs.study.layout import Files
+from rungs.study.runs import PRIOR_FOLDER
 
 COLUMNS = ["seconds", "peak_memory_mb", "images_per_second", "device", "threads"]
 
@@ -25,7 +25,7 @@ def make(files: Files) -> pd.DataFrame:
         except KeyError as error:
             raise StoreError(f"{path}: has no {error}; delete it and run again.") from error
         folder, rule = path.parent, path.stem.removesuffix("-cost")
-        if folder.name == PRIOR:  # of a run's codes, in a folder of the run's
+        if folder.name == PRIOR_FOLDER:  # of a run's codes, in a folder of the run's
             folder, rule = folder.parent, "prior"
         rows.append({"run": "/".join(folder.parts[-4:]), "rule": rule, **row})
     return pd.DataFrame(rows, columns=["run", "rule", *COLUMNS])

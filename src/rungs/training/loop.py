@@ -23,8 +23,8 @@ def train_epochs(trainers: Sequence[Trainer], after_epoch: Callable[[], None]) -
         TrainingError: if a loss is not finite.
     """
     first = trainers[0]
-    plain = first.device == "cpu" or not entry(first.spec["model"]).side_by_side
+    plain = first.device == "cpu" or not entry(first.settings["model"]).side_by_side
     loop = first if len(trainers) == 1 and plain else Ensemble(trainers)
-    while loop.epoch < first.settings["epochs"]:
+    while loop.epoch < first.recipe["epochs"]:
         loop.run_epoch()
         after_epoch()

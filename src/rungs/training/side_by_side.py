@@ -18,21 +18,24 @@ import torch
 from torch import Tensor
 
 from rungs.models import entry
+from rungs.study.settings import RunSettings
 from rungs.training.objective_call import ObjectiveCall
 from rungs.training.optimiser import MOMENTS, Adam, clip_gradients
-from rungs.training.trainer import Spec, Trainer
+from rungs.training.trainer import Trainer
 
 
-def ensemble_key(spec: Spec) -> str:
+def ensemble_key(settings: RunSettings) -> str:
     """Equal for runs that can be trained side by side: all but the seed, the names and the warm-up
     of the KL term, which is a weight a member, must agree."""
     shared: dict[str, object] = {
-        name: spec[name] for name in ("dataset", "model", "network", "precision", "device")
+        name: settings[name] for name in ("dataset", "model", "network", "precision", "device")
     }
-    if not entry(spec["model"]).side_by_side:
-        shared["run"] = spec["run"]
+    if not entry(settings["model"]).side_by_side:
+        shared["run"] = settings["run"]
     shared["training"] = {
-        name: value for name, value in spec["training"].items() if not name.startswith("warm_up")
+        name: value
+        for name, value in settings["training"].items()
+        if not name.startswith("warm_up")
     }
     return json.dumps(shared, sort_keys=True)
 
@@ -47,14 +50,14 @@ class Ensemble:
 
     def __init__(self, members: Sequence[Trainer]) -> None:
         first = members[0]
-        if len({(ensemble_key(m.spec), m.epoch, m.batches) for m in members}) != 1:
+        if len({(ensemble_key(m.settings), m.epoch, m.batches) for m in members}) != 1:
             raise ValueError("the members of an ensemble share architecture, recipe and epoch")
         self.members = list(members)
-        self.settings, self.device = first.settings, first.device
-        self._model = ObjectiveCall(copy.deepcopy(first.model), self.settings)
+        self.recipe, self.device = first.recipe, first.device
+        self._model = ObjectiveCall(copy.deepcopy(first.model), self.recipe)
         self.values = torch.stack([m.parameters.values for m in members])
         self.gradients = torch.zeros_like(self.values)
-        self.optimiser = Adam(self.values, self.settings, captured=self._on_gpu)
+        self.optimiser = Adam(self.values, self.recipe, captured=self._on_gpu)
         self._adopt_moments()
         self._parameters, self._gradient_views = self._stacked_views()
         self.weight = torch.ones(len(members), device=self.device)
@@ -168,10 +171,8 @@ class Ensemble:
                 view.zero_()
             else:
                 view.copy_(gradient)
-        settings = self.settings
-        clip_gradients(
-            self.gradients, settings["max_gradient_norm"], settings["max_gradient_element"]
-        )
+        recipe = self.recipe
+        clip_gradients(self.gradients, recipe["max_gradient_norm"], recipe["max_gradient_element"])
         self.optimiser.step(self.gradients)
         for name, value in statistics.items():
             if name not in self.sums:

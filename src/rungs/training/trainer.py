@@ -31,7 +31,6 @@ from rungs.training.schedules import kl_weight, learning_rate
 if TYPE_CHECKING:
     from rungs.training.recorded_step import Recording
 
-Spec = RunSettings
 #: the objective with which batch norm statistics are collected
 ONE_DRAW = {"monte_carlo_samples": 1, "importance_samples": 1}
 #: to record a step takes as long as some 100 steps save
@@ -42,7 +41,7 @@ class Trainer:
     """One run in training.
 
     Args:
-        spec: the run's resolved settings (:func:`rungs.study.settings.resolve`).
+        settings: the run's resolved settings (:func:`rungs.study.settings.resolve`).
         images: the training images, uint8 ``[n, pixels]``.
         device: where to compute.
         start: weights of the run that this one continues; without it they are drawn.
@@ -53,20 +52,22 @@ class Trainer:
         unrecorded: the reason why steps are computed as they are written, where one was found.
     """
 
-    def __init__(self, spec: Spec, images: Tensor, device: str, start: Path | None = None) -> None:
-        self.spec, self.settings = spec, spec["training"]
+    def __init__(
+        self, settings: RunSettings, images: Tensor, device: str, start: Path | None = None
+    ) -> None:
+        self.settings, self.recipe = settings, settings["training"]
         self.device = device
-        self.model = build_model(spec, images.shape[1], device)
+        self.model = build_model(settings, images.shape[1], device)
         self.images = images.to(device)
         self.inputs = TrainingImages(self.images, self.model.binary)
-        self.arithmetic = arithmetic(spec)
+        self.arithmetic = arithmetic(settings)
         set_arithmetic(self.model, self.arithmetic)
         if start is not None:
             load_weights(self.model, start)
         self.parameters = FlatParameters(self.model)
-        self.optimiser = Adam(self.parameters.values, self.settings)
-        self.generator = generator(spec["seed"], "training", device)
-        self.batch_size = min(self.settings["batch_size"], len(images))
+        self.optimiser = Adam(self.parameters.values, self.recipe)
+        self.generator = generator(settings["seed"], "training", device)
+        self.batch_size = min(self.recipe["batch_size"], len(images))
         #: the remainder of an epoch is left out; the next epoch shuffles anew
         self.batches = len(images) // self.batch_size
         self.history = History()
@@ -87,7 +88,7 @@ class Trainer:
             TrainingError: if the loss is not finite.
         """
         started = time.perf_counter()
-        settings = self.settings
+        recipe = self.recipe
         self.model.train()
         weight = self.begin_epoch()
         kl_weight = torch.tensor(weight, device=self.device)
@@ -98,8 +99,8 @@ class Trainer:
             statistics = self.differentiate(x, noise, kl_weight)
             clip_gradients(
                 self.parameters.gradients,
-                settings["max_gradient_norm"],
-                settings["max_gradient_element"],
+                recipe["max_gradient_norm"],
+                recipe["max_gradient_element"],
             )
             self.optimiser.step(self.parameters.gradients)
             for name, value in statistics.items():
@@ -115,7 +116,7 @@ class Trainer:
             self._record(x, noise, weight)
         if self._recording is not None:
             return self._recording(x, noise, weight)
-        objective = self.model.objective(x, noise, self.settings, weight)
+        objective = self.model.objective(x, noise, self.recipe, weight)
         self.parameters.take_gradients(objective.loss)
         return objective.statistics
 
@@ -125,14 +126,14 @@ class Trainer:
 
         try:
             places = self.parameters.gradient_views
-            self._recording = Recording(self.model, self.settings, places, x, noise, weight)
+            self._recording = Recording(self.model, self.recipe, places, x, noise, weight)
         except Unrecordable as reason:
             self.recordable, self.unrecorded = False, str(reason)
 
     @property
     def steps_left(self) -> int:
         """Steps of the epochs that are not done."""
-        return int(self.settings["epochs"] - self.epoch) * self.batches
+        return int(self.recipe["epochs"] - self.epoch) * self.batches
 
     def begin_epoch(self) -> float:
         """Binarise and shuffle anew; the epoch's KL weight."""
@@ -140,18 +141,18 @@ class Trainer:
         self._order = torch.randperm(
             len(self.images), generator=self.generator, device=self.device
         ).split(self.batch_size)
-        return kl_weight(self.epoch, self.settings["warm_up"], self.settings["warm_up_epochs"])
+        return kl_weight(self.epoch, self.recipe["warm_up"], self.recipe["warm_up_epochs"])
 
     def rate(self, i: int) -> float:
         """The learning rate of the epoch's i-th batch."""
-        settings, total = self.settings, self.settings["epochs"] * self.batches
+        recipe, total = self.recipe, self.recipe["epochs"] * self.batches
         step = self.epoch * self.batches + i
-        return learning_rate(step, total, settings["learning_rate"], settings["annealing"])
+        return learning_rate(step, total, recipe["learning_rate"], recipe["annealing"])
 
     def batch(self, i: int) -> tuple[Tensor, list[Tensor]]:
         """The epoch's i-th batch ``[batch, pixels]`` and all the noise that it needs."""
         x = self.inputs.batch(self._order[i])
-        return x, self.model.training_noise(len(x), self.settings, self.generator)
+        return x, self.model.training_noise(len(x), self.recipe, self.generator)
 
     def end_epoch(self, sums: dict[str, Tensor], weight: float, rate: float) -> None:
         """Append the epoch's statistics, given as sums over its batches, to the history.
@@ -165,13 +166,13 @@ class Trainer:
         self.history.append(epoch_statistics(means))
         if not math.isfinite(self.history.criterion):
             raise TrainingError(
-                f"run {self.spec['run']}: the loss is not finite in epoch {self.epoch}. Lower "
+                f"run {self.settings['run']}: the loss is not finite in epoch {self.epoch}. Lower "
                 "training.learning_rate or training.max_gradient_norm for this variant and run it again."
             )
 
     def finish(self) -> None:
         """Collect the batch norm statistics of the whole training set, for testing."""
-        model, source = self.model, generator(self.spec["seed"], "statistics", self.device)
+        model, source = self.model, generator(self.settings["seed"], "statistics", self.device)
 
         def forward(x: Tensor) -> None:
             noise = model.training_noise(len(x), ONE_DRAW, source)
@@ -214,7 +215,7 @@ class Trainer:
                 )
         history = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
         lengths = {len(t) if t.dim() else 0 for t in history.values()}
-        if len(lengths) != 1 or not 1 <= max(lengths) <= self.settings["epochs"]:
+        if len(lengths) != 1 or not 1 <= max(lengths) <= self.recipe["epochs"]:
             raise StoreError("the checkpoint is incomplete (its history is not of these epochs)")
         for name in like:
             found = tensors[name]
@@ -239,9 +240,9 @@ def latent_sizes_of(model: Any) -> list[int]:
     return list(getattr(model, "latent_sizes", []))
 
 
-def build_model(spec: Spec, pixels: int, device: str) -> Any:
+def build_model(settings: RunSettings, pixels: int, device: str) -> Any:
     """The run's model with its initial weights."""
-    model = build(spec["model"], pixels, spec["network"])
+    model = build(settings["model"], pixels, settings["network"])
     assert isinstance(model, nn.Module)
-    initialise(model, generator(spec["seed"], "weights"))
+    initialise(model, generator(settings["seed"], "weights"))
     return model.to(device)
