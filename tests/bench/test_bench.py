@@ -18,8 +18,8 @@ from rungs.bench.data import settings_of
 from rungs.bench.likelihood import reduced_precision
 from rungs.bench.timing import Products, in_turns
 from rungs.bench.training import step_of
+from rungs.models.arithmetic import arithmetic, set_arithmetic
 from rungs.models.networks import Dense
-from rungs.models.precision import arithmetic, set_arithmetic
 from rungs.training.trainer import Trainer
 
 TINY = Scale(repetitions=2, share=0.01)
@@ -107,7 +107,7 @@ def test_bfloat16_is_used_only_where_it_is_hardware(monkeypatch: pytest.MonkeyPa
     settings: dict[str, Any] = settings_of("vae", 1) | {"precision": "bfloat16"}
     for there, expected in ((True, "bfloat16"), (False, "float32")):
         monkeypatch.setattr(
-            "rungs.models.precision.bfloat16_in_hardware", lambda device, t=there: t
+            "rungs.models.arithmetic.bfloat16_in_hardware", lambda device, t=there: t
         )
         assert arithmetic(settings) == expected
         assert arithmetic(settings | {"precision": "float32"}) == "float32"

@@ -148,7 +148,7 @@ def test_float32_and_bfloat16(
     name: str, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the processor lacks bfloat16 the package uses float32; here it is made to emulate it."""
-    monkeypatch.setattr("rungs.models.precision.bfloat16_in_hardware", lambda device: True)
+    monkeypatch.setattr("rungs.models.arithmetic.bfloat16_in_hardware", lambda device: True)
     for kind in ("float32", "bfloat16"):
         settings, evaluation = settings_of(name, precision=kind)
         train(settings, digits, tmp_path / kind, 5)

@@ -13,7 +13,7 @@ from rungs.bench import Row, Scale, peers
 from rungs.bench.data import PIXELS, UNITS, images, profile, settings_of
 from rungs.bench.timing import Products, in_turns, spread
 from rungs.evaluation.likelihood import estimate
-from rungs.models.precision import bfloat16_in_hardware, set_arithmetic, set_decoding_arithmetic
+from rungs.models.arithmetic import bfloat16_in_hardware, set_arithmetic, set_decoding_arithmetic
 from rungs.numerics.torch_setup import prepare_process
 from rungs.training.trainer import Trainer
 

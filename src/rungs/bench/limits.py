@@ -7,7 +7,7 @@ import torch
 
 from rungs.bench import Row, Scale
 from rungs.bench.timing import in_turns, spread
-from rungs.models.precision import bfloat16_in_hardware
+from rungs.models.arithmetic import bfloat16_in_hardware
 from rungs.numerics.torch_setup import prepare_process
 
 SIDE = 1024

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rungs.bench import Row, Scale
 from rungs.bench.data import images, profile
 from rungs.evaluation.likelihood import estimate
-from rungs.models.precision import bfloat16_in_hardware, set_arithmetic
+from rungs.models.arithmetic import bfloat16_in_hardware, set_arithmetic
 from rungs.numerics.torch_setup import prepare_process
 from rungs.study.runs import Run
 from rungs.study.settings import resolve

@@ -14,7 +14,7 @@ from rungs.bench import Row, Scale, peers
 from rungs.bench.data import HIDDEN, PIXELS, UNITS, images, settings_of
 from rungs.bench.timing import Products, in_turns, spread
 from rungs.evaluation.bounds import elbo
-from rungs.models.precision import arithmetic
+from rungs.models.arithmetic import arithmetic
 from rungs.numerics.torch_setup import prepare_process
 from rungs.training.optimiser import clip_gradients
 from rungs.training.trainer import Trainer

@@ -17,7 +17,7 @@ from rungs.evaluation.classifier import Classifier
 from rungs.evaluation.definitions import PRIOR_OBJECTIVE
 from rungs.evaluation.evaluator import Evaluator, evaluator_of
 from rungs.evaluation.materials import Materials
-from rungs.models.precision import arithmetic, set_decoding_arithmetic
+from rungs.models.arithmetic import arithmetic, set_decoding_arithmetic
 from rungs.numerics.torch_setup import prepare_process
 from rungs.storage import result_file
 from rungs.storage.atomic import sha256

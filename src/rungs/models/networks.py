@@ -78,7 +78,7 @@ class Dense(nn.Module):
 
     Attributes:
         narrow: whether the operands of the product are rounded to bfloat16 (see
-            :mod:`rungs.models.precision`).
+            :mod:`rungs.models.arithmetic`).
         emulated: whether the rounded operands are then multiplied as float32, in which their products
             are exact. Without hardware support torch's own bfloat16 product is 50 times slower.
         blocks: for a head, which is several affine layers in one matrix: the outputs of each. Each

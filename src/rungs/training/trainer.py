@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from rungs.data.binarise import TrainingImages, model_input
 from rungs.errors import StoreError, TrainingError
 from rungs.models import build
+from rungs.models.arithmetic import arithmetic, set_arithmetic
 from rungs.models.networks import collect_statistics, initialise
 from rungs.models.objectives import epoch_statistics
-from rungs.models.precision import arithmetic, set_arithmetic
 from rungs.numerics.seeds import generator
 from rungs.storage.tensors import load_weights
 from rungs.study.settings import RunSettings
