@@ -54,7 +54,7 @@ class AbsoluteEvaluator(Evaluator):
         random = torch.Generator().manual_seed(self.settings["seed"])
         code = self.model.encoder(x[:PICTURES]).detach()
         return {
-            **self.recomputed(x, materials.settings),
+            **self.recomputed(x, materials.evaluation),
             "pictures/originals": as_bytes(x[:PICTURES]),
             "pictures/reconstructions": as_bytes(self.images(code, random)),
             "pictures/samples": as_bytes(self.images(self.draw(PICTURES, random), random)),
