@@ -44,7 +44,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Scale:
-    """How much a measurement does.
+    """The extent of a measurement.
 
     Attributes:
         repetitions: of each timing, at least 2.

@@ -1,4 +1,4 @@
-"""What is measured on: MNIST where a raw-data folder or a prepared file has it, else the embedded
+"""The data of the measurements: MNIST where a raw-data folder or a prepared file has it, else the embedded
 digits, repeated over as many steps."""
 
 from __future__ import annotations

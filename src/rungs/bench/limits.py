@@ -1,4 +1,4 @@
-"""What one core of this machine multiplies."""
+"""The rate of matrix products of one core of this machine."""
 
 from __future__ import annotations
 

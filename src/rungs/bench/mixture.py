@@ -1,4 +1,4 @@
-"""What a mixture prior costs: a training step with K components, by time and memory."""
+"""The cost of a mixture prior: time and memory of a training step with K components."""
 
 from __future__ import annotations
 

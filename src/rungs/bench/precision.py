@@ -1,4 +1,4 @@
-"""What training in bfloat16 does to L_k, over three seeds."""
+"""The effect of training in bfloat16 on L_k, over three seeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job costs before it does anything."""
+"""The cost of a job before it does anything."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def gain(evaluations: Evaluations, weights: np.ndarray) -> np.ndarray:
 
 
 def characteristic(evaluations: Evaluations, weights: np.ndarray) -> np.ndarray:
-    """How much surer the classifier is of the heaviest components' images than of samples of the
+    """The excess of the classifier's confidence on the heaviest components' images over samples of the
     Gaussian-prior model; where classes have no such component, minus their number.
 
     The components are no sample; the interval is over the samples of the other model.

@@ -55,7 +55,7 @@ def growth(evaluations: Evaluations, weights: np.ndarray) -> np.ndarray:
 
 
 def excess(evaluations: Evaluations, weights: np.ndarray) -> np.ndarray:
-    """How far the VQ-VAE's bits are from the continuous VAE's, relative to these, either way."""
+    """The difference of the VQ-VAE's bits from the continuous VAE's, relative to these, without sign."""
     discrete = weights @ evaluations["vq"]["test/lk"]
     continuous = weights @ evaluations["vae"]["test/lk"]
     return np.abs(discrete / continuous - 1)

@@ -78,7 +78,7 @@ def need_data(run: Run) -> None:
 
 
 def trained_numbers(run: Run, folder: Path) -> dict[str, Any]:
-    """What a script asks of a trained run; ``criterion`` is the training ELBO or, for a model
+    """The numbers of a trained run for scripts; ``criterion`` is the training ELBO or, for a model
     without, its objective."""
     from rungs.evaluation.convergence import criterion
     from rungs.storage import result_file
@@ -91,7 +91,7 @@ def trained_numbers(run: Run, folder: Path) -> dict[str, Any]:
 
 
 def evaluated_numbers(run: Run, folder: Path) -> dict[str, Any]:
-    """What a script asks of an evaluated run: bounds in nats an image, None without a likelihood."""
+    """The numbers of an evaluated run for scripts: bounds in nats an image, None without a likelihood."""
     from rungs.storage import result_file
 
     stored = result_file.read(folder / EVALUATION, only=["test/lk", "test/elbo", "test/nested_k"])

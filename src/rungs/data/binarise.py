@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def model_input(intensities: Tensor, generator: torch.Generator, binary: bool) -> Tensor:
-    """What a model is given of uint8 images: binarised anew, or intensities from 0 to 1."""
+    """Convert uint8 images into a model's input: bits that are drawn anew, or intensities from 0 to 1."""
     return binarise(intensities, generator) if binary else intensities.float() / 255
 
 

@@ -19,7 +19,7 @@ NAMES = ("train/images", "train/labels", "test/images", "test/labels")
 
 @dataclass
 class Check:
-    """What was found of one data set.
+    """The findings about one data set.
 
     Attributes:
         prepared: ``sound``, ``absent`` or ``wrong``.

@@ -1,4 +1,4 @@
-"""How a data set's images lie in memory."""
+"""The layout of a data set's images in memory."""
 
 from __future__ import annotations
 

@@ -30,7 +30,8 @@ MOST_CLASSES = 1000
 
 
 def find(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What is to be known before anything is read: ``shape, train, test, labelled, fingerprint``.
+    """Look up the facts that the workflow needs before any image is read: ``shape, train, test,
+    labelled, fingerprint``.
 
     The fingerprint is one of names, sizes and times of the files, as cheap as listing them, and of
     the settings. Where the source lies is no part of it.

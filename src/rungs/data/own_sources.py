@@ -40,7 +40,7 @@ BLOCK = 2_000_000
 
 @dataclass(frozen=True)
 class Wanted:
-    """What every image is made into.
+    """The format that every image is converted to.
 
     Attributes:
         name: of the data set, for messages.

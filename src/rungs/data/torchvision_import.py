@@ -1,4 +1,4 @@
-"""What must be mended before torchvision can be imported.
+"""The import of torchvision beside a torch build that its operators do not fit.
 
 torchvision's wheel on the package index is built for CUDA. Beside a CPU build of torch its
 compiled operators do not load, and ``import torchvision`` fails on the two operators whose

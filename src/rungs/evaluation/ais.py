@@ -43,7 +43,7 @@ CHUNK_ROWS = 2000
 
 @dataclass(frozen=True)
 class Annealed:
-    """What the chains of each image give.
+    """The result of the chains of each image.
 
     Attributes:
         bound: below ``log p(x)`` on average, or above it if the chains ran backwards, ``[images]``

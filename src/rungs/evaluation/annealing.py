@@ -25,7 +25,7 @@ STARTS = ("prior", "posterior")
 
 @dataclass(frozen=True)
 class Settings:
-    """How an image's likelihood is estimated.
+    """The settings of the estimate of an image's likelihood.
 
     Attributes:
         chains: independent ones, whose weights are averaged.

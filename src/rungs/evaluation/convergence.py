@@ -11,7 +11,7 @@ MOVEMENT = 0.5
 
 
 def movement(elbo: np.ndarray) -> float:
-    """How far the training ELBO moved over the last tenth of the epochs, nats.
+    """The movement of the training ELBO over the last tenth of the epochs, nats.
 
     The change of a least-squares line over those epochs: an epoch's ELBO has the noise of its
     draws, a line through a tenth of them much less.

@@ -1,4 +1,4 @@
-"""How the trained models of a family are measured and used.
+"""The interface by which the trained models of a family are measured and used.
 
 Evaluation, verification and the Python interface meet a model of any family through its evaluator alone.
 The registry's entry of a model names the class (:attr:`rungs.models.ModelEntry.evaluator`).

@@ -241,7 +241,7 @@ def _references(entities: Iterable[Entity]) -> list[Entity]:
 
 
 def origins(config: Config) -> list[dict[str, Any]]:
-    """What made each run and each evaluation: commit, versions, machine."""
+    """The origin of each run and each evaluation: commit, versions, machine."""
     layout = Layout(config["profile"])
     return [
         result_file.read(f"{layout.run(run)}/{name}.h5", only=()).attributes["provenance"]
@@ -251,13 +251,13 @@ def origins(config: Config) -> list[dict[str, Any]]:
 
 
 def version_of(made: list[dict[str, Any]]) -> str:
-    """The versions of rungs and the commits of :func:`origins`, as the crate tells them."""
+    """The versions of rungs and the commits of :func:`origins`, as the crate states them."""
     versions, commits = (sorted({origin[key] for origin in made}) for key in ("rungs", "commit"))
     return f"{', '.join(versions)}, commit {', '.join(commits)}"
 
 
 def machines_of(made: list[dict[str, Any]]) -> str:
-    """The machines of :func:`origins`, as the crate tells them."""
+    """The machines of :func:`origins`, as the crate states them."""
     return "; ".join(sorted({origin["machine"] for origin in made}))
 
 

@@ -94,7 +94,7 @@ def panels(
 
 
 def nothing_to_show(settings: dict[str, Any]) -> Figure:
-    """What a figure looks like in a profile without the runs that it shows."""
+    """An empty figure with a line of text, for a profile without the runs that it shows."""
     figure, axes = panels(1, 1, settings)
     axes[0][0].set_axis_off()
     text = "This profile has none of the runs\nthat this figure shows."
@@ -103,7 +103,7 @@ def nothing_to_show(settings: dict[str, Any]) -> Figure:
 
 
 def no_labels(axis: Any) -> None:
-    """What a panel of classes looks like for a data set without labels."""
+    """Write into a panel of classes that the data set has no labels."""
     axis.set_axis_off()
     axis.text(
         0.5,

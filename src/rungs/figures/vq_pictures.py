@@ -1,4 +1,4 @@
-"""What the VQ-VAE's figures share: their evaluations, and what a run is called."""
+"""The common parts of the VQ-VAE's figures: their evaluations, and the names of runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the workflow's jobs find in their environment."""
+"""The environment of the workflow's jobs."""
 
 from __future__ import annotations
 

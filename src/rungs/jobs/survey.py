@@ -1,4 +1,4 @@
-"""How far a profile has come: jobs done and left, what is being worked on, how long it will take.
+"""The progress of a profile: jobs done and left, runs that are being worked on, and the time left.
 
 It looks at files alone: a job is done if its files are there. Whether they are stale is Snakemake's
 knowledge (``snakemake -n``), and a job that it makes again counts as done until it has begun.

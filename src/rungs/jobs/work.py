@@ -82,7 +82,7 @@ def _wants_events(config: Config) -> bool:
 
 
 def _training_job(config: Config, run: Run, folder: Path) -> TrainingJob | None:
-    """What training the run takes, None if it is there."""
+    """The job of training the run, None if the run is complete."""
     from rungs.jobs.train import TrainingJob, is_trained
 
     settings, layout = resolve(config, run), Layout(config["profile"])

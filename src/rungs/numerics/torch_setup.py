@@ -1,4 +1,4 @@
-"""What a process that computes sets once: threads, determinism, memory."""
+"""The set-up of a process that computes: threads, determinism, memory."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What the report says of every figure and table: from which document, with which runs, and what to
-look for. From the registries and the configuration; no caption is written twice."""
+"""The captions of every figure and table in the report: the document, the runs, and what to look
+for. From the registries and the configuration; no caption is written twice."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def read_claims(config: Config) -> list[Row]:
 
 
 def read_origin(config: Config) -> Origin:
-    """How many runs there are, which have not converged, and what made them."""
+    """Count the runs, name those that have not converged, and state what made them."""
     layout, found = Layout(config["profile"]), runs(config)
     unconverged, provenance = [], []
     for run in found:
@@ -94,7 +94,7 @@ def absent(rows: Sequence[Row]) -> list[str]:
 
 
 def count(rows: Sequence[Row]) -> str:
-    """How many have which verdict.
+    """Count the claims of each verdict.
 
     >>> count([{"verdict": "undecided", "basis": ""}])
     '0 reproduced, 0 not reproduced, 1 undecided'

@@ -35,7 +35,7 @@ FREE_SPACE = (
 
 
 def unwritable(path: Path | str, error: OSError) -> RungsError:
-    """What a user is told of a file or folder that cannot be written."""
+    """The error for a file or folder that cannot be written."""
     return RungsError(f"{path}: cannot be written ({error.strerror or error}). {FREE_SPACE}")
 
 

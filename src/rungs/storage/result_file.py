@@ -59,7 +59,7 @@ class Attributes(dict[str, Any]):
 
 @dataclass(frozen=True)
 class Stored:
-    """What a results file holds."""
+    """The content of a results file."""
 
     path: Path
     arrays: dict[str, np.ndarray]

@@ -73,7 +73,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _header(data: bytes) -> dict[str, Any]:
-    """What the file's first bytes say: the length of a JSON text, and the text."""
+    """Parse the first bytes of the file: the length of a JSON text, and the text."""
     length = int.from_bytes(data[:8], "little")
     header: dict[str, Any] = json.loads(data[8 : 8 + length])
     return header

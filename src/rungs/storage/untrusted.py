@@ -25,7 +25,7 @@ _MERGE = "tag:yaml.org,2002:merge"
 
 
 class NotPlainError(ValueError):
-    """What a file holds cannot be used; the message says where and why."""
+    """The content of a file cannot be used; the message says where and why."""
 
 
 def parse_yaml(text: str) -> Any:
@@ -95,7 +95,7 @@ def check_plain(content: Any) -> None:
 
 
 def _problem(value: Any) -> str | None:
-    """What is wrong with a single value."""
+    """The fault of a single value, None if it has none."""
     if value is None or isinstance(value, bool):
         return None
     if isinstance(value, str):

@@ -65,7 +65,7 @@ class Run:
 
 
 def axis_of(grid: Config) -> str:
-    """What a grid of runs varies besides the seed: a key of :data:`SIZES`."""
+    """The axis along which a grid of runs varies besides the seed: a key of :data:`SIZES`."""
     return next(axis for axis, key in SIZES.items() if key in grid)
 
 

@@ -1,4 +1,4 @@
-"""What each run is told: the settings that a profile resolves to.
+"""The settings of each run, as a profile resolves to them.
 
 Nothing else reads the configuration's ``network`` and ``training`` sections, so a change makes stale
 just the runs whose resolved settings differ.

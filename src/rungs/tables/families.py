@@ -1,4 +1,4 @@
-"""What a table calls the model of a run: latent dimension, prior, posterior and likelihood."""
+"""The columns that describe the model of a run: latent dimension, prior, posterior and likelihood."""
 
 from __future__ import annotations
 

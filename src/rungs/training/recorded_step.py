@@ -115,7 +115,7 @@ class _State:
         self._buffers = [dict(module._buffers) for module in model.modules()]
 
     def restore(self) -> list[Tensor]:
-        """What they have become, copied; then they are as before."""
+        """Return copies of what they have become, and put back what they were."""
         now = _copies([*self._model.parameters(), *self._model.buffers()])
         for module, buffers in zip(self._model.modules(), self._buffers, strict=True):
             module._buffers.update(buffers)
