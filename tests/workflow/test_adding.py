@@ -29,7 +29,7 @@ def add(clone: Path, page: str) -> list[Path]:
     """Do what a page says; returns the files that are new."""
     new = []
     blocks = BLOCK.findall(page)
-    assert len(blocks) == 9
+    assert len(blocks) == 13
     for name, after, text in blocks:
         path = clone / name
         if after:
@@ -76,6 +76,28 @@ def test_the_model_is_in_the_table(extended: Path) -> None:
     assert rows[0]["test_lk"] != rows[1]["test_lk"]
     run = extended / "results/mine/runs/bars/beta4/latent10/seed0/training.h5"
     assert result_file.read(run, only=()).attributes["run"]["network"]["beta"] == 4.0
+
+
+def test_the_statistic_is_in_the_table(extended: Path) -> None:
+    rows = list(csv.DictReader((extended / TARGETS[0]).open()))
+    for row in rows:
+        elbo = -(float(row["rate"]) + float(row["distortion"]))
+        assert elbo == pytest.approx(float(row["test_elbo"]), rel=0.1)
+    assert float(rows[1]["rate"]) < float(rows[0]["rate"]), "beta lowers the rate"
+
+
+def test_a_change_to_the_statistic_evaluates_and_trains_nothing(extended: Path) -> None:
+    path = extended / "src/rungs/evaluation/rate.py"
+    text = path.read_text()
+    path.write_text(text.replace('generator(seed, "rate")', 'generator(seed, "rates")'))
+    try:
+        done = run_snakemake(
+            extended, *TARGETS, "--dry-run", "--configfile", "config/mine.yaml", "tiny.yaml"
+        )
+    finally:
+        path.write_text(text)
+    started = re.findall(r"^(?:local)?rule (\w+):", done.stdout, re.M)
+    assert (started.count("evaluate"), started.count("train")) == (2, 0)
 
 
 def test_the_figure_is_drawn(extended: Path) -> None:
