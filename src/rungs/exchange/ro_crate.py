@@ -1,9 +1,9 @@
-"""A profile's results as a Workflow Run RO-Crate: what made what, from what, when, in JSON-LD.
+"""A profile's results as a Workflow Run RO-Crate: the provenance of every file, in JSON-LD.
 
-Follows the profiles Process Run Crate 0.5, Workflow Run Crate 0.5 and Workflow RO-Crate 1.0 over
+It follows the profiles Process Run Crate 0.5, Workflow Run Crate 0.5 and Workflow RO-Crate 1.0 over
 RO-Crate 1.1 (https://www.researchobject.org/workflow-run-crate/). The crate is the folder
-``results/<profile>``; a copy of the workflow goes into it, so that it can be archived as it is.
-Apart from times it depends on the results alone.
+``results/<profile>``, into which the workflow is copied, so that the folder can be archived as it is.
+Its bytes depend only on the results and their times.
 """
 
 from __future__ import annotations
@@ -15,6 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+from rocrate.model.computationalworkflow import ComputationalWorkflow
+from rocrate.model.contextentity import ContextEntity
+from rocrate.model.file import File
+from rocrate.model.person import Person
+from rocrate.model.softwareapplication import SoftwareApplication
+from rocrate.rocrate import ROCrate
 
 from rungs.data import catalogue
 from rungs.errors import StoreError
@@ -29,18 +36,13 @@ from rungs.study.layout import EVALUATION, HISTORY, TRAINING_COST, WEIGHTS, Layo
 from rungs.study.runs import PRIOR_FOLDER, all_runs, runs
 from rungs.tables import TABLES
 
-Entity = dict[str, Any]
-CONTEXT = [
-    "https://w3id.org/ro/crate/1.1/context",
-    "https://w3id.org/ro/terms/workflow-run/context",
-]
+RUN_CONTEXT = "https://w3id.org/ro/terms/workflow-run/context"
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": ("Process Run Crate", "0.5"),
     "https://w3id.org/ro/wfrun/workflow/0.5": ("Workflow Run Crate", "0.5"),
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0": ("Workflow RO-Crate", "1.0"),
 }
 LICENCE = "https://spdx.org/licenses/MIT"
-LANGUAGE = "https://w3id.org/workflowhub/workflow-ro-crate#snakemake"
 DEVELOPERS, AGENT = "#rungs-developers", "#agent"
 #: where the copy of the workflow lies in the crate, and what it consists of
 SOURCE = "source"
@@ -92,11 +94,34 @@ def write_crate(config: Config, agent: str | None = None) -> Path:
     root = Path(layout.root)
     frozen = configuration.freeze(config, root / "config")
     sources = _copy_workflow(root / SOURCE)
-    results = list(_results(config, layout))
-    described = [_file(root, Path(layout.root) / name, text) for name, text in results]
-    graph = _graph(config, frozen, sources, described, agent or "not named (RUNGS_AGENT)")
-    text = json.dumps({"@context": CONTEXT, "@graph": graph}, indent=1) + "\n"
-    write_text(layout.crate, text)
+    made = origins(config)
+    crate = ROCrate(version="1.1")
+    crate.metadata.extra_contexts.append(RUN_CONTEXT)
+    workflow = _add_workflow(crate, root, sources, made)
+    settings = _add_file(crate, root, frozen, "The complete configuration")
+    listed = {root / name: text for name, text in _results(config, layout)}
+    results = [_add_file(crate, root, path, text) for path, text in listed.items()]
+    names = dict.fromkeys(run.dataset for run in all_runs(config))
+    data = [_add_dataset(crate, name, config) for name in names]
+    person = Person(crate, AGENT, {"name": agent or "not named (RUNGS_AGENT)"})
+    started, ended = _times(config, frozen, list(listed))
+    action = crate.add_action(
+        workflow,
+        f"#run-{frozen.stem}",
+        object=[settings, *data],
+        result=results,
+        properties={
+            "name": f"Run of the profile {config['profile']}",
+            "description": f"snakemake all with {settings.id}, on {machines_of(made)}",
+            "startTime": started,
+            "endTime": ended,
+            "actionStatus": "http://schema.org/CompletedActionStatus",
+            "agent": crate.add(person),
+        },
+    )
+    _describe(crate, config, ended)
+    crate.root_dataset["mentions"] = action
+    write_text(layout.crate, json.dumps(crate.metadata.generate(), indent=1) + "\n")
     return Path(layout.crate)
 
 
@@ -107,7 +132,7 @@ def workflow_files() -> list[str]:
 
 
 def _copy_workflow(target: Path) -> list[Path]:
-    """Copy the workflow's files; their copies, in the same order."""
+    """Copy the workflow's files and return the copies, in the same order."""
     for name in workflow_files():
         with replacing(target / name) as temporary:
             shutil.copyfile(ROOT / name, temporary)
@@ -115,7 +140,7 @@ def _copy_workflow(target: Path) -> list[Path]:
 
 
 def _results(config: Config, layout: Layout) -> Iterable[tuple[str, str]]:
-    """Every result's path in the crate, and what it is."""
+    """The path of every result in the crate, and its description."""
     for name, figure in FIGURES.items():
         for suffix in (".png", ".pdf"):
             yield f"figures/{name}{suffix}", figure.title
@@ -132,13 +157,15 @@ def _results(config: Config, layout: Layout) -> Iterable[tuple[str, str]]:
                 yield path, f"{run.path}: {text}"
 
 
-def _file(root: Path, path: Path, description: str) -> Entity:
+def _add_file(crate: ROCrate, root: Path, path: Path, description: str) -> File:
+    return crate.add_file(path, path.relative_to(root), properties=_properties(path, description))
+
+
+def _properties(path: Path, description: str) -> dict[str, str]:
     if not path.is_file():
         raise StoreError(f"{path}: is missing; run the profile first.")
     content = path.read_bytes()
     return {
-        "@id": quote(path.relative_to(root).as_posix()),
-        "@type": "File",
         "name": path.name,
         "description": description,
         "encodingFormat": FORMATS.get(path.suffix, "text/plain"),
@@ -147,97 +174,62 @@ def _file(root: Path, path: Path, description: str) -> Entity:
     }
 
 
-def _graph(
-    config: Config, frozen: Path, sources: list[Path], results: list[Entity], agent: str
-) -> list[Entity]:
-    layout = Layout(config["profile"])
-    root = Path(layout.root)
-    made = origins(config)
-    main, *parts = [_file(root, path, "Part of the workflow") for path in sources]
-    settings = _file(root, frozen, "The complete configuration")
-    data = [_dataset(name, config) for name in dict.fromkeys(r.dataset for r in all_runs(config))]
-    software = _software(made)
-    started, ended = _times(config, frozen, results)
-    action = f"#run-{frozen.stem}"
-    main |= {
-        "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
-        "name": "rungs",
-        "description": "Trains and evaluates variational autoencoders; draws figures and tables.",
-        "programmingLanguage": {"@id": LANGUAGE},
-        "license": {"@id": LICENCE},
-        "creator": {"@id": DEVELOPERS},
-        "version": version_of(made),
-        "hasPart": _references(parts),
-        "softwareRequirements": _references(software),
-    }
-    profile = config["profile"]
-    return [
+def _add_workflow(
+    crate: ROCrate, root: Path, sources: list[Path], made: list[dict[str, Any]]
+) -> ComputationalWorkflow:
+    """Add the workflow, its parts, licence and authors, and the packages that it runs on."""
+    first, *rest = sources
+    text = "Part of the workflow"
+    workflow = crate.add_workflow(
+        first,
+        first.relative_to(root),
+        properties=_properties(first, text),
+        main=True,
+        lang="snakemake",
+    )
+    parts = [_add_file(crate, root, path, text) for path in rest]
+    licence = ContextEntity(
+        crate,
+        LICENCE,
         {
-            "@id": "ro-crate-metadata.json",
-            "@type": "CreativeWork",
-            "about": {"@id": "./"},
-            "conformsTo": [
-                {"@id": "https://w3id.org/ro/crate/1.1"},
-                {"@id": "https://w3id.org/workflowhub/workflow-ro-crate/1.0"},
-            ],
-        },
-        {
-            "@id": "./",
-            "@type": "Dataset",
-            "name": f"rungs: results of the profile {profile}",
-            "description": f"{len(all_runs(config))} trained runs, their evaluations, the documents' "
-            "figures and tables, and the verdicts on their claims.",
-            "datePublished": ended,
-            "license": {"@id": LICENCE},
-            "conformsTo": [{"@id": address} for address in PROFILES],
-            "mainEntity": {"@id": main["@id"]},
-            "author": {"@id": DEVELOPERS},
-            "mentions": {"@id": action},
-            "hasPart": _references([main, *parts, settings, *results]),
-        },
-        *(
-            {"@id": address, "@type": "CreativeWork", "name": name, "version": version}
-            for address, (name, version) in PROFILES.items()
-        ),
-        {
-            "@id": action,
-            "@type": "CreateAction",
-            "name": f"Run of the profile {profile}",
-            "description": f"snakemake all with {settings['@id']}, on {machines_of(made)}",
-            "startTime": started,
-            "endTime": ended,
-            "actionStatus": "http://schema.org/CompletedActionStatus",
-            "agent": {"@id": AGENT},
-            "instrument": {"@id": main["@id"]},
-            "object": _references([settings, *data]),
-            "result": _references(results),
-        },
-        {"@id": AGENT, "@type": "Person", "name": agent},
-        {"@id": DEVELOPERS, "@type": "Organization", "name": "The rungs developers"},
-        {
-            "@id": LANGUAGE,
-            "@type": "ComputerLanguage",
-            "name": "Snakemake",
-            "identifier": {"@id": "https://doi.org/10.1093/bioinformatics/bts480"},
-            "url": {"@id": "https://snakemake.readthedocs.io"},
-        },
-        {
-            "@id": LICENCE,
             "@type": "CreativeWork",
             "name": "MIT License",
             "description": "Of the workflow and its results; the data sets have their own.",
         },
-        main,
-        *parts,
-        *software,
-        *data,
-        settings,
-        *results,
+    )
+    names = {"@type": "Organization", "name": "The rungs developers"}
+    developers = ContextEntity(crate, DEVELOPERS, names)
+    crate.add(licence, developers)
+    workflow["name"] = "rungs"
+    workflow["description"] = (
+        "Trains and evaluates variational autoencoders; draws figures and tables."
+    )
+    workflow["license"], workflow["creator"] = licence, developers
+    workflow["version"] = version_of(made)
+    workflow["hasPart"] = parts
+    workflow["softwareRequirements"] = _add_software(crate, made)
+    return workflow
+
+
+def _describe(crate: ROCrate, config: Config, ended: str) -> None:
+    """Describe the folder, and name the profiles of RO-Crate that it follows."""
+    profiles = [
+        crate.add(
+            ContextEntity(
+                crate, address, {"@type": "CreativeWork", "name": name, "version": version}
+            )
+        )
+        for address, (name, version) in PROFILES.items()
     ]
-
-
-def _references(entities: Iterable[Entity]) -> list[Entity]:
-    return [{"@id": entity["@id"]} for entity in entities]
+    crate.name = f"rungs: results of the profile {config['profile']}"
+    crate.description = (
+        f"{len(all_runs(config))} trained runs, their evaluations, the documents' "
+        "figures and tables, and the verdicts on their claims."
+    )
+    crate.root_dataset["datePublished"] = ended
+    crate.license = crate.get(LICENCE)
+    crate.root_dataset["conformsTo"] = profiles
+    crate.root_dataset["author"] = crate.get(DEVELOPERS)
 
 
 def origins(config: Config) -> list[dict[str, Any]]:
@@ -261,41 +253,40 @@ def machines_of(made: list[dict[str, Any]]) -> str:
     return "; ".join(sorted({origin["machine"] for origin in made}))
 
 
-def _software(made: list[dict[str, Any]]) -> list[Entity]:
-    """The versions that the runs were made with; usually one of each package."""
+def _add_software(crate: ROCrate, made: list[dict[str, Any]]) -> list[SoftwareApplication]:
+    """Add the versions that the runs were made with, usually one of each package."""
     versions: dict[str, set[str]] = {}
     for origin in made:
         for name, version in {"python": origin["python"], **origin["packages"]}.items():
             versions.setdefault(name, set()).add(version)
     return [
-        {
-            "@id": f"{url}#{quote(version)}",
-            "@type": "SoftwareApplication",
-            "name": name,
-            "url": url,
-            "softwareVersion": version,
-        }
+        crate.add(
+            SoftwareApplication(
+                crate,
+                f"{URLS[name]}#{quote(version)}",
+                {"name": name, "url": URLS[name], "softwareVersion": version},
+            )
+        )
         for name, found in sorted(versions.items())
-        for url in [URLS[name]]
         for version in sorted(found)
     ]
 
 
-def _dataset(name: str, config: Config) -> Entity:
-    """A prepared data set. It lies beside the crate, which all profiles share it with."""
+def _add_dataset(crate: ROCrate, name: str, config: Config) -> ContextEntity:
+    """Add a prepared data set. It lies beside the crate, because all profiles share it."""
     path = Layout.data(name)
     origin = result_file.read(path, only=()).attributes["provenance"]
-    return {
-        "@id": f"#data-{name}",
+    properties = {
         "@type": "CreativeWork",
         "name": catalogue(config)[name].title,
         "alternateName": path,
         "description": json.dumps(origin, sort_keys=True),
         "identifier": f"checksum of all arrays {result_file.fingerprint(path)}",
     }
+    return crate.add(ContextEntity(crate, f"#data-{name}", properties))
 
 
-def _times(config: Config, frozen: Path, results: list[Entity]) -> tuple[str, str]:
+def _times(config: Config, frozen: Path, results: list[Path]) -> tuple[str, str]:
     """From the first run's start, or the workflow's if earlier, to the last result's end, UTC."""
     layout = Layout(config["profile"])
     starts = [frozen.stat().st_mtime]
@@ -303,7 +294,7 @@ def _times(config: Config, frozen: Path, results: list[Entity]) -> tuple[str, st
         cost = Path(layout.run(run)) / TRAINING_COST
         if cost.is_file():
             starts.append(cost.stat().st_mtime - read_seconds(cost))
-    ends = [(Path(layout.root) / result["@id"]).stat().st_mtime for result in results]
+    ends = [path.stat().st_mtime for path in results]
     return _time(min(starts)), _time(max(ends))
 
 
