@@ -1,60 +1,19 @@
-"""Linear probes against scikit-learn, and fine-tuning."""
+"""Probes of good and useless encoders, and fine-tuning."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from rungs.evaluation.probe import (
-    KINDS,
-    classify,
-    draws_of,
-    labelled,
-    logistic_regression,
-    principal_features,
-    probe_arrays,
-    scaled,
-    tune,
-)
+from blobs import blobs
+from rungs.evaluation.probe import KINDS, draws_of, labelled, probe_arrays, scaled, tune
+from rungs.evaluation.splits import Split
 from rungs.models.autoencoder import Autoencoder
 from rungs.models.networks import initialise
-
-
-def blobs(
-    n: int, d: int, classes: int, seed: int = 0, apart: float = 1.2
-) -> tuple[np.ndarray, np.ndarray]:
-    random = np.random.default_rng(seed)
-    y = random.integers(0, classes, n)
-    centres = apart * random.normal(size=(classes, d))
-    return centres[y] + random.normal(size=(n, d)), y
-
-
-@pytest.mark.parametrize(("n", "d"), [(300, 5), (40, 90)])
-@pytest.mark.parametrize("penalty", [1e-3, 1e-1])
-def test_the_probe_is_scikit_learns(n: int, d: int, penalty: float) -> None:
-    """Fewer images than features as well, where the fit is done in their span."""
-    x, y = blobs(n, d, 4)
-    weights = logistic_regression(x, y, 4, penalty, tolerance=1e-9)
-    reference = LogisticRegression(C=1 / (n * penalty), tol=1e-10, max_iter=20_000).fit(x, y)
-    np.testing.assert_allclose(weights[:-1], reference.coef_.T, atol=2e-4)
-    gaps = weights[-1] - reference.intercept_
-    np.testing.assert_allclose(gaps, gaps.mean(), atol=2e-4)
-    query, _ = blobs(500, d, 4, seed=1)
-    predicted = (query @ weights[:-1] + weights[-1]).argmax(1)
-    assert np.mean(predicted == reference.predict(query)) > 0.995
-
-
-def test_classes_need_not_be_consecutive() -> None:
-    x, y = blobs(400, 3, 3)
-    names = np.array([7, 2, 9])
-    assert np.mean(classify(x[:300], names[y[:300]], x[300:]) == names[y[300:]]) > 0.6
 
 
 def test_labelled_images_are_balanced_and_drawn_anew() -> None:
@@ -67,21 +26,11 @@ def test_labelled_images_are_balanced_and_drawn_anew() -> None:
     assert draws_of(1000) == 1
 
 
-def test_principal_features_are_scikit_learns() -> None:
+def test_scaled_features_have_a_mean_squared_norm_of_one() -> None:
     x, _ = blobs(200, 12, 3)
-    query, _ = blobs(50, 12, 3, seed=1)
-    own, other = principal_features(x, query, 4)
-    reference = PCA(4).fit(x)
-    np.testing.assert_allclose(np.abs(own), np.abs(reference.transform(x)), atol=1e-8)
-    np.testing.assert_allclose(np.abs(other), np.abs(reference.transform(query)), atol=1e-8)
-    train, _ = scaled(x, query)
+    train, _ = scaled(x, x[:50])
     assert np.square(train).sum(1).mean() == pytest.approx(1)
-
-
-@dataclass
-class Images:
-    x: Tensor
-    labels: np.ndarray
+    np.testing.assert_allclose(train.mean(0), 0, atol=1e-12)
 
 
 def code(model: Any, x: Tensor) -> Tensor:
@@ -90,13 +39,13 @@ def code(model: Any, x: Tensor) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def task() -> tuple[Images, Images]:
+def task() -> tuple[Split, Split]:
     x, y = blobs(900, 60, 3, apart=0.4)
     images = torch.from_numpy(x).float()
-    return Images(images[:600], y[:600]), Images(images[600:], y[600:])
+    return Split(images[:600], y[:600]), Split(images[600:], y[600:])
 
 
-def model_of(task: tuple[Images, Images], good: bool) -> Autoencoder:
+def model_of(task: tuple[Split, Split], good: bool) -> Autoencoder:
     """An encoder that gives the distances to the class means, or noise."""
     model = Autoencoder(60, [3], [16], linear=True)
     initialise(model, torch.Generator().manual_seed(0))
@@ -108,7 +57,7 @@ def model_of(task: tuple[Images, Images], good: bool) -> Autoencoder:
     return model
 
 
-def test_probe_arrays(task: tuple[Images, Images]) -> None:
+def test_probe_arrays(task: tuple[Split, Split]) -> None:
     model = model_of(task, good=True)
     before = {name: p.clone() for name, p in model.named_parameters()}
     arrays = probe_arrays(model, code, *task, labels=[2, 100], seed=0)
@@ -127,7 +76,7 @@ def test_probe_arrays(task: tuple[Images, Images]) -> None:
     assert useless["probe/100/encoder"].mean() < accuracy["probe/100/pixels"]
 
 
-def test_tuning_learns_what_is_labelled(task: tuple[Images, Images]) -> None:
+def test_tuning_learns_what_is_labelled(task: tuple[Split, Split]) -> None:
     train, _ = task
     rows = np.arange(30)
     model = model_of(task, good=False)

@@ -13,8 +13,8 @@ array                                   content; n is the number of test images
                                         ``rotated_reconstructions``, ``samples`` of N(0, I)
 ======================================  ===========================================================
 
-The others are those of :mod:`rungs.evaluation.samples`, :mod:`~rungs.evaluation.latent_space` and
-:mod:`~rungs.evaluation.probe`.
+The others are those of :mod:`rungs.evaluation.samples`, :mod:`~rungs.evaluation.latent_space`,
+:mod:`~rungs.evaluation.fitted_density` and :mod:`~rungs.evaluation.probe`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ from torch import Tensor
 from rungs.data import shape_of
 from rungs.evaluation.definitions import PICTURES
 from rungs.evaluation.evaluator import Evaluator
-from rungs.evaluation.latent_space import MOST_FITTED, fitted_arrays, plane_arrays
+from rungs.evaluation.fitted_density import MOST_FITTED, fitted_arrays
+from rungs.evaluation.latent_space import plane_arrays
 from rungs.evaluation.materials import Materials
 from rungs.evaluation.pictures import as_bytes
+from rungs.evaluation.principal_components import principal_axes
 from rungs.evaluation.probe import probe_arrays
 from rungs.evaluation.samples import mean_images, sample_arrays
 from rungs.study.settings import EvaluationSettings
@@ -115,8 +117,6 @@ def pca_error(train: Tensor, test: Tensor, components: int) -> np.ndarray:
     error over them.
     """
     x, query = train.numpy().astype(np.float64), test.numpy().astype(np.float64)
-    centre = x.mean(0)
-    _, vectors = np.linalg.eigh(np.cov(x - centre, rowvar=False))
-    axes = vectors[:, ::-1][:, :components]
+    centre, axes = principal_axes(x, components)
     left = query - centre
     return np.asarray(np.square(left - left @ axes @ axes.T).sum(1))

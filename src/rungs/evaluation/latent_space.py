@@ -1,5 +1,4 @@
-"""The latent space of one layer, of VAEs and of plain autoencoders: pictures of it, rescaled latents, and
-a density fitted to the codes after training.
+"""The latent space of one layer, of VAEs and of plain autoencoders: pictures of it, and rescaled latents.
 
 =====================================  ============================================================
 array                                  content; n is the number of test images
@@ -12,13 +11,6 @@ array                                  content; n is the number of test images
 ``rescale/factors``                    factors c by which every latent is multiplied, ``[factors]``
 ``rescale/image_kl``                   KL of each latent then, ``[factors, n, units]``, nats
 ``rescale/reconstruction``             ``log p(x|z)`` then, the decoder undoing it, ``[factors, n]``
-``frechet/fitted_features``            classifier's features of n samples from a mixture of
-                                       :data:`COMPONENTS` Gaussians fitted to the training images'
-                                       codes; ``frechet/gaussian_features`` from one Gaussian;
-                                       ``frechet/reconstruction_features`` of the reconstructed test
-                                       images: what no density over codes can better by much
-``frechet/fitted_distance`` ...        their Frechet distances to the test images
-``pictures/fitted``                    samples from the fitted mixture, uint8
 ``interpolation/pictures``             decoded lines between the posterior means of two test images,
                                        uint8 ``[pairs, steps, pixels]``
 ``interpolation/log_density``          the prior's log-density on them, ``[pairs, steps]``, nats
@@ -35,14 +27,10 @@ import torch
 from scipy.special import ndtri
 from torch import Tensor
 
-from rungs.evaluation.classifier import Classifier
-from rungs.evaluation.definitions import PICTURES
-from rungs.evaluation.frechet import frechet_distance
-from rungs.evaluation.gaussian_mixture import fit, sample
 from rungs.evaluation.pictures import as_bytes
 from rungs.evaluation.splits import Split
 from rungs.models.protocol import draw_noise
-from rungs.numerics.seeds import derive_seed, generator
+from rungs.numerics.seeds import generator
 from rungs.probability.gaussian import DiagonalGaussian, standard_gaussian_like
 from rungs.probability.mixture import Mixture
 from rungs.probability.posteriors import FullGaussian
@@ -50,17 +38,16 @@ from rungs.probability.posteriors import FullGaussian
 #: points a side of the lattice; steps of a traversal and the probability that it leaves out
 LATTICE = 20
 STEPS, OUTSIDE = 11, 0.02
-#: latents beyond which there are no traversals, and codes to which no density is fitted
-MOST_TRAVERSED, MOST_FITTED, MOST_SCALES = 20, 100, 16
-#: components of the fitted mixture (Ghosh et al. 2019)
-COMPONENTS = 10
+#: units beyond which there are no traversals, and no stored Cholesky factors
+MOST_TRAVERSED, MOST_SCALES = 20, 16
+#: by which the latents are multiplied
 FACTORS = (0.5, 0.8, 1.0, 1.25, 2.0)
 #: pairs of test images and points on the line between them
 PAIRS, POINTS = 4, 11
 
 
 def lattice(points: int) -> np.ndarray:
-    """The middle quantiles of N(0, 1) in ``points`` equally probable intervals.
+    """Return the middle quantiles of N(0, 1) in ``points`` equally probable intervals.
 
     >>> lattice(2).round(3).tolist()
     [-0.674, 0.674]
@@ -70,10 +57,10 @@ def lattice(points: int) -> np.ndarray:
 
 @torch.no_grad()
 def plane_arrays(model: Any, code: Tensor) -> dict[str, Any]:
-    """The decoded lattice of a plane, and one latent moved at a time.
+    """Return the decoded lattice of a plane, and pictures of one latent moved at a time.
 
     Args:
-        code: a test image's, ``[units]``.
+        code: that of a test image, ``[units]``.
     """
     arrays: dict[str, Any] = {}
     units = len(code)
@@ -93,9 +80,12 @@ def plane_arrays(model: Any, code: Tensor) -> dict[str, Any]:
 
 @torch.no_grad()
 def rescaled_arrays(model: Any, x: Tensor, seed: int, rows: int) -> dict[str, Any]:
-    """KL and reconstruction when every latent's mean and deviation are multiplied by a factor, and the
-    decoder's first layer divides its weights by it (Asperti 2019, the normalisation idea); for a
-    diagonal posterior and a standard prior."""
+    """Return KL and reconstruction when every latent is rescaled, and the decoder undoes it.
+
+    The mean and the deviation of every latent are multiplied by a factor, and the weights of the
+    decoder's first layer are divided by it (Asperti 2019). Posteriors that are not diagonal and mixture
+    priors have none of these arrays.
+    """
     posterior, prior = model.encode(x)
     if not isinstance(posterior, DiagonalGaussian) or isinstance(prior, Mixture) or not model.units:
         return {}
@@ -118,51 +108,11 @@ def rescaled_arrays(model: Any, x: Tensor, seed: int, rows: int) -> dict[str, An
 
 @torch.no_grad()
 def scale_arrays(model: Any, x: Tensor) -> dict[str, Any]:
-    """The Cholesky factors of a posterior with full covariance; nothing for another."""
+    """Return the Cholesky factors of a posterior with full covariance; nothing for another."""
     posterior, _ = model.encode(x)
     if not isinstance(posterior, FullGaussian) or posterior.mean.shape[-1] > MOST_SCALES:
         return {}
     return {"posterior/scale": posterior.scale.numpy()}
-
-
-@torch.no_grad()
-def fitted_arrays(
-    decode: Any,
-    codes: Tensor,
-    test_codes: Tensor,
-    intensities: Tensor,
-    classifier: Classifier | None,
-    seed: int,
-) -> dict[str, Any]:
-    """Ex-post density estimation (Ghosh et al. 2019): samples from a density fitted to codes. Without a
-    classifier there are pictures of them and no distances.
-
-    Args:
-        codes: of training images, ``[m, units]``: the encoder's output, or one draw of q(z|x) each.
-        test_codes: of the test images, for their reconstructions.
-        intensities: the test images' intensities.
-    """
-    units = codes.shape[1]
-    if not 1 <= units <= MOST_FITTED:
-        return {}
-    reference = None if classifier is None else classifier.features(intensities)
-    arrays: dict[str, Any] = {}
-
-    def compare(name: str, z: Tensor) -> Tensor:
-        images = torch.cat([decode(block) for block in z.split(1000)])
-        if classifier is not None and reference is not None:
-            features = classifier.features(images)
-            arrays[f"frechet/{name}_features"] = features
-            arrays[f"frechet/{name}_distance"] = frechet_distance(features, reference)[0]
-        return images
-
-    for name, count in (("gaussian", 1), ("fitted", COMPONENTS)):
-        random = np.random.RandomState(derive_seed(seed, f"{name} density") % 2**32)
-        drawn = sample(fit(codes.numpy(), count, random), len(intensities), random)
-        images = compare(name, torch.from_numpy(drawn).float())
-    arrays["pictures/fitted"] = as_bytes(images[:PICTURES])
-    compare("reconstruction", test_codes)
-    return arrays
 
 
 @torch.no_grad()

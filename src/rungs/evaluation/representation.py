@@ -1,9 +1,18 @@
-"""The separation of classes in a layer's latents, by nearest neighbours."""
+"""Samples of each layer's latents, and how well nearest neighbours tell the classes apart in them."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import torch
 from sklearn.neighbors import KNeighborsClassifier
+from torch import Tensor
+
+from rungs.evaluation.splits import Split
+from rungs.models.protocol import LatentVariableModel, draw_noise, noise_sizes
+from rungs.numerics.seeds import generator
+from rungs.study.settings import RunSettings
 
 NEIGHBOURS = 5
 
@@ -34,3 +43,28 @@ def nearest_neighbours_correct(
     model = KNeighborsClassifier(min(neighbours, len(reference)))
     model.fit(reference.astype(np.float64), reference_labels)
     return np.asarray(model.predict(query.astype(np.float64)) == query_labels)
+
+
+@torch.no_grad()
+def representation_arrays(
+    model: LatentVariableModel, settings: RunSettings, train: Split, test: Split
+) -> dict[str, Any]:
+    """Return one sample of each layer's latents for the test images, ``layers/<i>/sample [n, units]``.
+
+    Where the images have classes, ``layers/<i>/knn_correct`` says for each test image whether the
+    samples of the nearest training images have its class, bool ``[n]``.
+    """
+    random = generator(settings["seed"], "representation")
+
+    def samples(x: Tensor) -> list[np.ndarray]:
+        noise = draw_noise(noise_sizes(model), len(x), generator=random)
+        return [layer.sample.numpy() for layer in model.draw(model.encode(x), noise)]
+
+    arrays: dict[str, Any] = {}
+    for i, (reference, query) in enumerate(zip(samples(train.x), samples(test.x), strict=True), 1):
+        arrays[f"layers/{i}/sample"] = query
+        if train.labelled and test.labelled:
+            arrays[f"layers/{i}/knn_correct"] = nearest_neighbours_correct(
+                reference, train.labels, query, test.labels
+            )
+    return arrays

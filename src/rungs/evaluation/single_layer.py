@@ -2,7 +2,8 @@
 
 Beside the arrays of every hierarchy there are those of :mod:`rungs.evaluation.samples`,
 :mod:`~rungs.evaluation.mixture_prior`, :mod:`~rungs.evaluation.posterior_shape`,
-:mod:`~rungs.evaluation.latent_space` and :mod:`~rungs.evaluation.probe`, and ``average/train``, the mean
+:mod:`~rungs.evaluation.latent_space`, :mod:`~rungs.evaluation.fitted_density` and
+:mod:`~rungs.evaluation.probe`, and ``average/train``, the mean
 training image, ``[pixels]``.
 """
 
@@ -13,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rungs.evaluation.fitted_density import fitted_arrays
 from rungs.evaluation.hierarchical import HierarchicalEvaluator
 from rungs.evaluation.latent_space import (
-    fitted_arrays,
     interpolation_arrays,
     plane_arrays,
     rescaled_arrays,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rungs.evaluation.gaussian_mixture import fit, sample
+from rungs.evaluation.fitted_density import fit, sample
 
 WEIGHTS = np.array([0.3, 0.7])
 MEANS = np.array([[-2.0, 0.0], [2.0, 1.0]])
