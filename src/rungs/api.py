@@ -34,7 +34,7 @@ from rungs.study.settings import RunSettings
 
 
 def load_config(*profiles: Path | str) -> Config:
-    """A configuration: profiles laid over ``config/common.yaml``, checked; the default is ``quick``.
+    """Load a configuration: profiles laid over ``config/common.yaml``; ``quick`` by default.
 
     Args:
         profiles: paths, or names of files in the clone's ``config/``; later ones win.
@@ -55,7 +55,7 @@ def load_config(*profiles: Path | str) -> Config:
 
 
 def load_data(name: str, config: Config | None = None) -> Prepared:
-    """A data set: ``train_images, train_labels, test_images, test_labels, provenance``.
+    """Load a data set: ``train_images, train_labels, test_images, test_labels, provenance``.
 
     Images are uint8 ``[n, height, width]``, or ``[n, height, width, 3]``; labels are -1 where there
     are none. What ``rungs prepare`` has written below the working directory is read; otherwise the
@@ -85,7 +85,7 @@ def load_data(name: str, config: Config | None = None) -> Prepared:
 
 
 def load(path: Path | str, profile: str = "quick") -> Trained:
-    """A trained run.
+    """Load a trained run.
 
     Args:
         path: its folder, its name ``dataset/variant/depthD/seedS``, or an archive that ``rungs
@@ -122,7 +122,7 @@ def load(path: Path | str, profile: str = "quick") -> Trained:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained run: what :func:`load` gives.
+    """A trained run, as :func:`load` returns it.
 
     Images go in as uint8, or as floats from 0 to 1, ``[n, *shape]``; they come out as float32 from 0
     to 1 of that shape. Models of bits see images binarised in the same way at every call (black and
@@ -151,7 +151,7 @@ class Trained:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of an image: ``(height, width)`` or ``(height, width, 3)``."""
+        """The shape of an image, ``(height, width)`` or ``(height, width, 3)``."""
         return data.shape_of(self.settings)
 
     @cached_property
@@ -160,7 +160,7 @@ class Trained:
 
     @torch.no_grad()
     def sample(self, count: int = 16, seed: int = 0) -> np.ndarray:
-        """Mean images of draws from the prior (draws, where the decoder is autoregressive).
+        """Return mean images of draws from the prior (draws, where the decoder is autoregressive).
 
         A plain autoencoder has no prior: its codes are drawn from N(0, I).
         """
@@ -168,26 +168,29 @@ class Trained:
 
     @torch.no_grad()
     def encode(self, images: np.ndarray, seed: int = 0) -> list[np.ndarray]:
-        """The posterior means of every stochastic layer, bottom first, ``[n, units]`` each; with
-        several layers each is given a draw of its neighbour. The codes ``[n, positions]`` of a VQ-VAE."""
+        """Return the posterior means of every stochastic layer, bottom first, ``[n, units]`` each.
+
+        With several layers each is conditioned on a draw of its neighbour. A VQ-VAE has codes
+        ``[n, positions]``.
+        """
         return [mean.numpy() for mean, _ in self._latents(images, seed)]
 
     @torch.no_grad()
     def decode(self, latents: np.ndarray, seed: int = 0) -> np.ndarray:
-        """Mean images of latents ``[n, units]`` of the bottom layer, or of codes ``[n, positions]``."""
+        """Return mean images of latents ``[n, units]`` of the bottom layer, or of codes."""
         given = torch.from_numpy(np.asarray(latents))
         return self._images(given.to(self._evaluator.latent_dtype), seed)
 
     @torch.no_grad()
     def reconstruct(self, images: np.ndarray, seed: int = 0) -> np.ndarray:
-        """Mean images given one draw of each image's latents."""
+        """Return mean images given one draw of each image's latents."""
         return self._images(self._latents(images, seed)[0][1], seed)
 
     @torch.no_grad()
     def log_likelihood(self, images: np.ndarray, k: int = 100, seed: int = 0) -> np.ndarray:
-        """The importance weighted bound L_k of every image (Burda et al. 2016), float64 ``[n]``, nats.
+        """Return the bound L_k of every image (Burda et al. 2016), float64 ``[n]``, nats.
 
-        It rises with k to ``log p(x)``. Of a VQ-VAE, whose posterior is one code a position, it is
+        It rises with k to ``log p(x)``. For a VQ-VAE, whose posterior is one code a position, it is
         ``log p(x, codes)`` for every k.
 
         Raises:
@@ -198,7 +201,7 @@ class Trained:
         return np.asarray(self._evaluator.bound(self._input(images), k, seed).numpy())
 
     def _input(self, images: np.ndarray) -> Tensor:
-        """``[n, pixels]`` as the model takes them."""
+        """Return images ``[n, pixels]`` as the model takes them."""
         array = np.asarray(images)
         if array.shape[1:] not in (self.shape, (int(np.prod(self.shape)),)):
             raise DataError(
@@ -216,10 +219,10 @@ class Trained:
         return model_input(flat, generator(TEST_SET_SEED, "images"), self.model.binary)
 
     def _latents(self, images: np.ndarray, seed: int) -> list[tuple[Tensor, Tensor]]:
-        """Mean and draw of the latents of every layer."""
+        """Return mean and draw of the latents of every layer."""
         return self._evaluator.latents(self._input(images), generator(seed, "latents"))
 
     def _images(self, latents: Tensor, seed: int) -> np.ndarray:
-        """``[n, *shape]`` float32 of the bottom layer's latents."""
+        """Return images ``[n, *shape]`` float32 of the bottom layer's latents."""
         flat = self._evaluator.images(latents, generator(seed, "pictures"))
         return np.asarray(flat.reshape(-1, *self.shape).float().numpy())

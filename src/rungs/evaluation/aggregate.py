@@ -1,7 +1,7 @@
 """The components of every layer's aggregate posterior, as an evaluation stores them.
 
 =================================  ================================================================
-array                              what it is; n is the number of test images
+array                              content; n is the number of test images
 =================================  ================================================================
 ``layers/<i>/posterior_mean``      the components' means, ``[n, units]``, or ``[n, C, units]`` where
                                    q(z|x) is a mixture; ``posterior_variance`` likewise
@@ -30,7 +30,13 @@ from rungs.numerics.seeds import generator
 
 @dataclass(frozen=True)
 class Components:
-    """Components of one layer's Q(z): ``[n, units]``, or ``[n, C, units]`` with weights ``[n, C]``."""
+    """The components of one layer's Q(z).
+
+    Attributes:
+        mean, variance: ``[n, units]``, or ``[n, C, units]`` where q(z|x) is a mixture.
+        weight: of a mixture, ``[n, C]``.
+        kind: one of :data:`rungs.evaluation.definitions.POSTERIOR_KINDS`.
+    """
 
     mean: np.ndarray
     variance: np.ndarray
@@ -38,7 +44,7 @@ class Components:
     kind: str
 
     def summary(self) -> np.ndarray:
-        """:data:`rungs.evaluation.definitions.MOMENTS` of each unit, ``[units, 8]``."""
+        """Return :data:`rungs.evaluation.definitions.MOMENTS` of each unit, ``[units, 8]``."""
         mean, variance, share = flat(self.mean, self.variance, self.weight)
         found = moments.moments(mean, variance, share)
         distance, error = kolmogorov_smirnov(mean, variance, share)
@@ -50,7 +56,7 @@ class Components:
 def flat(
     mean: np.ndarray, variance: np.ndarray, weight: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Components ``[components, units]`` and their weights, of :class:`Components`' arrays."""
+    """Return all components in one row, ``[components, units]``, and their weights, if they have any."""
     if weight is None:
         return mean, variance, None
     units = mean.shape[-1]
@@ -59,12 +65,12 @@ def flat(
 
 
 def components_of(layer: Layer) -> Components:
-    """The components that one draw of a layer gives, its noise being ``[1, n, units]``.
+    """Return the components of Q that one draw of a layer gives, its noise being ``[1, n, units]``.
 
-    ``exact`` where q(z|x) does not depend on the draw: the components are those of Q itself. Else the
-    latent is standardised by its prior, ``(z - mu_p)/sigma_p``, given the draw of the layer that the
-    prior depends on: ``conditional`` where that is drawn first, so that given it the latent is
-    Gaussian; ``points``, the samples themselves, where it is drawn from the latent.
+    They are ``exact`` where q(z|x) does not depend on the draw: then they are those of Q itself.
+    Otherwise the latent is standardised by its prior, ``(z - mu_p)/sigma_p``, given the draw of the layer
+    on which the prior depends. They are ``conditional`` where that layer is drawn first, so that the
+    latent is Gaussian given it, and ``points``, the samples themselves, where it is drawn from the latent.
     """
     posterior, prior = layer.posterior, layer.prior
     if hasattr(posterior, "means"):
@@ -85,7 +91,7 @@ def components_of(layer: Layer) -> Components:
 
 @torch.no_grad()
 def components(model: Any, x: Tensor, random: torch.Generator, rows: int) -> list[Components]:
-    """Components of every layer's Q over the images ``x [n, pixels]``, bottom first."""
+    """Return the components of every layer's Q over the images ``x [n, pixels]``, bottom first."""
     parts = []
     for block in x.split(rows):
         noise = draw_noise(noise_sizes(model), 1, len(block), generator=random)
@@ -106,7 +112,7 @@ def components(model: Any, x: Tensor, random: torch.Generator, rows: int) -> lis
 def aggregate_arrays(
     model: Any, seed: int, train: Tensor, test: Tensor, rows: int
 ) -> dict[str, Any]:
-    """The arrays of every layer, from training and test images ``[n, pixels]``."""
+    """Return the arrays of every layer, from training and test images ``[n, pixels]``."""
     arrays: dict[str, Any] = {}
     for split, x in (("train", train), ("test", test)):
         random = generator(seed, f"aggregate {split}")

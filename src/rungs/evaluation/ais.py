@@ -60,7 +60,7 @@ class Annealed:
 def lower_bound(
     model: LatentVariableModel, x: Tensor, settings: Settings, seed: int = 0
 ) -> Annealed:
-    """A stochastic lower bound on ``log p(x)`` of every image.
+    """Return a stochastic lower bound on ``log p(x)`` of every image.
 
     Args:
         model: of one stochastic layer, in test mode. Chains compute in the precision of its
@@ -87,7 +87,7 @@ def lower_bound(
 def upper_bound(
     model: LatentVariableModel, x: Tensor, z: Tensor, settings: Settings, seed: int = 0
 ) -> Annealed:
-    """A stochastic upper bound on ``log p(x)`` of simulated images.
+    """Return a stochastic upper bound on ``log p(x)`` of simulated images.
 
     Args:
         x: ``[images, pixels]``, drawn from p(x|z); see :func:`lower_bound`.
@@ -102,10 +102,13 @@ def upper_bound(
 
 @torch.no_grad()
 def simulate(model: Any, images: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Draws of p(z) and of p(x|z): images ``[images, pixels]`` of bits, latents ``[images, units]``.
+    """Draw latents from p(z) and images from p(x|z).
+
+    Returns:
+        Images ``[images, pixels]`` of bits, and latents ``[images, units]``.
 
     Raises:
-        ConfigError: for a model whose pixels are no bits.
+        ConfigError: for a model whose pixels are not binary.
     """
     if not getattr(model, "binary", False):
         raise ConfigError("images can be simulated from models of binary pixels only.")
@@ -125,13 +128,16 @@ def compare(
     seed: int = 0,
     double: bool = False,
 ) -> dict[str, Tensor]:
-    """Annealed importance sampling beside L_k, of the same images: name -> ``[images]``, nats.
+    """Compute annealed importance sampling and L_k of the same images.
 
     Args:
         x: ``[images, pixels]``.
-        z: for simulated images the latents that they were drawn from, and then there is an ``upper``.
-        samples: the k of ``lk``, which is computed in single precision, as evaluation does it.
+        z: for simulated images the latents from which they were drawn; these have an upper bound too.
+        samples: the k of L_k, which is computed in single precision, as evaluation does it.
         double: whether chains compute in float64; the model is in float64 afterwards.
+
+    Returns:
+        ``lk``, ``lower`` and, for simulated images, ``upper``, each ``[images]``, nats.
     """
     found = {"lk": estimate(model, x, samples, seed, CHUNK_ROWS).lk}
     if double:
@@ -167,7 +173,7 @@ def _by_blocks(
 
 
 def _widened(model: Any, noise: list[Tensor]) -> list[Tensor]:
-    """Noise, drawn in single precision, in the precision of the model's parameters."""
+    """Convert noise, drawn in single precision, to the precision of the model's parameters."""
     parameters = getattr(model, "parameters", None)
     if parameters is None:
         return noise

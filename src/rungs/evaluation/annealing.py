@@ -25,7 +25,7 @@ STARTS = ("prior", "posterior")
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of the estimate of an image's likelihood.
+    """The chains and steps by which an image's likelihood is estimated.
 
     Attributes:
         chains: independent ones, whose weights are averaged.
@@ -47,7 +47,7 @@ class Settings:
 
 
 def path(steps: int) -> list[float]:
-    """``steps + 1`` values from 0 to 1: a logistic function's, slow at both ends.
+    """Return ``steps + 1`` values of a logistic function from 0 to 1, close together at both ends.
 
     >>> [round(b, 3) for b in path(4)]
     [0.0, 0.105, 0.5, 0.895, 1.0]
@@ -57,7 +57,7 @@ def path(steps: int) -> list[float]:
 
 
 class Densities:
-    """The two ends of the path for a block of images, and how to draw from its beginning."""
+    """The two ends of the path for a block of images, and draws from its beginning."""
 
     def __init__(self, model: LatentVariableModel, x: Tensor, start: str) -> None:
         self.model, self.x, self.begins_at_prior = model, x, start == "prior"
@@ -71,7 +71,7 @@ class Densities:
 
     @torch.no_grad()
     def draw(self, chains: int, random: torch.Generator) -> Tensor:
-        """Draws from the path's beginning, ``[chains, images, units]``."""
+        """Draw from the path's beginning, ``[chains, images, units]``."""
         noise = draw_noise(noise_sizes(self.model), chains, len(self.x), generator=random)
         noise = [n.to(self.x.dtype) for n in noise]
         if self.begins_at_prior:
@@ -79,12 +79,12 @@ class Densities:
         return self.model.draw(self.context, noise)[0].sample
 
     def beginning(self, z: Tensor) -> Tensor:
-        """``log r(z)``, ``[chains, images]``."""
+        """Return ``log r(z)``, ``[chains, images]``."""
         density = self.prior if self.begins_at_prior else self.posterior
         return density.log_density(z).sum(-1)
 
     def ratio(self, z: Tensor) -> Tensor:
-        """``log p(x, z) - log r(z)``, ``[chains, images]``."""
+        """Return ``log p(x, z) - log r(z)``, ``[chains, images]``."""
         likelihood = self.model.log_likelihood(self.x, z)
         if self.begins_at_prior:
             return likelihood
@@ -94,8 +94,13 @@ class Densities:
 
 @dataclass(frozen=True)
 class State:
-    """Where the chains are: ``log f_b = beginning + b * ratio``, both ``[chains, images]``, and their
-    gradients ``[chains, images, units]``."""
+    """The positions of the chains, with densities and gradients.
+
+    Attributes:
+        z: ``[chains, images, units]``.
+        beginning, ratio: ``log f_b = beginning + b * ratio``, both ``[chains, images]``.
+        beginning_gradient, ratio_gradient: ``[chains, images, units]``.
+    """
 
     z: Tensor
     beginning: Tensor
@@ -119,7 +124,7 @@ class State:
         return self.beginning_gradient + b * self.ratio_gradient
 
     def where(self, chosen: Tensor, other: State) -> State:
-        """This state where ``chosen [chains, images]``, elsewhere the other."""
+        """Return this state where ``chosen [chains, images]`` is true, elsewhere the other."""
         parts = {}
         for name, mine in vars(self).items():
             mask = chosen if mine.dim() == chosen.dim() else chosen.unsqueeze(-1)
@@ -146,7 +151,11 @@ class Chains:
         self.path = path(settings.steps)
 
     def forward(self, sizes: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-weights ``[chains, images]`` and acceptance ``[images]`` with ``sizes [steps, images]``."""
+        """Run from the path's beginning to its end with ``sizes [steps, images]`` of leapfrog steps.
+
+        Returns:
+            Log-weights ``[chains, images]`` and acceptance ``[images]``.
+        """
         state = self._start()
         weights = torch.zeros_like(state.ratio, dtype=torch.float64)
         acceptance = torch.zeros(len(self.densities.x), dtype=torch.float64)
@@ -157,7 +166,11 @@ class Chains:
         return weights, acceptance / self.settings.steps
 
     def backward(self, sizes: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """The same from ``z [images, units]``, exact draws of the path's end, to its beginning."""
+        """Run from ``z [images, units]``, exact draws of the path's end, to its beginning.
+
+        Returns:
+            As for :meth:`forward`.
+        """
         state = State.at(self.densities, z.expand(self.chains, *z.shape))
         weights = torch.zeros_like(state.ratio, dtype=torch.float64)
         acceptance = torch.zeros(len(self.densities.x), dtype=torch.float64)
@@ -168,8 +181,10 @@ class Chains:
         return weights, acceptance / self.settings.steps
 
     def adapted_sizes(self) -> Tensor:
-        """Sizes of the leapfrog steps at each step of the path, ``[steps, images]``: those at which
-        chains that are thrown away were accepted often enough."""
+        """Find sizes of the leapfrog steps at which chains are accepted often enough, ``[steps, images]``.
+
+        The chains that find them count for nothing else.
+        """
         state = self._start()
         size = torch.full_like(state.ratio[0], FIRST_SIZE)
         sizes = []
@@ -185,8 +200,14 @@ class Chains:
         return State.at(self.densities, self.densities.draw(self.chains, self.random))
 
     def _transition(self, state: State, b: float, size: Tensor) -> tuple[State, Tensor]:
-        """Hamiltonian Monte Carlo that leaves f_b as it is, with leapfrog steps of ``size
-        [images]``; also which chains moved, ``[chains, images]``."""
+        """Make a transition of Hamiltonian Monte Carlo that leaves f_b as it is.
+
+        Args:
+            size: of the leapfrog steps, ``[images]``.
+
+        Returns:
+            The new state, and which chains moved, ``[chains, images]``.
+        """
         step = size.unsqueeze(-1)
         momentum = self._normal(state.z)
         energy = state.log_density(b) - 0.5 * momentum.square().sum(-1)

@@ -18,7 +18,7 @@ SEED = 0
 
 
 def calibrate(settings: dict[str, Any], output: Path) -> None:
-    """Estimate L_k of simulated data with the exact posterior and with a poorer proposal.
+    """Estimate L_k of simulated data with the exact posterior and with a poorer proposal; write both.
 
     Args:
         settings: the configuration's ``calibration`` section.

@@ -1,9 +1,9 @@
-"""The fixed classifier of a data set, by which samples are compared.
+"""The classifier of a data set, in whose features samples are compared.
 
-A small convolutional network, trained once a data set on its training images, the same for every
-profile and model. Its last hidden layer gives the features of the Frechet distance
-(:mod:`rungs.evaluation.frechet`), its probabilities say how sure it is of a picture. Distances
-are comparable within a data set only, and not with published ones, which rest on other networks.
+It is a small convolutional network that is trained once for each data set, on its training images, and is
+the same for every profile and model. Its last hidden layer gives the features of the Frechet distance
+(:mod:`rungs.evaluation.frechet`); its probabilities say how certain it is of a picture. Distances are
+comparable within a data set alone, and not with published ones, which depend on other networks.
 """
 
 from __future__ import annotations
@@ -51,8 +51,11 @@ class Network(nn.Module):
         self.output = nn.Linear(FEATURES, classes)
 
     def features(self, images: Tensor) -> Tensor:
-        """The last hidden layer before its rectifier, ``[n, FEATURES]``, of ``images [n, channels,
-        height, width]`` from 0 to 1."""
+        """Return the last hidden layer before its rectifier, ``[n, FEATURES]``.
+
+        Args:
+            images: ``[n, channels, height, width]``, from 0 to 1.
+        """
         hidden = functional.relu(self.first(2 * images - 1))
         hidden = functional.relu(self.second(hidden)).flatten(1)
         if self.training:
@@ -61,26 +64,31 @@ class Network(nn.Module):
         return features
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits ``[n, classes]``."""
+        """Return logits ``[n, classes]``."""
         logits: Tensor = self.output(functional.relu(self.features(images)))
         return logits
 
     def drop(self, random: torch.Generator) -> None:
-        """Draw the mask of the next training batch: noise is explicit here too."""
+        """Draw the dropout mask of the next training batch."""
         kept = torch.rand(BATCH, self.dense.in_features, generator=random) >= DROPOUT
         self.mask = kept / (1 - DROPOUT)
 
 
 def as_channels(images: Tensor) -> Tensor:
-    """uint8 ``[n, height, width]`` or ``[n, height, width, channels]`` as ``[n, channels, height,
-    width]`` from 0 to 1."""
+    """Convert images to ``[n, channels, height, width]`` from 0 to 1.
+
+    Args:
+        images: uint8 ``[n, height, width]`` or ``[n, height, width, channels]``.
+    """
     floats = images.float() / 255
     return floats.unsqueeze(1) if images.dim() == 3 else floats.permute(0, 3, 1, 2)
 
 
 def train(data: Path, output: Path) -> None:
-    """Train on a prepared data set's training images; writes the weights and, as metadata, shape and
-    accuracy on the test images, by which nothing was chosen.
+    """Train on the training images of a prepared data set, and write the weights.
+
+    Their metadata are the shape of an image and the accuracy on the test images, on which nothing was
+    chosen.
 
     Raises:
         DataError: if the data set has no labels.
@@ -129,7 +137,7 @@ def train(data: Path, output: Path) -> None:
 
 
 def shifted(images: Tensor, random: torch.Generator) -> Tensor:
-    """The batch moved by one random offset of up to :data:`SHIFT` pixels; edges are repeated."""
+    """Move the batch by one random offset of up to :data:`SHIFT` pixels, repeating its edges."""
     top, left = torch.randint(2 * SHIFT + 1, (2,), generator=random).tolist()
     height, width = images.shape[-2:]
     padded = functional.pad(images, (SHIFT,) * 4, mode="replicate")
@@ -145,7 +153,7 @@ class Classifier:
 
     @classmethod
     def read(cls, path: Path) -> Classifier:
-        """The classifier that :func:`train` wrote.
+        """Read the classifier that :func:`train` wrote.
 
         Raises:
             StoreError: if the file is missing or damaged.
@@ -174,12 +182,12 @@ class Classifier:
 
     @torch.no_grad()
     def features(self, flat: Tensor) -> np.ndarray:
-        """Features ``[n, FEATURES]`` of flattened images ``[n, pixels]`` from 0 to 1."""
+        """Return features ``[n, FEATURES]`` of flattened images ``[n, pixels]`` from 0 to 1."""
         parts = [self.network.features(self._images(block)) for block in flat.split(ROWS)]
         return torch.cat(parts).numpy()
 
     @torch.no_grad()
     def probabilities(self, flat: Tensor) -> Tensor:
-        """Class probabilities ``[n, classes]`` of flattened images ``[n, pixels]`` from 0 to 1."""
+        """Return class probabilities ``[n, classes]`` of flattened images ``[n, pixels]`` from 0 to 1."""
         parts = [self.network(self._images(block)).softmax(1) for block in flat.split(ROWS)]
         return torch.cat(parts)

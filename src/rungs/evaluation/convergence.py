@@ -1,4 +1,4 @@
-"""When a run counts as converged."""
+"""The convergence of a run, by its training objective."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ MOVEMENT = 0.5
 
 
 def movement(elbo: np.ndarray) -> float:
-    """The movement of the training ELBO over the last tenth of the epochs, nats.
+    """Return how far the training ELBO moved over the last tenth of the epochs, nats.
 
-    The change of a least-squares line over those epochs: an epoch's ELBO has the noise of its
-    draws, a line through a tenth of them much less.
+    This is the change of a least-squares line over those epochs: the ELBO of an epoch has the noise of
+    its draws, a line through a tenth of the epochs much less.
 
     Args:
         elbo: training ELBO (KL weight 1) of every epoch. With fewer than 20 epochs the last
@@ -28,16 +28,18 @@ def movement(elbo: np.ndarray) -> float:
 
 
 def criterion(training: Stored) -> str:
-    """The array by which a training is judged: ``elbo``, or the ``objective`` of a model without."""
+    """The name of the array by which a training is judged: ``elbo``, or ``objective`` without one."""
     return "elbo" if "elbo" in training.arrays else "objective"
 
 
 def converged(training: Stored, evaluation: Stored | None = None) -> bool:
-    """Whether a run's training ELBO (the objective of a model that has none) moved by at most 0.5
-    nats over the last tenth of the epochs; and so the objective of a prior that was learnt after it.
+    """Whether a run's training ELBO moved by at most 0.5 nats over the last tenth of the epochs.
+
+    A model without an ELBO is judged by its objective. The objective of a prior that was learnt over the
+    run's codes must not have moved further either.
 
     Args:
-        training: its training file.
+        training: the run's training file.
         evaluation: its evaluation, which has the prior's objective if there is one.
     """
     histories = [training[criterion(training)]]

@@ -1,4 +1,4 @@
-"""Definitions of the documents and names of stored arrays, for what reads evaluations without torch."""
+"""Definitions of the documents, and names and sizes of stored arrays. Nothing here needs torch."""
 
 #: a unit is active if its term of the ELBO exceeds this on average, nats (Sonderby et al. 2016)
 ACTIVE_KL = 0.01

@@ -18,7 +18,7 @@ def frechet_distance(
     first_weights: np.ndarray | None = None,
     second_weights: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Squared Frechet distance of two sets of features, ``[resamples]``.
+    """Return the squared Frechet distance of two sets of features, ``[resamples]``.
 
     Args:
         first: ``[n, features]``.
@@ -38,7 +38,7 @@ def frechet_distance(
 
 
 def moments(features: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted means ``[resamples, features]`` and covariances ``[resamples, features, features]``."""
+    """Return weighted means ``[resamples, features]`` and covariances ``[resamples, features, features]``."""
     x = features.astype(np.float64)
     if weights is None:
         weights = np.full((1, len(x)), 1 / len(x))

@@ -25,7 +25,7 @@ CURVATURE, LOG_CURVATURE = 0.2420, 0.3252
 def kolmogorov_smirnov(
     mean: np.ndarray, variance: np.ndarray, weights: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """``sup |Q(z) - ndtr(z)|`` of the cdfs, and a bound of its error, both ``[latents]``.
+    """Return ``sup |Q(z) - ndtr(z)|`` of the cdfs, and a bound of its error, both ``[latents]``.
 
     The components are shared out, bilinearly, to a lattice of means (spacing h) and of log standard
     deviations (spacing r), and each lattice row is convolved with its Gaussian by the FFT. Interpolation
@@ -75,7 +75,7 @@ def kolmogorov_smirnov(
 def _shared_out(
     x: np.ndarray, y: np.ndarray, share: np.ndarray, shape: tuple[int, int]
 ) -> np.ndarray:
-    """Weights at real positions (y, x) of a lattice, each given to the four points around it."""
+    """Share out weights at real positions (y, x) to the four points of a lattice around each."""
     rows, columns = shape
     i, j = y.astype(np.int64), x.astype(np.int64)
     b, a = y - i, x - j
@@ -87,7 +87,7 @@ def _shared_out(
 
 
 def _kernels(deviations: np.ndarray, step: float, points: int) -> np.ndarray:
-    """Transforms of each Gaussian's mass in the cells around 0, ``[deviations, frequencies]``."""
+    """Return the transforms of each Gaussian's mass in cells around 0, ``[deviations, frequencies]``."""
     offsets = step * (np.fft.fftfreq(points, 1 / points) - 0.5)
     parts = [
         np.fft.rfft(ndtr((offsets + step) / deviation) - ndtr(offsets / deviation))
@@ -97,7 +97,7 @@ def _kernels(deviations: np.ndarray, step: float, points: int) -> np.ndarray:
 
 
 def _of_points(values: np.ndarray, share: np.ndarray) -> float:
-    """The distance of a weighted empirical cdf from N(0, 1)."""
+    """Return the distance of a weighted empirical cdf from N(0, 1)."""
     order = values.argsort(kind="stable")
     after = np.cumsum(share[order])
     normal = ndtr(values[order].astype(np.float64))

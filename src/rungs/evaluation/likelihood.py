@@ -43,7 +43,9 @@ def sample_log_weights(
     random: torch.Generator,
     chunk_rows: int,
 ) -> Tensor:
-    """Log-weights of ``samples`` draws for each image, encoded once, ``[samples, batch]`` float64.
+    """Return log-weights of ``samples`` draws for each image, ``[samples, batch]`` float64.
+
+    Images are encoded once.
 
     Args:
         x: ``[batch, pixels]``.
@@ -60,17 +62,17 @@ def sample_log_weights(
 
 
 def importance_bound(weights: Tensor) -> Tensor:
-    """``log (1/k) sum_i w_i`` from log-weights ``[k, ...]``."""
+    """Return ``log (1/k) sum_i w_i`` from log-weights ``[k, ...]``."""
     return weights.logsumexp(0) - math.log(len(weights))
 
 
 def effective_sample_size(weights: Tensor) -> Tensor:
-    """``(sum w)^2 / sum w^2`` from log-weights ``[k, ...]``; 1 if one sample has all the weight."""
+    """Return ``(sum w)^2 / sum w^2`` from log-weights ``[k, ...]``; 1 if one sample has all the weight."""
     return (2 * weights.logsumexp(0) - (2 * weights).logsumexp(0)).exp()
 
 
 def nested_ks(samples: int) -> list[int]:
-    """1, 10, 100, ... as far as they divide the number of samples, then that number.
+    """Return 1, 10, 100, ... as far as they divide the number of samples, and that number.
 
     >>> nested_ks(5000)
     [1, 10, 100, 1000, 5000]
@@ -84,7 +86,7 @@ def nested_ks(samples: int) -> list[int]:
 
 
 def nested_bounds(weights: Tensor, ks: list[int]) -> Tensor:
-    """L_k averaged over the disjoint blocks of k samples, ``[ks, ...]``.
+    """Return L_k, averaged over the disjoint blocks of k samples, ``[ks, ...]``.
 
     Where each k divides the next this does not decrease with k: the logarithm of a mean is
     at least the mean of logarithms.
@@ -104,7 +106,7 @@ def estimate(
     chunk_rows: int,
     shard: tuple[int, int] = (0, 1),
 ) -> LikelihoodEstimate:
-    """L_k, L_1, effective sample size and nested bounds of every image.
+    """Estimate L_k, L_1, effective sample size and nested bounds of every image.
 
     Args:
         x: ``[images, pixels]``; memory beyond it is bounded by ``chunk_rows`` and by the
@@ -135,7 +137,7 @@ T = TypeVar("T")
 
 
 def part_of(items: list[T], i: int, n: int) -> list[T]:
-    """The i-th of n runs of consecutive items, as equal as can be.
+    """Return the i-th of n runs of consecutive items, of sizes as equal as possible.
 
     >>> [part_of([1, 2, 3, 4, 5], i, 3) for i in range(3)]
     [[1], [2, 3], [4, 5]]
@@ -144,5 +146,5 @@ def part_of(items: list[T], i: int, n: int) -> list[T]:
 
 
 def standard_error(values: Tensor) -> float:
-    """Standard error of the mean over images: sample deviation over root n."""
+    """Return the standard error of the mean over images: the sample deviation over root n."""
     return float(values.std(unbiased=True) / math.sqrt(len(values)))

@@ -46,7 +46,7 @@ class Moments:
 
 
 def moments(mean: np.ndarray, variance: np.ndarray, weights: np.ndarray | None = None) -> Moments:
-    """Moments of Q(z) in closed form, float64, in chunks.
+    """Compute the moments of Q(z) in closed form, in float64 and in chunks.
 
     With ``d = mu - E[mu]``, a Gaussian's second, third and fourth moments about ``E[mu]`` are
     ``d^2 + s``, ``d^3 + 3 d s`` and ``d^4 + 6 d^2 s + 3 s^2`` with ``s = sigma^2``.
@@ -74,7 +74,7 @@ def moments(mean: np.ndarray, variance: np.ndarray, weights: np.ndarray | None =
 
 
 def resampled_moments(mean: np.ndarray, variance: np.ndarray, weights: np.ndarray) -> Moments:
-    """The same for many weightings of the images at once, ``[resamples, latents]``.
+    """Compute the moments for many weightings of the images at once, ``[resamples, latents]``.
 
     Args:
         weights: ``[resamples, components]``, each row adding up to 1.
@@ -105,14 +105,18 @@ def _moments(
 
 
 def uniform(count: int) -> np.ndarray:
-    """Equal weights that add up to 1."""
+    """Return equal weights that add up to 1."""
     return np.full(count, 1 / count)
 
 
 def density(
     z: np.ndarray, mean: np.ndarray, variance: np.ndarray, weights: np.ndarray | None = None
 ) -> np.ndarray:
-    """Q's density at ``z [points]``; ``mean`` and ``variance`` ``[components]``, variances above 0."""
+    """Return the density of Q at ``z [points]``.
+
+    Args:
+        mean, variance: of the components of one latent, ``[components]``; variances above 0.
+    """
     share = uniform(len(mean)) if weights is None else weights
     found = np.zeros(len(z))
     for part in _blocks(len(mean), len(z)):
@@ -125,7 +129,7 @@ def density(
 def cdf(
     z: np.ndarray, mean: np.ndarray, variance: np.ndarray, weights: np.ndarray | None = None
 ) -> np.ndarray:
-    """Q's cumulative distribution at ``z [points]``."""
+    """Return the cumulative distribution of Q at ``z [points]``; see :func:`density`."""
     share = uniform(len(mean)) if weights is None else weights
     found = np.zeros(len(z))
     for part in _blocks(len(mean), len(z)):
@@ -141,7 +145,7 @@ def quantile(
     weights: np.ndarray | None = None,
     tolerance: float = 1e-6,
 ) -> np.ndarray:
-    """The ``z`` at which Q's cdf has each ``probability [points]``, by bisection of the exact cdf.
+    """Return the ``z`` at which the cdf of Q has each ``probability [points]``, by bisection.
 
     The bracket is that of the components' own quantiles: a mixture's lies between them.
     """
@@ -161,16 +165,18 @@ def _blocks(rows: int, points: int) -> list[slice]:
 
 
 def fixed_ratio_kl(variance: np.ndarray, ratio: np.ndarray | float) -> np.ndarray:
-    """``KL(N(mu, sigma^2) || N(0, 1))`` with ``rho = sigma/mu`` held fixed, nats (Asperti 2019):
-    ``(sigma^2 (1 + rho^2)/rho^2 - log sigma^2 - 1)/2``.
+    """Return ``KL(N(mu, sigma^2) || N(0, 1))`` with ``rho = sigma/mu`` held fixed, nats (Asperti 2019).
 
-    It is least at ``sigma^2 = rho^2/(1 + rho^2)``, where ``sigma^2 + mu^2 = 1``.
+    It is ``(sigma^2 (1 + rho^2)/rho^2 - log sigma^2 - 1)/2``, and smallest at
+    ``sigma^2 = rho^2/(1 + rho^2)``, where ``sigma^2 + mu^2 = 1``.
     """
     square = np.square(ratio)
     return np.asarray((variance * (1 + square) / square - np.log(variance) - 1) / 2)
 
 
 def scaling_rise(second_moment: np.ndarray, factor: float) -> np.ndarray:
-    """By how much a latent's mean KL changes when mu and sigma are multiplied by ``factor``, nats:
-    ``(S (c^2 - 1) - 2 log c)/2`` with ``S = E[mu^2 + sigma^2]``. Least at ``c^2 = 1/S``."""
+    """Return the change of a latent's mean KL when mu and sigma are multiplied by ``factor``, nats.
+
+    It is ``(S (c^2 - 1) - 2 log c)/2`` with ``S = E[mu^2 + sigma^2]``, and smallest at ``c^2 = 1/S``.
+    """
     return np.asarray((second_moment * (factor**2 - 1) - 2 * math.log(factor)) / 2)

@@ -26,12 +26,12 @@ DRAWS = 400
 
 @dataclass(frozen=True)
 class Shape:
-    """Of each posterior, ``[images]``.
+    """The shape of each posterior, ``[images]``.
 
     Attributes:
         modes: number of modes among those that the components' means climb to.
         negentropy: ``KL(q || N(mean q, cov q))``, nats: 0 for a Gaussian.
-        components: exp of the information between component and z, nats: how many components can
+        components: exp of the information between component and z: the number of components that can
             be told apart, 1 where all coincide or one has all the weight.
     """
 
@@ -42,7 +42,7 @@ class Shape:
 
 @torch.no_grad()
 def shape_of(q: MixturePosterior, draws: int, random: torch.Generator) -> Shape:
-    """Modes by fixed-point iteration, the rest by stratified draws.
+    """Find modes by fixed-point iteration, and the rest by stratified draws.
 
     Args:
         draws: of each component.
@@ -60,7 +60,7 @@ def shape_of(q: MixturePosterior, draws: int, random: torch.Generator) -> Shape:
 
 
 def matched(q: MixturePosterior) -> FullGaussian:
-    """The Gaussian of the mixture's mean and covariance."""
+    """Return the Gaussian with the mixture's mean and covariance."""
     weights = q.log_weights.exp().unsqueeze(-1)
     away = q.means - q.mean.unsqueeze(-2)
     covariance = torch.einsum("bcu,bcv->buv", weights * away, away)
@@ -70,7 +70,7 @@ def matched(q: MixturePosterior) -> FullGaussian:
 
 @torch.no_grad()
 def count_modes(q: MixturePosterior) -> Tensor:
-    """Number of modes of each posterior, int64 ``[batch]``.
+    """Count the modes of each posterior, int64 ``[batch]``.
 
     From each component's mean the iteration ``z <- (sum r_c/v_c)^-1 sum r_c m_c/v_c`` with
     responsibilities ``r_c(z)`` climbs to a mode (Carreira-Perpinan 2000, eq. 8). A mixture can have
