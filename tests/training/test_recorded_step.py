@@ -119,6 +119,16 @@ def test_a_torch_without_torchscript_trains_as_the_step_is_written(
     assert torch.equal(written.parameters.values, replayed.parameters.values)
 
 
+def test_a_recorder_that_cannot_be_imported_is_not_needed(
+    monkeypatch: pytest.MonkeyPatch, settings_of: SettingsOf, images: Tensor
+) -> None:
+    monkeypatch.setitem(sys.modules, "rungs.training.recorded_step", None)
+    written, replayed = both(settings_of("vae", 1), images)
+    assert replayed.unrecorded is not None
+    assert "recorded_step" in replayed.unrecorded
+    assert torch.equal(written.parameters.values, replayed.parameters.values)
+
+
 def test_a_trainer_imports_the_recorder_only_to_record() -> None:
     code = (
         "import sys, rungs.training.loop; sys.exit('rungs.training.recorded_step' in sys.modules)"

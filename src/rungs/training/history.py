@@ -11,14 +11,14 @@ FIRST_ROOM = 64
 
 
 class History:
-    """Statistics of every epoch, by name: what :class:`rungs.models.protocol.Objective` says,
+    """The statistics of every epoch, by name: those of :class:`rungs.models.protocol.Objective`, besides
     ``kl_weight`` and ``learning_rate``.
 
     Each lies in one tensor with room for more. Small tensors, one an epoch, would lie between the large
     ones that come and go, and malloc could not use the gaps again: 0.1 MiB an epoch.
 
     Attributes:
-        values: float64 ``[room, ...]``; those of the first ``len(history)`` epochs are there.
+        values: float64 ``[room, ...]``, of which the first ``len(history)`` rows are filled.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class History:
 
     @property
     def criterion(self) -> float:
-        """The latest value of what convergence is judged by."""
+        """The latest value of the statistic by which convergence is judged."""
         return float(self.values["elbo" if "elbo" in self.values else "objective"][len(self) - 1])
 
     def tensors(self) -> dict[str, Tensor]:
@@ -60,7 +60,7 @@ class History:
         return history
 
     def arrays(self, latent_sizes: list[int]) -> dict[str, np.ndarray]:
-        """The arrays of the training file, units split into layers."""
+        """The arrays of the training file, in which units are split into layers."""
         arrays: dict[str, np.ndarray] = {}
         for name, values in self.tensors().items():
             if name.startswith("units/"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -15,10 +17,15 @@ ALIGNMENT = 16
 
 
 class FlatParameters:
-    """All parameters of a module as views of one vector, their gradients of another.
+    """All parameters of a module as views of one vector, and their gradients as views of another.
 
-    Clipping and the optimiser then are a handful of operations instead of a handful for each
-    of some fifty tensors.
+    Clipping and the optimiser then take a handful of operations instead of a handful for each of some
+    fifty tensors.
+
+    Attributes:
+        values, gradients: the two vectors.
+        parts, shapes: the place of each parameter in them, and its shape.
+        gradient_views: the gradient of each parameter.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -35,7 +42,7 @@ class FlatParameters:
         self.move(values, torch.zeros_like(values))
 
     def move(self, values: Tensor, gradients: Tensor) -> None:
-        """Let parameters and gradients live in these vectors, which have their values."""
+        """Let parameters and gradients be views of these vectors, which have the same values."""
         self.values, self.gradients = values, gradients
         self.gradient_views = []
         for parameter, part in zip(self.parameters, self.parts, strict=True):
@@ -43,20 +50,25 @@ class FlatParameters:
             self.gradient_views.append(gradients[part].view_as(parameter))
 
     def take_gradients(self, loss: Tensor) -> None:
-        """The gradients of ``loss``, zero for a parameter that it does not depend on."""
-        found = torch.autograd.grad(loss, self.parameters, allow_unused=True)
-        for view, gradient in zip(self.gradient_views, found, strict=True):
-            if gradient is None:
-                view.zero_()
-            else:
-                view.copy_(gradient)
+        """Differentiate ``loss``; the gradient of a parameter that it does not depend on is 0."""
+        put_gradients(self.gradient_views, loss, self.parameters)
+
+
+def put_gradients(places: Sequence[Tensor], loss: Tensor, parameters: Sequence[Tensor]) -> None:
+    """Put the gradients of ``loss`` in their ``places``, 0 where it does not depend on a parameter."""
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    for place, gradient in zip(places, gradients, strict=True):
+        if gradient is None:
+            place.zero_()
+        else:
+            place.copy_(gradient)
 
 
 def clip_gradients(gradients: Tensor, norm: float, element: float) -> None:
-    """Constrain the gradient's norm, then its elements, as the ladder's release does.
+    """Constrain the norm of a gradient, then its elements, in place, as the ladder's release does.
 
     Args:
-        gradients: ``[..., parameters]``, each vector by itself, in its place.
+        gradients: ``[..., parameters]``; each vector is clipped by itself.
     """
     length = torch.linalg.vector_norm(gradients, dim=-1, keepdim=True)
     gradients.mul_((norm / (length + 1e-7)).clamp_max_(1.0)).clamp_(-element, element)
@@ -65,8 +77,10 @@ def clip_gradients(gradients: Tensor, norm: float, element: float) -> None:
 class Adam:
     """Adam (Kingma and Ba 2015) of a vector of parameters, or of rows of such, by torch's fused kernel.
 
-    :class:`torch.optim.Adam` takes the same steps, but imports torch's compiler, two seconds of every
-    process, and looks for a tenth of a millisecond each time at what it is given.
+    ``torch.optim.Adam(fused=True)`` gives the same bits, but imports torch's compiler: 1.5 CPU seconds of
+    every process (3.2 instead of 1.7 for one that trains), the reason for this class. Its update of the
+    275,024 parameters of quick's ladder of depth 5 takes 0.18 ms instead of 0.13, of a step of 10 ms.
+    Six in-place operations on the vector start as fast, but give other bits and take 0.32 ms.
 
     Args:
         values: the parameters, which :meth:`step` changes.

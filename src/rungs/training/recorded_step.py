@@ -1,11 +1,14 @@
-"""A training step's operations, recorded once and replayed without Python.
+"""The operations of a training step, recorded once and replayed without Python.
 
 Most of a small network's step is not arithmetic but the calling of operations: Python, autograd's
 graph, the dispatcher. Which operations a step makes, and on what shapes, does not depend on the
 numbers. So they are recorded in the first step, forward and backward, and from then on replayed by
 TorchScript's interpreter: the same operations on the same operands in the same order, hence the
-same bits. What cannot be recorded, because it looks at a number to decide what to do, is computed
-as it is written.
+same bits. A step that looks at a number to decide what to do cannot be recorded, and is computed as it
+is written.
+
+This is the only module that needs TorchScript. The trainer imports it when it records a step, and trains
+without it where the import fails.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
-from rungs.training.objective_call import ObjectiveCall
+from rungs.training.objective_call import ObjectiveCall, Unrecordable
 
 #: from a step's inputs to its results
 Function = Callable[[list[Tensor]], list[Tensor]]
@@ -30,20 +33,16 @@ _ATEN = torch.ops.aten
 _ALIASES = {_ATEN.detach.default, _ATEN.alias.default}
 
 
-class Unrecordable(Exception):  # noqa: N818 - nothing is wrong: it is computed as it is written
-    """The operations of a function depend on the numbers that it is given, or cannot be written down."""
-
-
 class Recording:
-    """The gradients and statistics of a batch, by the operations of another batch's step.
+    """Computes the gradients and statistics of a batch by the recorded operations of an example batch.
 
     Args:
         model: a :class:`rungs.models.protocol.Trainable` in training mode.
         settings: the configuration's ``training`` section.
-        gradients: where the gradient of each of the model's parameters is put; what the loss does
-            not depend on has a gradient of 0.
-        x, noise, weight: a batch, what :meth:`rungs.models.protocol.Trainable.objective` takes; all
-            later ones have its shapes.
+        gradients: the places of the gradients of the model's parameters; the gradient of a parameter
+            that the loss does not depend on is 0.
+        x, noise, weight: the example, as :meth:`rungs.models.protocol.Trainable.objective` takes it; all
+            later batches have its shapes.
 
     Raises:
         Unrecordable: if the step's operations depend on its numbers.
@@ -81,31 +80,31 @@ class Recording:
             found = torch.autograd.grad(loss, parameters, allow_unused=True)
             return [g for g in found if g is not None] + list(statistics.values())
 
-        # other parameters, images (of which some rows are alike), weight and noise: a number of the
-        # example's that has got into the recording shows
+        # other parameters, images (some rows of which are alike), weight and noise: with them a number
+        # of the example that has got into the recording shows
         others = [0.01 + 1.1 * parameter.detach() for parameter in model.parameters()]
         others += [*model.buffers(), x[torch.arange(len(x)) // 2], 0.5 * weight + 0.25]
         others += [values.flip(0) for values in noise]
         for gradient in gradients:
             gradient.zero_()
         self._step = record(step, [*self._state, x, weight, *noise], others, targets)
-        # the step as it is written may treat its state as no recorder can follow: put another tensor in
-        # a buffer's place, say
+        # the step as it is written may treat its state in a way that no recorder can follow, for example
+        # put another tensor in the place of a buffer
         found = self(x, noise, weight)
         if not _equal(expected, [*targets, *found.values(), *kept.restore()]):
             raise Unrecordable("the step as it is written gives other numbers")
 
     def __call__(self, x: Tensor, noise: list[Tensor], weight: Tensor) -> dict[str, Tensor]:
-        """Put the gradients of a batch in their place; its statistics."""
+        """Compute the gradients of a batch in their places; return its statistics."""
         found = self._step([*self._state, x, weight, *noise])
         return dict(zip(self._statistics, found, strict=True))
 
 
 class _State:
-    """Parameters and buffers of a model, to be put back as they were.
+    """The parameters and buffers of a model, to be restored later.
 
     Attributes:
-        tensors: they themselves, parameters first.
+        tensors: the parameters, then the buffers.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -115,7 +114,7 @@ class _State:
         self._buffers = [dict(module._buffers) for module in model.modules()]
 
     def restore(self) -> list[Tensor]:
-        """Return copies of what they have become, and put back what they were."""
+        """Restore them; return copies of what they had become."""
         now = _copies([*self._model.parameters(), *self._model.buffers()])
         for module, buffers in zip(self._model.modules(), self._buffers, strict=True):
             module._buffers.update(buffers)
@@ -131,25 +130,29 @@ def record(
     others: Sequence[Tensor],
     targets: Sequence[Tensor] = (),
 ) -> Function:
-    """``function`` as a replay of the operations that it makes on ``inputs``, on a CPU.
+    """Record the operations that ``function`` makes on ``inputs``, on a CPU; return their replay.
 
     Args:
         function: makes the same operations for all inputs of these shapes. It may change inputs in
-            their place.
+            place.
         inputs: an example, left as it is.
-        others: inputs with other numbers, also left as they are: with both the replay has to agree.
-        targets: where the first of the results are put, each in a contiguous tensor of its shape. The
-            replay returns the others.
+        others: inputs with other numbers, also left as they are. The replay is compared with
+            ``function`` on both.
+        targets: contiguous tensors into which the replay puts the first results. It returns the others.
 
     Raises:
-        Unrecordable: if that cannot be done, or the bits are not those that ``function`` gives.
+        Unrecordable: if the operations cannot be recorded, or the replay gives other bits than
+            ``function``.
     """
     try:
         return _record(function, inputs, others, targets)
     except Unrecordable:
         raise
-    except Exception as error:  # whatever it is: computed as it is written, it may not even occur
-        raise Unrecordable(f"{type(error).__name__}: {error}") from error
+    except (
+        Exception
+    ) as error:  # of the recorder or the compiler: the step as it is written has passed
+        reason = str(error).strip().partition("\n")[0]
+        raise Unrecordable(f"{type(error).__name__}: {reason}") from error
 
 
 def _record(
@@ -171,7 +174,7 @@ def _record(
     del results, given
 
     def replay(inputs: Sequence[Tensor], places: Sequence[Tensor] = targets) -> list[Tensor]:
-        # not optimised: rewriting products changes bits, and there is nothing to be gained
+        # not optimised: rewriting products changes bits and gains nothing
         with torch.inference_mode(), optimized_execution(False):
             found: list[Tensor] = script([*inputs, *constants, *places])
         return found
@@ -186,7 +189,7 @@ def _record(
 
 
 def _copies(tensors: Sequence[Tensor], like: Sequence[Tensor] | None = None) -> list[Tensor]:
-    """The same numbers without history, in memory as the tensors, or those of ``like``, lie."""
+    """Copies without history, with the strides of the tensors or of those of ``like``."""
     return [
         torch.empty_strided(other.shape, other.stride(), dtype=other.dtype).copy_(tensor.detach())
         for tensor, other in zip(tensors, tensors if like is None else like, strict=True)
@@ -204,7 +207,7 @@ def _equal(expected: Sequence[Tensor], found: Sequence[Tensor]) -> bool:
 
 
 def _looks_at_numbers(target: Any, args: tuple[Any, ...]) -> bool:
-    """Whether what comes out for Python to see, a number or a shape, depends on a tensor's numbers."""
+    """Whether an operation gives Python a number or a shape that depends on the numbers of a tensor."""
     if torch.Tag.data_dependent_output in target.tags:
         return True
     if torch.Tag.dynamic_output_shape not in target.tags:
@@ -220,8 +223,8 @@ class _Operation:
     """A recorded operation.
 
     Attributes:
-        name: of its result, in the script.
-        operands: names of the results and inputs that it takes.
+        name: the name of its result in the script.
+        operands: the names of the results and inputs that it takes.
     """
 
     name: str
@@ -230,17 +233,17 @@ class _Operation:
     operands: set[str]
 
     def line(self, place: str | None) -> str:
-        """It as TorchScript, its result put in ``place`` if there is one."""
+        """The operation as a line of TorchScript that puts the result in ``place``, if there is one."""
         called = f"torch.ops.{self.target.namespace}.{self.target._overloadpacket.__name__}"
         arguments = self.arguments + ([f"out={place}"] if place else [])
         return f"{self.name} = {called}({', '.join(arguments)})"
 
 
 class _Recorder(TorchDispatchMode):
-    """Writes down the operations that are made while it is entered.
+    """A mode in which torch's operations are written down.
 
     Args:
-        inputs: tensors that the script is given; others that it did not see come to be are constants.
+        inputs: the inputs of the script. Other tensors that no recorded operation has made are constants.
     """
 
     def __init__(self, inputs: Sequence[Tensor]) -> None:
@@ -248,16 +251,16 @@ class _Recorder(TorchDispatchMode):
         self.constants: list[Tensor] = []
         self._count = len(inputs)
         self._operations: list[_Operation] = []
-        #: how the script calls a tensor; weak, so that recording takes no more memory than computing
+        #: the name of a tensor in the script; weak, so that recording takes no more memory than computing
         self._names = WeakIdKeyDictionary()
-        #: name of a transposed matrix -> that of the matrix
+        #: the name of a transposed matrix -> the name of the matrix
         self._transposed: dict[str, str] = {}
         for number, tensor in enumerate(inputs):
             self._names[tensor] = f"input_{number}"
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """To be skipped by torch's compiler imports it, two seconds of a process that has no use for it."""
+        """False: otherwise torch's compiler is imported, two seconds of a process that does not use it."""
         return False
 
     def __torch_dispatch__(
@@ -331,7 +334,7 @@ class _Recorder(TorchDispatchMode):
         return "\n    ".join(["def step(inputs: List[Tensor]) -> List[Tensor]:", *body]) + "\n"
 
     def _needed(self, wanted: set[str]) -> list[_Operation]:
-        """The operations that something comes of."""
+        """The operations that the wanted results depend on, and those that change a tensor in place."""
         needed = []
         for operation in reversed(self._operations):
             if operation.name in wanted or operation.target._schema.is_mutable:

@@ -1,10 +1,9 @@
-"""Many runs of one architecture trained side by side, as one batched computation.
+"""Training of several runs of one architecture side by side, as one batched computation.
 
-The members (seeds of a variant, or variants that differ in their schedule alone) keep their own
-random numbers, weights and histories, and end as they would alone, up to rounding (so does a group
-of which some members were saved an epoch earlier than others: they go on in smaller groups). On a GPU, which
-one such model cannot fill, the whole step is captured once as a CUDA graph and replayed; on a CPU
-what it saves is start-up.
+The members (seeds of a variant, or variants that differ in their schedule alone) keep their own random
+numbers, weights and histories, and end as they would alone, up to rounding. On a GPU, which one such
+model cannot fill, the whole step is captured once as a CUDA graph and replayed; on a CPU only the
+start-up of processes is saved.
 """
 
 from __future__ import annotations
@@ -20,13 +19,16 @@ from torch import Tensor
 from rungs.models import entry
 from rungs.study.settings import RunSettings
 from rungs.training.objective_call import ObjectiveCall
-from rungs.training.optimiser import MOMENTS, Adam, clip_gradients
+from rungs.training.optimiser import MOMENTS, Adam, clip_gradients, put_gradients
 from rungs.training.trainer import Trainer
 
 
 def ensemble_key(settings: RunSettings) -> str:
-    """Equal for runs that can be trained side by side: all but the seed, the names and the warm-up
-    of the KL term, which is a weight a member, must agree."""
+    """A key that is equal for runs that can be trained side by side.
+
+    Everything must agree but the seed, the names, and the warm-up of the KL term, whose weight is a
+    number a member.
+    """
     shared: dict[str, object] = {
         name: settings[name] for name in ("dataset", "model", "network", "precision", "device")
     }
@@ -94,7 +96,7 @@ class Ensemble:
 
     @property
     def epoch(self) -> int:
-        """Epochs done."""
+        """The number of epochs done."""
         return self.members[0].epoch
 
     def run_epoch(self) -> None:
@@ -163,14 +165,7 @@ class Ensemble:
 
         losses, statistics = torch.vmap(one)(self._parameters, self.x, self.noise, self.weight)
         # members share nothing: the gradient of the sum is every member's own
-        found = torch.autograd.grad(
-            losses.sum(), list(self._parameters.values()), allow_unused=True
-        )
-        for view, gradient in zip(self._gradient_views, found, strict=True):
-            if gradient is None:
-                view.zero_()
-            else:
-                view.copy_(gradient)
+        put_gradients(self._gradient_views, losses.sum(), [*self._parameters.values()])
         recipe = self.recipe
         clip_gradients(self.gradients, recipe["max_gradient_norm"], recipe["max_gradient_element"])
         self.optimiser.step(self.gradients)

@@ -1,8 +1,9 @@
-"""The training of one run: knows a model by its protocol and a run by its resolved settings.
+"""The training of one run: steps and epochs.
 
-An epoch is the unit of everything: statistics, checkpoints, interruption. The state at its end
-(parameters, Adam's moments, the random generator, the history) is all that the rest depends
-on, so an interrupted run ends bit for bit where an uninterrupted one ends.
+The trainer knows a model by its protocol (:class:`rungs.models.protocol.Trainable`) and a run by its
+resolved settings. Statistics, checkpoints and interruption all come between epochs: the state at the end
+of an epoch (parameters, Adam's moments, the random generator, the history) is all that the rest of the
+run depends on, so an interrupted run ends bit for bit where an uninterrupted one ends.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from rungs.numerics.seeds import generator
 from rungs.storage.tensors import load_weights
 from rungs.study.settings import RunSettings
 from rungs.training.history import History
+from rungs.training.objective_call import Unrecordable
 from rungs.training.optimiser import Adam, FlatParameters, clip_gradients
 from rungs.training.schedules import kl_weight, learning_rate
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 #: the objective with which batch norm statistics are collected
 ONE_DRAW = {"monte_carlo_samples": 1, "importance_samples": 1}
-#: to record a step takes as long as some 100 steps save
+#: recording a step takes as long as some 100 steps save
 RECORDED_FROM = 100
 
 
@@ -78,7 +80,7 @@ class Trainer:
 
     @property
     def epoch(self) -> int:
-        """Epochs done."""
+        """The number of epochs done."""
         return len(self.history)
 
     def run_epoch(self) -> None:
@@ -111,7 +113,7 @@ class Trainer:
         self.seconds += time.perf_counter() - started
 
     def differentiate(self, x: Tensor, noise: list[Tensor], weight: Tensor) -> dict[str, Tensor]:
-        """Put the gradients of a batch's loss in their place; its statistics."""
+        """Compute the gradients of a batch's loss in their places; return its statistics."""
         if self._recording is None and self.recordable and self.steps_left >= RECORDED_FROM:
             self._record(x, noise, weight)
         if self._recording is not None:
@@ -121,22 +123,23 @@ class Trainer:
         return objective.statistics
 
     def _record(self, x: Tensor, noise: list[Tensor], weight: Tensor) -> None:
-        # imported here: a torch without what it needs trains as the step is written
-        from rungs.training.recorded_step import Recording, Unrecordable
-
+        """Record the step, or note why this run computes every step as it is written."""
         try:
+            # imported only here: a torch that lacks what recording needs trains without it
+            from rungs.training.recorded_step import Recording
+
             places = self.parameters.gradient_views
             self._recording = Recording(self.model, self.recipe, places, x, noise, weight)
-        except Unrecordable as reason:
+        except (ImportError, Unrecordable) as reason:
             self.recordable, self.unrecorded = False, str(reason)
 
     @property
     def steps_left(self) -> int:
-        """Steps of the epochs that are not done."""
+        """The number of steps in the epochs that are left."""
         return int(self.recipe["epochs"] - self.epoch) * self.batches
 
     def begin_epoch(self) -> float:
-        """Binarise and shuffle anew; the epoch's KL weight."""
+        """Binarise and shuffle anew; return the epoch's KL weight."""
         self.inputs.begin_epoch(self.generator)
         self._order = torch.randperm(
             len(self.images), generator=self.generator, device=self.device
@@ -202,7 +205,7 @@ class Trainer:
             StoreError: if it is incomplete, or of another shape.
         """
         prefix = "history/"
-        # everything is looked at before anything is taken over: copy_ would broadcast and convert
+        # everything is checked before anything is taken over: copy_ would broadcast and convert
         own = {"parameters": self.parameters.values}
         own |= {f"adam/{name}": tensor for name, tensor in self.optimiser.state.items()}
         own |= {f"buffer/{name}": buffer for name, buffer in self.model.named_buffers()}
@@ -231,7 +234,7 @@ class Trainer:
         self.history = History.of(history)
 
     def images_per_second(self) -> float:
-        """Training throughput of the run so far."""
+        """The training throughput of the run so far."""
         return self.epoch * self.batches * self.batch_size / max(self.seconds, 1e-9)
 
 
