@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import fcntl
 import os
 import shutil
@@ -44,6 +45,17 @@ def raw_data() -> Path:
 @pytest.fixture(scope="session")
 def smoke_config() -> dict[str, Any]:
     return configuration.load([ROOT / "config" / "smoke.yaml"])
+
+
+def changed(config: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """The configuration with another value at a path such as ``training.epochs``."""
+    new = copy.deepcopy(config)
+    *parents, last = path.split(".")
+    here = new
+    for parent in parents:
+        here = here[int(parent)] if isinstance(here, list) else here[parent]
+    here[last] = value
+    return new
 
 
 @pytest.fixture(scope="session")

@@ -61,7 +61,7 @@ class AbsoluteEvaluator(Evaluator):
         }
 
     @torch.no_grad()
-    def recomputed(self, x: Tensor, settings: Any) -> dict[str, np.ndarray]:
+    def recomputed(self, x: Tensor, evaluation: Any) -> dict[str, np.ndarray]:
         error = (self.model.decoder(self.model.encoder(x)) - x).abs().sum(-1)
         return {"absolute/error": error.numpy()}
 

@@ -22,7 +22,8 @@ def source_of(module: str) -> Path:
         ModuleNotFoundError: if a module outside the package cannot be found.
     """
     if module.startswith("rungs."):
-        return PACKAGE.joinpath(*module.split(".")[1:]).with_suffix(".py")
+        path = PACKAGE.joinpath(*module.split(".")[1:])
+        return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     found = find_spec(module)
     if found is None or found.origin is None:
         raise ModuleNotFoundError(f"the module {module}, which a registry names, cannot be found.")

@@ -30,8 +30,7 @@ from rungs.claims import DOCUMENTS as CLAIMS
 from rungs.data import catalogue
 from rungs.errors import RungsError
 from rungs.exchange import ro_crate
-from rungs.figures import FIGURES
-from rungs.figures import settings_of as figure_settings
+from rungs.figures import FIGURES, figure_settings
 from rungs.jobs import cost
 from rungs.jobs.environment import prepare_environment
 from rungs.jobs.plan import Plan

@@ -19,6 +19,8 @@ from scipy.special import stdtrit
 from rungs.errors import StoreError
 from rungs.evaluation.convergence import converged
 from rungs.storage.result_file import Stored
+from rungs.study.runs import Run
+from rungs.study.settings import RunSettings, run_of, settings_of
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -95,15 +97,14 @@ class StoredRun:
     evaluation: Stored
 
     @property
-    def run(self) -> dict[str, object]:
-        """The run's settings."""
-        settings: dict[str, object] = self.evaluation.attributes["run"]
-        return settings
+    def settings(self) -> RunSettings:
+        """The settings that the run was trained by."""
+        return settings_of(self.evaluation)
 
     @property
     def name(self) -> str:
         """The run's path."""
-        return str(self.run["run"])
+        return self.settings["run"]
 
 
 @dataclass(frozen=True)
@@ -155,11 +156,10 @@ def _common_seeds(
     """For every seed that has all the runs of a claim, those runs by their names in it."""
     found: dict[int, dict[str, StoredRun]] = {}
     for trained in runs:
-        run = trained.run
+        run = run_of(trained.evaluation)
         for name, need in claim.needs.items():
-            found_size = (run["dataset"], run["variant"], run["axis"], run["size"])
-            if found_size == (dataset, need.variant, need.axis, need.size):
-                found.setdefault(int(str(run["seed"])), {})[name] = trained
+            if run == Run(dataset, need.variant, need.size, run.seed, need.axis):
+                found.setdefault(run.seed, {})[name] = trained
     return [found[seed] for seed in sorted(found) if len(found[seed]) == len(claim.needs)]
 
 

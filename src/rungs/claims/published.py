@@ -32,18 +32,18 @@ def published(metric: str) -> Numbers:
     }
 
 
-def same_networks(run: Mapping[str, Any]) -> bool:
+def same_networks(settings: Mapping[str, Any]) -> bool:
     """Whether a run has the ladder document's networks."""
-    depth, network = run["depth"], run["network"]
+    depth, network = settings["depth"], settings["network"]
     return bool(
         tuple(network.get("latent_sizes", [])[:depth]) == LATENT_SIZES[:depth]
         and tuple(network.get("hidden_sizes", [])[:depth]) == HIDDEN_SIZES[:depth]
     )
 
 
-def beside(run: dict[str, Any], numbers: Numbers) -> dict[str, Any]:
+def beside(settings: Mapping[str, Any], numbers: Numbers) -> dict[str, Any]:
     """The columns ``published`` and ``published_checked`` of a run; empty unless the data set and
     the networks are the published ones."""
-    key = (run["dataset"], run["variant"], run["depth"])
-    value, checked = numbers.get(key, ("", None)) if same_networks(run) else ("", None)
+    key = (settings["dataset"], settings["variant"], settings["depth"])
+    value, checked = numbers.get(key, ("", None)) if same_networks(settings) else ("", None)
     return {"published": float(value) if value else math.nan, "published_checked": checked}

@@ -31,13 +31,13 @@ def _files(
 @click.argument("name", type=FIGURE)
 def figure(profiles: tuple[Path, ...], name: str) -> None:
     """Draw figure NAME from stored results, as PNG and PDF."""
-    from rungs.figures import FIGURES, settings_of
+    from rungs.figures import FIGURES, figure_settings
 
     config = load_config(profiles)
     entry = FIGURES[known(name, FIGURES, "figure")]
     from rungs.figures import style
 
-    settings = settings_of(config, name)
+    settings = figure_settings(config, name)
     files = _files(config, entry.needs, entry.document, settings)
     drawn = import_module(entry.module).draw(files, settings)
     style.save(drawn, Path(Layout(config["profile"]).figure(name, "")))

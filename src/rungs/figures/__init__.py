@@ -286,7 +286,7 @@ FIGURES = {
 }
 
 
-def settings_of(config: Mapping[str, Any], figure: str) -> dict[str, Any]:
+def figure_settings(config: Mapping[str, Any], figure: str) -> dict[str, Any]:
     """Return the section of the configuration that a figure is drawn by.
 
     Raises:

@@ -17,6 +17,7 @@ from rungs.figures.style import (
 )
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.settings import run_of
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
@@ -29,12 +30,12 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     if not shown:
         return nothing_to_show(settings)
     deepest = max(len(history.layers("kl")) for history in shown)
-    datasets = list(dict.fromkeys(h.attributes["run"]["dataset"] for h in shown))
-    variants = list(dict.fromkeys(h.attributes["run"]["variant"] for h in shown))
+    datasets = list(dict.fromkeys(run_of(h).dataset for h in shown))
+    variants = list(dict.fromkeys(run_of(h).variant for h in shown))
     figure, axes = panels(len(datasets), len(variants), settings, sharex="row", sharey=True)
     for history in shown:
-        run = history.attributes["run"]
-        axis = axes[datasets.index(run["dataset"])][variants.index(run["variant"])]
+        run = run_of(history)
+        axis = axes[datasets.index(run.dataset)][variants.index(run.variant)]
         for number, kl in enumerate(history.layers("kl")):
             active = np.count_nonzero(kl > ACTIVE_KL, axis=1)
             epochs = np.arange(1, len(active) + 1)

@@ -14,6 +14,7 @@ from rungs.evaluation.moments import density, quantile
 from rungs.figures.style import PALETTE, legend_below, nothing_to_show, panels
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.settings import run_of
 
 NAMES = tuple(
     f"layers/1/{n}" for n in ("posterior_mean", "posterior_variance", "kl", "test_moments")
@@ -55,7 +56,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         below.set_title(f"distance {found['ks_statistic']:.3f}", fontsize=7)
     for axis in axes.flat[:]:
         axis.set_visible(bool(axis.lines))
-    run = evaluation.attributes["run"]
-    figure.suptitle(f"{run['dataset']}, z = {run['size']}", fontsize=8)
+    run = run_of(evaluation)
+    figure.suptitle(f"{run.dataset}, z = {run.size}", fontsize=8)
     legend_below(figure, lines, ["aggregate posterior Q(z), its quantiles", "N(0, 1)"], 2)
     return figure

@@ -11,6 +11,7 @@ from rungs.figures.pictures import picture_grid
 from rungs.figures.style import nothing_to_show, panels, show_image
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.settings import run_of, settings_of
 
 ERRORS = {"": "squared_error", "rotated": "rotated_squared_error"}
 TITLES = {"": "test images", "rotated": "turned"}
@@ -26,19 +27,20 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     shown = [e for e in read if "autoencoder/squared_error" in e.arrays]
     if not shown:
         return nothing_to_show(settings)
-    dataset = shown[0].attributes["run"]["dataset"]
-    shown = [e for e in shown if e.attributes["run"]["dataset"] == dataset]
+    dataset = run_of(shown[0]).dataset
+    shown = [e for e in shown if run_of(e).dataset == dataset]
     figure, axes = panels(len(shown), len(TITLES), settings)
     count = settings["images"]
     for row, evaluation in zip(axes, shown, strict=True):
-        run = evaluation.attributes["run"]
+        run = run_of(evaluation)
         for axis, (kind, title) in zip(row, TITLES.items(), strict=True):
             original = evaluation[f"pictures/{kind or 'originals'}"]
             again = evaluation[f"pictures/{kind + '_' if kind else ''}reconstructions"]
-            show_image(axis, picture_grid(np.vstack([original[:count], again[:count]]), count, run))
+            rows = np.vstack([original[:count], again[:count]])
+            show_image(axis, picture_grid(rows, count, settings_of(evaluation)))
             pixels = original.shape[1]
             error = evaluation[f"autoencoder/{ERRORS[kind]}"].mean(dtype=np.float64) / pixels
             axis.set_title(f"{title}: error {error:.2g} a pixel")
-        linear = "linear" if run["network"]["linear"] else "two layers"
-        row[0].set_ylabel(f"z = {run['size']}\n{linear}")
+        linear = "linear" if settings_of(evaluation)["network"]["linear"] else "two layers"
+        row[0].set_ylabel(f"z = {run.size}\n{linear}")
     return figure

@@ -11,6 +11,7 @@ from rungs.evaluation.moments import fixed_ratio_kl, scaling_rise
 from rungs.figures.style import MARKERS, PALETTE, nothing_to_show, panels
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.settings import run_of
 
 NAMES = ("layers/1/posterior_mean", "layers/1/posterior_variance", "rescale/")
 RATIOS = (0.1, 0.25, 0.5, 1.0, 3.0)
@@ -27,8 +28,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     shown = [e for e in read if "rescale/image_kl" in e.arrays]
     if not shown:
         return nothing_to_show(settings)
-    dataset = shown[0].attributes["run"]["dataset"]
-    shown = [e for e in shown if e.attributes["run"]["dataset"] == dataset]
+    dataset = run_of(shown[0]).dataset
+    shown = [e for e in shown if run_of(e).dataset == dataset]
     figure, axes = panels(1, 2, settings)
     left, right = axes[0]
     variances = np.geomspace(1e-3, 3, 300)
@@ -48,9 +49,9 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         mean, variance = (evaluation[name].astype(np.float64) for name in NAMES[:2])
         typical = np.exp(np.log(variance).mean(0))
         second = (mean**2 + variance).mean(0)
-        run = evaluation.attributes["run"]
+        run = run_of(evaluation)
         style = {"color": PALETTE[number], "marker": MARKERS[number], "ls": "", "ms": 4}
-        left.plot(typical, (second - np.log(typical) - 1) / 2, label=f"z = {run['size']}", **style)
+        left.plot(typical, (second - np.log(typical) - 1) / 2, label=f"z = {run.size}", **style)
         factors, kl = evaluation["rescale/factors"], evaluation["rescale/image_kl"].mean(1)
         rise = kl - kl[factors.tolist().index(1.0)]
         right.plot(factors, rise, color=PALETTE[number], marker=MARKERS[number], lw=0.6, ms=3)

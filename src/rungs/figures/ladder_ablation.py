@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from rungs.figures.style import PALETTE, legend_below, nothing_to_show, panels
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.settings import run_of
 
 RECIPES = (("", "neither"), ("-wu", "WU"), ("-bn", "BN"), ("-bn-wu", "BN+WU"))
 MODELS = (("vae", "VAE", 1, "s"), ("lvae", "LVAE", 0, "o"))
@@ -21,8 +22,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     found: dict[tuple[str, str], list[np.ndarray]] = {}
     for path in files["evaluation"]:
         evaluation = result_file.read(path, only=["test/lk"])
-        run = evaluation.attributes["run"]
-        found.setdefault((run["dataset"], run["variant"]), []).append(evaluation["test/lk"])
+        run = run_of(evaluation)
+        found.setdefault((run.dataset, run.variant), []).append(evaluation["test/lk"])
     datasets = list(dict.fromkeys(dataset for dataset, _ in found))
     if not datasets:
         return nothing_to_show(settings)

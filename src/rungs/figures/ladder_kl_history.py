@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from rungs.figures.style import nothing_to_show, panels, variant_label
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.settings import run_of
 
 #: sampled terms can be slightly negative: the logarithm has a floor
 FLOOR, CEILING = 1e-3, 10.0
@@ -26,15 +27,15 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     shown = [result_file.read(path) for path in files["training"]]
     if not shown:
         return nothing_to_show(settings)
-    datasets = list(dict.fromkeys(h.attributes["run"]["dataset"] for h in shown))
-    variants = list(dict.fromkeys(h.attributes["run"]["variant"] for h in shown))
+    datasets = list(dict.fromkeys(run_of(h).dataset for h in shown))
+    variants = list(dict.fromkeys(run_of(h).variant for h in shown))
     depth = max(len(history.layers("kl")) for history in shown)
     figure, axes = panels(len(datasets) * depth, len(variants), settings, sharex=False)
     norm = LogNorm(FLOOR, CEILING)
     for history in shown:
-        run = history.attributes["run"]
-        first_row = datasets.index(run["dataset"]) * depth
-        column = variants.index(run["variant"])
+        run = run_of(history)
+        first_row = datasets.index(run.dataset) * depth
+        column = variants.index(run.variant)
         for number, kl in enumerate(history.layers("kl"), 1):
             axis = axes[first_row + depth - number][column]
             order = np.argsort(-kl[-1])

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from rungs.figures.style import PALETTE, nothing_to_show, panels, variant_label
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.settings import run_of
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
@@ -27,7 +28,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     figure, axes = panels(len(shown), depth, settings)
     colours = np.array(PALETTE)  # more classes than ten share them in turn
     for row, evaluation in zip(axes, shown, strict=True):
-        run = evaluation.attributes["run"]
+        run = run_of(evaluation)
         labels = evaluation["test/labels"]
         layers, correct = evaluation.layers("sample"), evaluation.layers("knn_correct")
         for number, (axis, sample) in enumerate(zip(row, layers, strict=False), 1):
@@ -45,12 +46,12 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             axis.set_xticks([])
             axis.set_yticks([])
             axis.grid(False)
-        row[0].set_ylabel(f"{_dataset(evaluation)}\n{variant_label(run['variant'])}")
+        row[0].set_ylabel(f"{_dataset(evaluation)}\n{variant_label(run.variant)}")
     return figure
 
 
 def _dataset(evaluation: result_file.Stored) -> str:
-    name: str = evaluation.attributes["run"]["dataset"]
+    name: str = run_of(evaluation).dataset
     return name
 
 

@@ -11,6 +11,7 @@ from rungs.figures.pictures import picture_grid
 from rungs.figures.style import nothing_to_show, panels, show_image, variant_label
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.settings import run_of, settings_of
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
@@ -19,7 +20,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     by_dataset: dict[str, list[result_file.Stored]] = {}
     for path in files["evaluation"]:
         evaluation = result_file.read(path, only=["pictures/"])
-        by_dataset.setdefault(evaluation.attributes["run"]["dataset"], []).append(evaluation)
+        by_dataset.setdefault(run_of(evaluation).dataset, []).append(evaluation)
     if not by_dataset:
         return nothing_to_show(settings)
     count = settings["images"]
@@ -27,10 +28,10 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     for (axis,), (dataset, shown) in zip(axes, by_dataset.items(), strict=True):
         rows = [shown[0]["pictures/originals"][:count]]
         rows += [evaluation["pictures/reconstructions"][:count] for evaluation in shown]
-        picture = picture_grid(np.concatenate(rows), count, shown[0].attributes["run"])
+        picture = picture_grid(np.concatenate(rows), count, settings_of(shown[0]))
         show_image(axis, picture)
         labels = ["original"]
-        labels += [variant_label(e.attributes["run"]["variant"]) for e in shown]
+        labels += [variant_label(run_of(e).variant) for e in shown]
         centres = (np.arange(len(rows)) + 0.5) * picture.shape[0] / len(rows)
         axis.set_yticks(centres, labels=labels)
         axis.tick_params(length=0)

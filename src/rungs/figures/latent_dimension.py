@@ -18,6 +18,7 @@ from rungs.figures.style import (
 )
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.settings import run_of, settings_of
 
 ARRAYS = ["test/lk", "test/elbo", "frechet/distance", "pictures/samples"]
 #: a square of so many samples by so many of each dimension
@@ -31,11 +32,11 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     shown = [result_file.read(path, only=ARRAYS) for path in files["evaluation"]]
     if not shown:
         return nothing_to_show(settings)
-    runs = [evaluation.attributes["run"] for evaluation in shown]
-    datasets = list(dict.fromkeys(run["dataset"] for run in runs))
-    variants = list(dict.fromkeys(run["variant"] for run in runs))
-    sizes = sorted({run["size"] for run in runs})
-    labels = {run["variant"]: prior_label(run) for run in runs}
+    runs = [run_of(evaluation) for evaluation in shown]
+    datasets = list(dict.fromkeys(run.dataset for run in runs))
+    variants = list(dict.fromkeys(run.variant for run in runs))
+    sizes = sorted({run.size for run in runs})
+    labels = {run_of(e).variant: prior_label(settings_of(e)) for e in shown}
     height = settings["panel_height"] * len(datasets) * (1 + 0.5 * len(variants))
     figure, _ = panels(1, 1, settings | {"panel_height": height})
     figure.clear()
@@ -48,9 +49,9 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             axis.set_axis_off()
         for number, variant in enumerate(variants):
             chosen = {
-                run["size"]: evaluation
+                run.size: evaluation
                 for run, evaluation in zip(runs, shown, strict=True)
-                if (run["dataset"], run["variant"]) == (dataset, variant)
+                if (run.dataset, run.variant) == (dataset, variant)
             }
             if not chosen:
                 continue
@@ -67,8 +68,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             for size, evaluation in chosen.items():
                 axis = squares[number, sizes.index(size)]
                 axis.set_axis_on()
-                run = evaluation.attributes["run"]
-                picture = picture_grid(evaluation["pictures/samples"][: SIDE**2], SIDE, run)
+                samples = evaluation["pictures/samples"][: SIDE**2]
+                picture = picture_grid(samples, SIDE, settings_of(evaluation))
                 show_image(axis, picture)
                 if number == 0:
                     axis.set_title(f"z = {size}")

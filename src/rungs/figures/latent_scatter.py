@@ -11,6 +11,7 @@ from matplotlib.patches import Ellipse
 from rungs.figures.style import PALETTE, nothing_to_show, panels
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.settings import run_of, settings_of
 
 NAMES = ("layers/1/posterior_mean", "layers/1/posterior_variance", "posterior/scale", "test/labels")
 LIMIT = 4.2
@@ -23,8 +24,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     shown = [e for e in read if NAMES[0] in e.arrays and e[NAMES[0]].shape[1:] == (2,)]
     if not shown:
         return nothing_to_show(settings)
-    dataset = shown[0].attributes["run"]["dataset"]
-    shown = [e for e in shown if e.attributes["run"]["dataset"] == dataset]
+    dataset = run_of(shown[0]).dataset
+    shown = [e for e in shown if run_of(e).dataset == dataset]
     figure, axes = panels(1, len(shown), settings)
     for axis, evaluation in zip(axes[0], shown, strict=True):
         labels = evaluation["test/labels"]
@@ -40,9 +41,9 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
                 Ellipse((0, 0), 2 * radius, 2 * radius, fill=False, ec="black", lw=0.6, ls="--")
             )
         axis.set(xlim=(-LIMIT, LIMIT), ylim=(-LIMIT, LIMIT), aspect="equal", xlabel="$z_1$")
-        run = evaluation.attributes["run"]
-        kind = "full covariance, " if run["network"]["posterior"] == "full" else ""
-        axis.set_title(f"{kind}{run['training']['epochs']} epochs")
+        trained = settings_of(evaluation)
+        kind = "full covariance, " if trained["network"]["posterior"] == "full" else ""
+        axis.set_title(f"{kind}{trained['training']['epochs']} epochs")
     axes[0][0].set_ylabel("$z_2$")
     present = np.unique(np.concatenate([e["test/labels"] for e in shown]))[:10]
     if present[0] < 0:

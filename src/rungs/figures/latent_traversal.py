@@ -12,6 +12,7 @@ from rungs.figures.pictures import GAP, picture_grid
 from rungs.figures.style import nothing_to_show, panels, show_image
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.settings import run_of, settings_of
 
 NAMES = ("traversal/pictures", "traversal/values", "layers/1/kl")
 
@@ -23,17 +24,18 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     shown = [e for e in read if NAMES[0] in e.arrays]
     if not shown:
         return nothing_to_show(settings)
-    dataset = shown[0].attributes["run"]["dataset"]
-    shown = [e for e in shown if e.attributes["run"]["dataset"] == dataset]
+    dataset = run_of(shown[0]).dataset
+    shown = [e for e in shown if run_of(e).dataset == dataset]
     figure, axes = panels(1, len(shown), settings)
     for axis, evaluation in zip(axes[0], shown, strict=True):
         pictures, values = evaluation["traversal/pictures"], evaluation["traversal/values"]
         kl = evaluation["layers/1/kl"]
         order = np.argsort(-kl) if len(kl) == len(pictures) else np.arange(len(pictures))
         steps = len(values)
-        run = evaluation.attributes["run"]
-        show_image(axis, picture_grid(pictures[order].reshape(len(order) * steps, -1), steps, run))
-        height, width = shape_of(run)[:2]
+        run = run_of(evaluation)
+        flat, trained = pictures[order].reshape(len(order) * steps, -1), settings_of(evaluation)
+        show_image(axis, picture_grid(flat, steps, trained))
+        height, width = shape_of(trained)[:2]
         down = (height + GAP) * np.arange(len(order)) + height / 2
         right = (width + GAP) * np.arange(steps) + width / 2
         ends = [0, steps // 2, steps - 1]
@@ -41,5 +43,5 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         if len(kl) == len(pictures):
             axis.set_yticks(down, [f"{kl[i]:.1f}" for i in order])
         axis.set(xlabel="value of the latent", ylabel="a latent a row: its KL, nats")
-        axis.set_title(f"{run['dataset']}, z = {run['size']}")
+        axis.set_title(f"{run.dataset}, z = {run.size}")
     return figure

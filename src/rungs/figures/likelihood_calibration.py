@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from rungs.figures.style import MARKERS, PALETTE, panels, variant_label
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.runs import Run
+from rungs.study.settings import run_of, settings_of
 
 PROPOSALS = (("exact_posterior", "exact posterior", "s"), ("proposal", "wider, shifted", "o"))
 
@@ -34,15 +36,15 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     chosen = _one_a_family(files)
     for number, evaluation in enumerate(chosen):
         k, bound = evaluation["test/nested_k"], evaluation["test/nested_lk"]
-        run, gap = evaluation.attributes["run"], bound - bound[-1]
-        size = f"z = {run['size']}" if run["axis"] == "latent" else f"depth {run['depth']}"
+        run, gap = run_of(evaluation), bound - bound[-1]
+        size = f"z = {run.size}" if run.axis == "latent" else f"depth {run.depth}"
         right.errorbar(
             k,
             gap.mean(1),
             2 * _error(gap),
             color=PALETTE[number],
             marker=MARKERS[number],
-            label=f"{variant_label(run['variant'])}, {size}: {bound[-1].mean():.1f}",
+            label=f"{variant_label(run.variant)}, {size}: {bound[-1].mean():.1f}",
         )
     right.axhline(0, color="black", lw=0.8, ls="--")
     right.set(xscale="log", xlabel="k", ylabel="$L_k$ less the last, nats")
@@ -54,21 +56,22 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
 def _one_a_family(files: Files) -> list[result_file.Stored]:
     """The last variant of each family at its greatest depth and size, first data set."""
 
-    def size(run: dict[str, Any]) -> tuple[int, int]:
-        return run["depth"], run["size"]
+    def size(run: Run) -> tuple[int, int]:
+        return run.depth, run.size
 
     chosen: dict[str, result_file.Stored] = {}
     for path in files["evaluation"]:
         evaluation = result_file.read(path, only=["test/nested_k", "test/nested_lk"])
         if "test/nested_k" not in evaluation.arrays:
             continue  # a model without a likelihood
-        run = evaluation.attributes["run"]
-        if "convolutional" in run["network"]:
+        run = run_of(evaluation)
+        trained = settings_of(evaluation)
+        if "convolutional" in trained["network"]:
             continue  # the likelihood of 256 intensities is on another scale
-        best = chosen.get(run["model"])
-        first = best is None or run["dataset"] == best.attributes["run"]["dataset"]
-        if best is None or (first and size(run) >= size(best.attributes["run"])):
-            chosen[run["model"]] = evaluation
+        best = chosen.get(trained["model"])
+        first = best is None or run.dataset == run_of(best).dataset
+        if best is None or (first and size(run) >= size(run_of(best))):
+            chosen[trained["model"]] = evaluation
     return list(chosen.values())
 
 

@@ -11,6 +11,7 @@ from rungs.figures.pictures import picture_grid, prior_label
 from rungs.figures.style import no_labels, nothing_to_show, panels, show_image
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.settings import run_of, settings_of
 
 #: the heaviest components, which are shown
 SHOWN = 50
@@ -27,10 +28,10 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         return nothing_to_show(settings)
     figure, axes = panels(len(shown), 3, settings, width_ratios=[1.6, 1.3, 1])
     for (left, middle, right), evaluation in zip(axes, shown, strict=True):
-        run = evaluation.attributes["run"]
+        run = run_of(evaluation)
         pictures = evaluation["components/pictures"][:SHOWN]
-        show_image(left, picture_grid(pictures, COLUMNS, run))
-        left.set_title(f"{run['dataset']}, z = {run['size']}, {prior_label(run)}")
+        show_image(left, picture_grid(pictures, COLUMNS, settings_of(evaluation)))
+        left.set_title(f"{run.dataset}, z = {run.size}, {prior_label(settings_of(evaluation))}")
         if "components/classes" in evaluation.arrays:
             show_shares(middle, evaluation["components/classes"][:, :SHOWN])
         else:

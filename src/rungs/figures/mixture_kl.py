@@ -10,6 +10,7 @@ from rungs.figures.pictures import prior_label
 from rungs.figures.style import PALETTE, nothing_to_show, panels
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.settings import run_of, settings_of
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
@@ -22,7 +23,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         return nothing_to_show(settings)
     figure, axes = panels(len(shown), 2, settings, width_ratios=[1.3, 1])
     for (left, right), evaluation in zip(axes, shown, strict=True):
-        run = evaluation.attributes["run"]
+        run = run_of(evaluation)
         reference = evaluation["kl/reference"]
         order = reference.argsort()
         error = 2 * evaluation["kl/reference_se"][order]
@@ -45,7 +46,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         left.axhline(0, color="black", lw=0.6, ls="--")
         left.set_ylabel("bound - reference, nats")
         left.set_xlabel("KL(q, mixture), reference, nats")
-        left.set_title(f"{run['dataset']}, z = {run['size']}, {prior_label(run)}")
+        left.set_title(f"{run.dataset}, z = {run.size}, {prior_label(settings_of(evaluation))}")
         left.legend(fontsize=6, handletextpad=0.1, borderpad=0)
         colours = [
             PALETTE[names.index(n)] if n in ("upper", "lower") else PALETTE[2] for n in names

@@ -11,6 +11,7 @@ from rungs.figures.pictures import picture_grid, prior_label
 from rungs.figures.style import PALETTE, nothing_to_show, panels, show_image
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.settings import run_of, settings_of
 
 ARRAYS = ["pictures/samples", "interpolation/", "frechet/distance"]
 
@@ -22,9 +23,9 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     shown = [result_file.read(path, only=ARRAYS) for path in files["evaluation"]]
     if not shown:
         return nothing_to_show(settings)
-    runs = [evaluation.attributes["run"] for evaluation in shown]
-    datasets = list(dict.fromkeys(run["dataset"] for run in runs))
-    variants = list(dict.fromkeys(run["variant"] for run in runs))
+    runs = [run_of(evaluation) for evaluation in shown]
+    datasets = list(dict.fromkeys(run.dataset for run in runs))
+    variants = list(dict.fromkeys(run.variant for run in runs))
     # a square of samples with its title, four lines of eleven pictures, and the densities, inches
     column = settings["width"] / len(variants)
     heights = [column + 0.6, 0.4 * column, settings["panel_height"]]
@@ -38,20 +39,21 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         axis.set_visible(False)
     side = settings["images"]
     for run, evaluation in zip(runs, shown, strict=True):
-        row, column = 3 * datasets.index(run["dataset"]), variants.index(run["variant"])
+        row, column = 3 * datasets.index(run.dataset), variants.index(run.variant)
         top, middle, bottom = axes[row : row + 3, column]
         for axis in (top, middle, bottom):
             axis.set_visible(True)
-        show_image(top, picture_grid(evaluation["pictures/samples"][: side**2], side, run))
+        samples, trained = evaluation["pictures/samples"][: side**2], settings_of(evaluation)
+        show_image(top, picture_grid(samples, side, trained))
         distance = evaluation.arrays.get("frechet/distance")
         told = "no labels" if distance is None else f"distance {float(distance):.0f}"
-        words = prior_label(run).replace(", ", ",\n", 1)
-        title = f"{run['dataset']}, z = {run['size']}\n{words}\n{told}"
+        words = prior_label(trained).replace(", ", ",\n", 1)
+        title = f"{run.dataset}, z = {run.size}\n{words}\n{told}"
         top.set_title(title, fontsize=7)
         lines = evaluation["interpolation/pictures"]
         if len(lines):
             flat = lines.reshape(-1, lines.shape[-1])
-            show_image(middle, picture_grid(flat, lines.shape[1], run))
+            show_image(middle, picture_grid(flat, lines.shape[1], trained))
         density = evaluation["interpolation/log_density"]
         along = np.linspace(0, 1, density.shape[1])
         ends = density[:, :1] * (1 - along) + density[:, -1:] * along

@@ -11,6 +11,7 @@ from rungs.evaluation.definitions import ACTIVE_KL, MOMENTS
 from rungs.figures.style import PALETTE, nothing_to_show, panels
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.settings import run_of
 
 NAMES = ("layers/1/kl", "layers/1/test_moments")
 
@@ -22,9 +23,9 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     shown = [e for e in read if NAMES[1] in e.arrays and len(e[NAMES[0]]) == len(e[NAMES[1]]) > 0]
     if not shown:
         return nothing_to_show(settings)
-    dataset = shown[0].attributes["run"]["dataset"]
-    shown = [e for e in shown if e.attributes["run"]["dataset"] == dataset]
-    shown = sorted(shown, key=lambda e: e.attributes["run"]["size"])
+    dataset = run_of(shown[0]).dataset
+    shown = [e for e in shown if run_of(e).dataset == dataset]
+    shown = sorted(shown, key=lambda e: run_of(e).size)
     figure, axes = panels(1, 2, settings)
     left, right = axes[0]
     places = np.arange(len(shown))

@@ -12,6 +12,7 @@ from rungs.figures.pictures import picture_grid
 from rungs.figures.style import nothing_to_show, panels, show_image
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.settings import run_of, settings_of
 
 NAME = "manifold/pictures"
 #: quantiles of the prior that the axes name
@@ -29,13 +30,13 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     points = len(pictures)
     figure, axes = panels(1, 1, settings)
     axis = axes[0][0]
-    run = shown[0].attributes["run"]
-    grid = picture_grid(pictures.reshape(points * points, -1), points, run, gap=0)
+    run = run_of(shown[0])
+    grid = picture_grid(pictures.reshape(points * points, -1), points, settings_of(shown[0]), gap=0)
     show_image(axis, grid)
     down, right = (np.array(TICKS) * length - 0.5 for length in grid.shape[:2])
     labels = [f"{value:+.2f}" for value in ndtri(TICKS)]
     axis.set_xticks(right, labels)
     axis.set_yticks(down, labels[::-1])
     axis.set(xlabel="$z_1$ (quantiles of the prior)", ylabel="$z_2$")
-    axis.set_title(f"{run['dataset']}: decoded lattice of the plane")
+    axis.set_title(f"{run.dataset}: decoded lattice of the plane")
     return figure

@@ -10,6 +10,7 @@ from rungs.figures.pictures import picture_grid
 from rungs.figures.style import nothing_to_show, panels, show_image
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.settings import run_of, settings_of
 
 #: stored samples -> the Frechet distance that belongs to them, and where they come from
 SOURCES = {
@@ -28,16 +29,18 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     shown = [e for e in read if "pictures/fitted" in e.arrays]
     if not shown:
         return nothing_to_show(settings)
-    dataset = shown[0].attributes["run"]["dataset"]
-    shown = [e for e in shown if e.attributes["run"]["dataset"] == dataset]
+    dataset = run_of(shown[0]).dataset
+    shown = [e for e in shown if run_of(e).dataset == dataset]
     figure, axes = panels(len(SOURCES), len(shown), settings)
     side = settings["images"]
     for column, evaluation in enumerate(shown):
-        run = evaluation.attributes["run"]
-        model = f"{NAMES.get(run['variant'], run['variant'])}, z = {run['size']}"
+        run = run_of(evaluation)
+        model = f"{NAMES.get(run.variant, run.variant)}, z = {run.size}"
         for row, (source, (distance, label)) in enumerate(SOURCES.items()):
             axis = axes[row][column]
-            show_image(axis, picture_grid(evaluation[source][: side * side], side, run))
+            show_image(
+                axis, picture_grid(evaluation[source][: side * side], side, settings_of(evaluation))
+            )
             found = evaluation.arrays.get(distance)
             told = "no labels, no distance" if found is None else f"distance {float(found):.0f}"
             axis.set_title(f"{model}\n{told}" if row == 0 else told)

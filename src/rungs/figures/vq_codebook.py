@@ -11,6 +11,7 @@ from rungs.figures.style import PALETTE, legend_below, nothing_to_show, panels
 from rungs.figures.vq_pictures import label
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.settings import run_of, settings_of
 from rungs.tables.vq import perplexity
 
 
@@ -20,11 +21,11 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     mean squared norm of the encoder's output against epoch."""
     found: dict[str, list[tuple[result_file.Stored, result_file.Stored]]] = {}
     for training_path, path in zip(files["training"], files["evaluation"], strict=True):
-        if result_file.read(path, only=()).attributes["run"]["axis"] != "codes":
+        if run_of(result_file.read(path, only=())).axis != "codes":
             continue
         evaluation = result_file.read(path, only=["test/codes", "codebook"])
         training = result_file.read(training_path, only=["code_use", "encoder_norm"])
-        dataset = evaluation.attributes["run"]["dataset"]
+        dataset = run_of(evaluation).dataset
         found.setdefault(dataset, []).append((training, evaluation))
     if not found:
         return nothing_to_show(settings)
@@ -32,7 +33,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     handles: dict[str, Any] = {}
     for row, (dataset, shown) in zip(axes, found.items(), strict=True):
         for number, (training, evaluation) in enumerate(shown):
-            name = label(evaluation.attributes["run"])
+            name = label(settings_of(evaluation))
             style = {
                 "color": PALETTE[number % len(PALETTE)],
                 "ls": "-" if number < len(PALETTE) else "--",

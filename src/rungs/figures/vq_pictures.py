@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rungs.models import entry
 from rungs.storage import result_file
+from rungs.study.settings import run_of
 
 
 def shown_evaluations(paths: Any, *arrays: str) -> dict[str, list[result_file.Stored]]:
@@ -13,20 +15,20 @@ def shown_evaluations(paths: Any, *arrays: str) -> dict[str, list[result_file.St
     found: dict[str, list[result_file.Stored]] = {}
     for path in paths:
         evaluation = result_file.read(path, only=arrays)
-        found.setdefault(evaluation.attributes["run"]["dataset"], []).append(evaluation)
+        found.setdefault(run_of(evaluation).dataset, []).append(evaluation)
     return found
 
 
-def label(run: dict[str, Any]) -> str:
+def label(settings: Mapping[str, Any]) -> str:
     """A run in words: its family, what is not the published recipe, and the size of its latents.
 
     >>> label({"model": "vq", "axis": "codes", "size": 64, "network": {"decoder": "pixelcnn",
     ...     "vq": {"update": "ema", "kmeans": True, "beta": 0.25, "speed": 1.0}}})
     'VQ-VAE, PixelCNN decoder, EMA, k-means, 64 codes'
     """
-    network = run["network"]
+    network = settings["network"]
     quantiser = network.get("vq", {})
-    parts = [entry(run["model"]).family.label]
+    parts = [entry(settings["model"]).family.label]
     if network["decoder"] == "pixelcnn":
         parts.append("PixelCNN decoder")
     if quantiser.get("update") == "ema":
@@ -37,5 +39,5 @@ def label(run: dict[str, Any]) -> str:
         parts.append("no commitment loss")
     if quantiser.get("speed", 1) != 1:
         parts.append(f"codebook at {quantiser['speed']:g}")
-    parts.append(f"{run['size']} {'codes' if run['axis'] == 'codes' else 'channels'}")
+    parts.append(f"{settings['size']} {'codes' if settings['axis'] == 'codes' else 'channels'}")
     return ", ".join(parts)

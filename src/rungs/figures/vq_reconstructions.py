@@ -11,6 +11,7 @@ from rungs.figures.pictures import picture_grid
 from rungs.figures.style import nothing_to_show, panels, show_image
 from rungs.figures.vq_pictures import label, shown_evaluations
 from rungs.study.layout import Files
+from rungs.study.settings import settings_of
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
@@ -25,9 +26,9 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     for (axis,), (dataset, shown) in zip(axes, found.items(), strict=True):
         rows = [shown[0]["pictures/originals"][:count]]
         rows += [evaluation["pictures/reconstructions"][:count] for evaluation in shown]
-        picture = picture_grid(np.concatenate(rows), len(rows[0]), shown[0].attributes["run"])
+        picture = picture_grid(np.concatenate(rows), len(rows[0]), settings_of(shown[0]))
         show_image(axis, picture)
-        labels = ["original", *(label(e.attributes["run"]) for e in shown)]
+        labels = ["original", *(label(settings_of(e)) for e in shown)]
         centres = (np.arange(len(rows)) + 0.5) * picture.shape[0] / len(rows)
         axis.set_yticks(centres, labels=labels)
         axis.tick_params(length=0)

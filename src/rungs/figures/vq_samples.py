@@ -11,6 +11,7 @@ from rungs.figures.pictures import picture_grid
 from rungs.figures.style import nothing_to_show, panels, show_image
 from rungs.figures.vq_pictures import label, shown_evaluations
 from rungs.study.layout import Files
+from rungs.study.settings import run_of, settings_of
 
 #: characters of a title's line
 TITLE = 34
@@ -29,12 +30,14 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         for axis in row[len(shown) :]:
             axis.set_axis_off()
         for axis, evaluation in zip(row, shown, strict=False):
-            run = evaluation.attributes["run"]
+            run = run_of(evaluation)
             images = evaluation["pictures/samples"][: side * side]
-            show_image(axis, picture_grid(images, side, run))
+            show_image(axis, picture_grid(images, side, settings_of(evaluation)))
             prior = "N(0, I)"
-            if run["axis"] == "codes":
+            if run.axis == "codes":
                 learnt = "prior" in evaluation.attributes["evaluation"]
                 prior = "learnt prior" if learnt else "uniform prior"
-            axis.set_title(fill(f"{dataset}, {label(run)}, {prior}", TITLE), fontsize=6)
+            axis.set_title(
+                fill(f"{dataset}, {label(settings_of(evaluation))}, {prior}", TITLE), fontsize=6
+            )
     return figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from rungs.figures import FIGURES, settings_of
+from rungs.figures import FIGURES, figure_settings
 from rungs.study.documents import document_name
 from rungs.study.layers import Config
 from rungs.study.layout import RUN_FILES
@@ -25,7 +25,7 @@ def captions(config: Config) -> dict[str, dict[str, Caption]]:
             entry.title,
             entry.look_for,
             entry.document,
-            selected(runs(config, entry.document), settings_of(config, name)),
+            selected(runs(config, entry.document), figure_settings(config, name)),
             entry.needs,
         )
         for name, entry in FIGURES.items()

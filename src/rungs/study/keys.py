@@ -38,6 +38,14 @@ def code_hash(*modules: str) -> str:
             :data:`COMPUTING`, :data:`SHOWING` and the rooms of these modules. The ``__init__`` of a
             room is never followed: it holds a registry, to which a line may be added.
     """
+    digest = hashlib.sha256()
+    for name in sorted(followed(*modules)):
+        digest.update(f"{name}:{_tree(name)[0]}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def followed(*modules: str) -> set[str]:
+    """The modules that :func:`code_hash` covers."""
     rooms = COMPUTING | SHOWING | {_room(name) for name in modules}
     seen: set[str] = set()
     waiting = list(modules)
@@ -46,10 +54,7 @@ def code_hash(*modules: str) -> str:
         if name not in seen:
             seen.add(name)
             waiting.extend(found for found in _imports(name) if _room(found) in rooms)
-    digest = hashlib.sha256()
-    for name in sorted(seen):
-        digest.update(f"{name}:{_tree(name)[0]}\n".encode())
-    return digest.hexdigest()[:16]
+    return seen
 
 
 def _room(module: str) -> str:
@@ -75,6 +80,7 @@ def _tree(name: str) -> tuple[str, frozenset[str]]:
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_docstring(body[0]):
             body[0] = ast.Pass()
+    imported |= {name.rpartition(".")[0] for name in imported}  # the packages that they lie in
     return ast.dump(tree), frozenset(name for name in imported if _is_in_a_room(name))
 
 

@@ -12,6 +12,7 @@ from rungs.data import DATASETS, catalogue, own_data
 from rungs.data.image_shape import ImageShape
 from rungs.errors import ConfigError, check_known
 from rungs.models import entry
+from rungs.storage.result_file import Stored
 from rungs.study.layers import Config, merge
 from rungs.study.runs import PRIOR_FOLDER, Run, parent_of
 
@@ -235,3 +236,15 @@ def code_prior_settings(config: Config, run: Run) -> RunSettings | None:
         "training": cast(TrainingSettings, training),
         "continues": None,
     }
+
+
+def settings_of(result: Stored) -> RunSettings:
+    """Return the settings of the run that a training or evaluation file is of."""
+    settings: RunSettings = result.attributes["run"]
+    return settings
+
+
+def run_of(result: Stored) -> Run:
+    """Return the run that a training or evaluation file is of."""
+    found = settings_of(result)
+    return Run(found["dataset"], found["variant"], found["size"], found["seed"], axis=found["axis"])

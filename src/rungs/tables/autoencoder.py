@@ -8,6 +8,7 @@ import pandas as pd
 from rungs.evaluation.convergence import converged
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.settings import settings_of
 
 NAMES = ("autoencoder/", "frechet/")
 DISTANCES = ("distance", "gaussian_distance", "fitted_distance", "reconstruction_distance")
@@ -33,11 +34,11 @@ def make(files: Files) -> pd.DataFrame:
         if not {"frechet/distance", "autoencoder/squared_error"} & evaluation.arrays.keys():
             continue
         training = result_file.read(training_path, only=["elbo", "objective"])
-        run, pixels = evaluation.attributes["run"], training.attributes["pixels"]
+        settings, pixels = settings_of(evaluation), training.attributes["pixels"]
         errors = [evaluation.arrays.get(f"autoencoder/{name}") for name in ERRORS]
         distances = [evaluation.arrays.get(f"frechet/{name}") for name in DISTANCES]
         values = [
-            *(run[key] for key in ("run", "dataset", "variant", "size", "seed")),
+            *(settings[key] for key in ("run", "dataset", "variant", "size", "seed")),
             training.attributes["parameters"],
             converged(training),
             *(None if e is None else e.mean(dtype=np.float64) / pixels for e in errors),

@@ -22,13 +22,13 @@ def make(files: Files) -> pd.DataFrame:
         for training, evaluation in zip(files["training"], files["evaluation"], strict=True)
     ]
     rows = []
-    datasets = list(dict.fromkeys(str(run.run["dataset"]) for run in runs))
+    datasets = list(dict.fromkeys(run.settings["dataset"] for run in runs))
     for claim in claims():
         # a claim about data that the profile has not is still listed, as undecided
         for dataset in [d for d in datasets if d.startswith(claim.data)] or [claim.data]:
             decision = decide(claim, dataset, runs)
             low, high = decision.interval
-            used = [run.run for run in runs if run.name in decision.runs]
+            used = [run.settings for run in runs if run.name in decision.runs]
             published, published_basis = stated(claim, dataset, used)
             rows.append(
                 {

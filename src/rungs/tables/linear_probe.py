@@ -9,6 +9,7 @@ import pandas as pd
 
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.settings import settings_of
 
 #: stored name -> what is classified, and whether the encoder stays as it is
 WAYS = {
@@ -30,16 +31,16 @@ def make(files: Files) -> pd.DataFrame:
     rows = []
     for path in files["evaluation"]:
         evaluation = result_file.read(path, only=["probe/"])
-        run = evaluation.attributes["run"]
+        settings = settings_of(evaluation)
         matches = [re.fullmatch(r"probe/(\d+)/count", name) for name in evaluation.arrays]
         for each in sorted(int(match[1]) for match in matches if match):
             for name, (features, encoder) in WAYS.items():
                 correct = evaluation[f"probe/{each}/{name}"].astype(np.float64)
                 rows.append(
                     {
-                        **{key: run[key] for key in ("run", "dataset", "variant")},
-                        "latent_dim": run["size"],
-                        "seed": run["seed"],
+                        **{key: settings[key] for key in ("run", "dataset", "variant")},
+                        "latent_dim": settings["size"],
+                        "seed": settings["seed"],
                         "layer": 1,
                         "features": features,
                         "encoder": encoder,

@@ -8,6 +8,7 @@ import pandas as pd
 from rungs.evaluation.definitions import ACTIVE_KL, ACTIVE_VARIANCE, MOMENTS, POSTERIOR_KINDS
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.settings import settings_of
 
 NEEDED = ("test_moments", "train_moments", "posterior_kind", "kl", "active_variance")
 #: what is shown of the training images as well
@@ -26,7 +27,7 @@ def make(files: Files) -> pd.DataFrame:
     rows = []
     for path in files["evaluation"]:
         evaluation = result_file.read(path, only=_names())
-        run = evaluation.attributes["run"]
+        settings = settings_of(evaluation)
         for layer, kind in enumerate(evaluation.layers("posterior_kind"), 1):
             found = {name: evaluation[f"layers/{layer}/{name}"] for name in NEEDED}
             test, train = (
@@ -43,14 +44,16 @@ def make(files: Files) -> pd.DataFrame:
                 found["kl"] > ACTIVE_KL if separate else found["active_variance"] > ACTIVE_VARIANCE
             )
             # below the top of a bottom-up model z_1 is exact, but its prior is p(z_1|z_2)
-            learnt = run["network"].get("prior", "gaussian") != "gaussian"
-            standard = not learnt and (how != "exact" or run["depth"] == 1 or run["model"] != "vae")
+            learnt = settings["network"].get("prior", "gaussian") != "gaussian"
+            standard = not learnt and (
+                how != "exact" or settings["depth"] == 1 or settings["model"] != "vae"
+            )
             rows.append(
                 pd.DataFrame(
                     {
-                        **{name: run[name] for name in ("run", "dataset", "variant", "depth")},
-                        "latent_dim": run["size"] if run["axis"] == "latent" else None,
-                        "seed": run["seed"],
+                        **{name: settings[name] for name in ("run", "dataset", "variant", "depth")},
+                        "latent_dim": settings["size"] if settings["axis"] == "latent" else None,
+                        "seed": settings["seed"],
                         "layer": layer,
                         "unit": range(1, len(active) + 1),
                         "how": how,

@@ -10,6 +10,7 @@ import pandas as pd
 from rungs.storage import result_file
 from rungs.storage.result_file import Stored
 from rungs.study.layout import Files
+from rungs.study.settings import settings_of
 from rungs.tables.families import family_columns
 
 #: A unimodal posterior is not Gaussian if it is further than this from the Gaussian of its moments,
@@ -31,14 +32,14 @@ def make(files: Files) -> pd.DataFrame:
     rows = []
     for path in files["evaluation"]:
         evaluation = result_file.read(path, only=ARRAYS)
-        run = evaluation.attributes["run"]
+        settings = settings_of(evaluation)
         bound = evaluation.arrays.get("test/lk")
         distance = evaluation.arrays.get("frechet/distance")
         rows.append(
             {
-                **{name: run[name] for name in ("run", "dataset", "variant", "seed")},
-                **family_columns(run),
-                "importance_samples": run["training"]["importance_samples"],
+                **{name: settings[name] for name in ("run", "dataset", "variant", "seed")},
+                **family_columns(settings),
+                "importance_samples": settings["training"]["importance_samples"],
                 **likelihood_columns(evaluation, bound),
                 "frechet": None if distance is None else float(distance),
                 **shape_columns(evaluation),

@@ -11,6 +11,7 @@ from rungs.data.image_shape import ImageShape
 from rungs.evaluation.convergence import converged
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.settings import RunSettings, settings_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,22 +41,22 @@ def make(files: Files) -> pd.DataFrame:
 
     rows = []
     for training_path, path in zip(files["training"], files["evaluation"], strict=True):
-        run = result_file.read(path, only=()).attributes["run"]
-        if "convolutional" not in run["network"]:
+        settings = settings_of(result_file.read(path, only=()))
+        if "convolutional" not in settings["network"]:
             continue
         training = result_file.read(training_path, only=["elbo", "objective"])
         evaluation = result_file.read(path)
-        rows.append(_row(run, evaluation) | {"converged": converged(training, evaluation)})
+        rows.append(_row(settings, evaluation) | {"converged": converged(training, evaluation)})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _row(run: dict[str, object], evaluation: result_file.Stored) -> dict[str, object]:
-    network = evaluation.attributes["run"]["network"]
+def _row(settings: RunSettings, evaluation: result_file.Stored) -> dict[str, object]:
+    network = settings_of(evaluation)["network"]
     shape = ImageShape.of(network["shape"])
     to_bits = -1 / (shape.pixels * math.log(2))
     bound = evaluation["test/lk"]
     reconstruction = evaluation["test/reconstruction"]
-    row = {name: run[name] for name in ("run", "dataset", "variant", "seed")} | {
+    row = {name: settings[name] for name in ("run", "dataset", "variant", "seed")} | {
         "decoder": network["decoder"],
         "reconstruction_mse": evaluation["pictures/mse"].mean(dtype=np.float64),
         "reconstruction_nats": reconstruction.mean(dtype=np.float64),
@@ -64,7 +65,7 @@ def _row(run: dict[str, object], evaluation: result_file.Stored) -> dict[str, ob
         "bits_per_dim_elbo": to_bits * evaluation["test/elbo"].mean(),
         "bits_per_dim_se": -to_bits * bound.std(ddof=1) / math.sqrt(len(bound)),
     }
-    if run["axis"] != "codes":
+    if settings["axis"] != "codes":
         kl = evaluation["test/kl"].mean(dtype=np.float64)
         return row | {"latent_channels": network["latent_sizes"][0], "kl_nats": kl}
     codes = evaluation["test/codes"]

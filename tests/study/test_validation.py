@@ -1,0 +1,71 @@
+"""Mistakes in a configuration: errors name the key."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from conftest import changed
+from rungs.errors import ConfigError
+from rungs.figures import FIGURES, figure_settings
+from rungs.study.validation import validate
+
+MISTAKES = [
+    ("training.epoch", 3, "training: unknown key 'epoch'; did you mean 'epochs'"),
+    ("trainning", {}, "unknown key 'trainning'; did you mean 'training'"),
+    ("training.epochs", "many", 'training.epochs: found "many"'),
+    ("training.epochs", 0, "training.epochs: found 0"),
+    ("training.learning_rate", -1, "training.learning_rate: found -1"),
+    ("training.warm_up", 1, "training.warm_up: found 1"),
+    ("evaluation.samples", 1.5, "evaluation.samples: found 1.5"),
+    ("profile", "../elsewhere", "profile: found"),
+    ("profile", "a b; rm -rf", "profile: found"),
+    (
+        "variants.vae.model",
+        "vea",
+        "variants.vae.model: model 'vea' is not known; did you mean 'vae'",
+    ),
+    ("experiments.ladder.0.variants", ["vae-bm"], "variant 'vae-bm' is not known; did you mean"),
+    ("experiments.ladder.0.datasets", ["mnist5"], "data set 'mnist5' is not known; did you mean"),
+    ("network.latent_sizes", [3], "depth 5 needs as many"),
+    ("network.latent_sizes", {"first": 8}, "network.latent_sizes: found"),
+    ("variants.lvae-bn-wu.continues", "lvae-bn-wu-iw10", "a variant continues another"),
+    ("variants.lvae-bn-wu-ft.continues", "vae", "a variant continues another of the same model"),
+    ("variants.lvae-bn-wu-ft.continues", "lvae-bn-w", "variant 'lvae-bn-w' is not known; did you"),
+    ("experiments.ladder.0.dephts", [3], "unknown key 'dephts'; did you mean 'depths'"),
+    ("figures.ladder_logik", {}, "figure 'ladder_logik' is not known; did you mean"),
+    ("network.upward", "mean", "network.upward: found"),
+    ("variants.a/b", {"model": "vae"}, "is not a valid name"),
+    ("variants.vae.options", {"beta": 4.0}, "the model vae has no options of its own"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), MISTAKES)
+def test_a_mistake_is_named(
+    smoke_config: dict[str, Any], path: str, value: Any, message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        validate(changed(smoke_config, path, value))
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_figure_without_settings_is_named(smoke_config: dict[str, Any]) -> None:
+    config = copy.deepcopy(smoke_config)
+    del config["figures"]["ladder_loglik"]
+    validate(config)
+    with pytest.raises(ConfigError, match=r"figures\.ladder_loglik is missing.*common\.yaml"):
+        figure_settings(config, "ladder_loglik")
+
+
+def test_every_figure_has_settings(smoke_config: dict[str, Any]) -> None:
+    assert smoke_config["figures"].keys() == FIGURES.keys()
+
+
+def test_a_missing_section_is_named(smoke_config: dict[str, Any]) -> None:
+    config = copy.deepcopy(smoke_config)
+    del config["training"]
+    with pytest.raises(ConfigError, match="'training' is missing"):
+        validate(config)
