@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import copy
+import contextlib
 import fcntl
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,14 @@ def tiny_workflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (folder / "printed.txt").write_text(done.stdout + done.stderr)
             shutil.copy(clone / "results/tiny/report.html", folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def tiny_results(tiny_workflow: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A copy of the tiny profile's ``results/tiny``, in whose folder the tests of a file run."""
+    with contextlib.chdir(tmp_path_factory.mktemp("results")):
+        shutil.copytree(tiny_workflow / "clone/results", "results")
+        yield Path("results/tiny")
 
 
 def copy_workflow(folder: Path) -> Path:
