@@ -41,7 +41,7 @@ from rungs.study import keys
 from rungs.study import layout
 from rungs.study import profile
 from rungs.study.documents import document_name
-from rungs.study.runs import SIZES, Run, all_runs, parent_of, runs
+from rungs.study.runs import SIZES, Run, all_runs, runs
 from rungs.study.settings import code_prior_settings, evaluation_settings, resolve
 from rungs.study.validation import validate
 from rungs.tables import TABLES
@@ -145,14 +145,10 @@ def job_command(stage):
 
 def training_inputs(wildcards):
     """The data of a job's runs, and the weights of the runs that they continue."""
-    parents = [parent_of(config, run) for run in members(wildcards)]
+    starts = [LAYOUT.start(config, run) for run in members(wildcards)]
     return {
         "data": data_of(members(wildcards)),
-        "start": [
-            f"{LAYOUT.run(parent)}/{layout.WEIGHTS}"
-            for parent in parents
-            if parent is not None
-        ],
+        "start": [weights for weights in starts if weights is not None],
     }
 
 

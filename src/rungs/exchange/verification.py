@@ -22,7 +22,7 @@ from rungs.study import profile as configuration
 from rungs.study.keys import run_key
 from rungs.study.layers import Config
 from rungs.study.layout import EVALUATION, HISTORY, STAGES, WEIGHTS, Layout
-from rungs.study.runs import Run, all_runs, parent_of, runs
+from rungs.study.runs import Run, all_runs, runs
 from rungs.study.settings import code_prior_settings, resolve
 from rungs.tables import TABLES
 
@@ -152,9 +152,9 @@ def _check_training(config: Config, run: Run, path: Path) -> None:
     layout, settings = Layout(config["profile"]), resolve(config, run)
     found = file_checks.read_with_settings(path, settings)
     file_checks.check_origin(found)
-    parent = parent_of(config, run)
-    start = None if parent is None else Path(layout.run(parent)) / WEIGHTS
-    file_checks.check_key(path, found, run_key(settings, Path(layout.data(run.dataset)), start))
+    weights, data = layout.start(config, run), Path(layout.data(run.dataset))
+    start = None if weights is None else Path(weights)
+    file_checks.check_key(path, found, run_key(settings, data, start))
 
 
 def _check_evaluation(config: Config, run: Run, path: Path) -> None:

@@ -18,8 +18,8 @@ from rungs.storage.atomic import replacing
 from rungs.storage.beacon import read_beacon, remove_beacon, working
 from rungs.study.keys import run_key
 from rungs.study.layers import Config
-from rungs.study.layout import STAGES, WEIGHTS, Layout
-from rungs.study.runs import PRIOR_FOLDER, Run, parent_of
+from rungs.study.layout import STAGES, Layout
+from rungs.study.runs import PRIOR_FOLDER, Run
 from rungs.study.settings import code_prior_settings, resolve
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def _training_job(config: Config, run: Run, folder: Path) -> TrainingJob | None:
     from rungs.jobs.train import TrainingJob, is_trained
 
     settings, layout = resolve(config, run), Layout(config["profile"])
-    parent, data = parent_of(config, run), Path(layout.data(run.dataset))
-    start = None if parent is None else Path(layout.run(parent)) / WEIGHTS
+    weights, data = layout.start(config, run), Path(layout.data(run.dataset))
+    start = None if weights is None else Path(weights)
     key = run_key(settings, data, start)
     exported = Path(layout.run(run))
     if not is_trained(folder, key) and is_trained(exported, key):

@@ -14,7 +14,7 @@ from rungs.errors import ConfigError
 from rungs.models import entry
 from rungs.numerics.seeds import LIKELIHOOD_BLOCK
 from rungs.study.layers import Config
-from rungs.study.runs import PRIOR_FOLDER, Run, runs, selected
+from rungs.study.runs import PRIOR_FOLDER, Run, parent_of, runs, selected
 from rungs.study.settings import code_prior_settings, evaluation_settings
 
 RESULTS = "results"
@@ -121,9 +121,16 @@ class Layout:
         folder = f"{self.run(run)}/{PRIOR_FOLDER}"
         return [f"{folder}/{WEIGHTS}", f"{folder}/{HISTORY}"]
 
+    def start(self, config: Config, run: Run) -> str | None:
+        """The weights from which a run starts: those of the run that it continues, if it continues one."""
+        parent = parent_of(config, run)
+        return None if parent is None else f"{self.run(parent)}/{WEIGHTS}"
+
     def classifier_of(self, config: Config, run: Run) -> str | None:
-        """The classifier by which a run's samples are compared: None where the model has no samples to
-        compare, or the images have no classes."""
+        """The classifier that compares a run's samples.
+
+        None if the evaluation of its model compares no samples, or the images have no classes.
+        """
         compared = entry(config["variants"][run.variant]["model"]).classifier
         labelled = catalogue(config)[run.dataset].labelled
         return self.classifier(run.dataset) if compared and labelled else None
