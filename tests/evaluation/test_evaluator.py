@@ -15,7 +15,8 @@ from click.testing import CliRunner
 
 import rungs
 from rungs.errors import ConfigError
-from rungs.exchange.archive import export_run, open_archive
+from rungs.exchange.archive import open_archive
+from rungs.exchange.export import export_run
 from rungs.exchange.recomputation import verify_run
 from rungs.figures.pictures import prior_label
 from rungs.jobs import cost

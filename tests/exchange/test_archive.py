@@ -22,8 +22,10 @@ import rungs
 from rungs.cli import main
 from rungs.errors import ArchiveError, ConfigError, StoreError
 from rungs.evaluation import classifier
-from rungs.exchange import archive
-from rungs.exchange.archive import MANIFEST, REQUIRED, export_run, open_archive
+from rungs.exchange import export
+from rungs.exchange.archive import open_archive
+from rungs.exchange.archive_format import LEFT_OUT, MANIFEST, REQUIRED
+from rungs.exchange.export import export_run
 from rungs.exchange.recomputation import verify_run
 from rungs.jobs.work import evaluate_run, prior_run, train_runs
 from rungs.paths import ROOT
@@ -102,8 +104,8 @@ def test_an_archive_brings_back_the_run_and_its_numbers(run: Run, tmp_path: Path
     for name, array in kept.arrays.items():
         np.testing.assert_array_equal(array, whole[name])
     missing = set(whole.arrays) - set(kept.arrays)
-    assert missing == set(kept.attributes.get(archive.LEFT_OUT, []))
-    assert all(whole[name].nbytes > archive.LARGE for name in missing)
+    assert missing == set(kept.attributes.get(LEFT_OUT, []))
+    assert all(whole[name].nbytes > export.LARGE for name in missing)
     found = verify_run(target, Path(Layout.data("mnist5k")))
     assert found
     # the same machine, the same random numbers: no difference but that of a batch's shape
@@ -280,16 +282,16 @@ def test_float16_weights_are_half_the_size_and_move_the_bound_by_little(
     ladder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # after one epoch rounding moves more than in a trained run, here by about the tolerance
-    monkeypatch.setattr(archive, "HALF_TOLERANCE", 0.05)
+    monkeypatch.setattr(export, "HALF_TOLERANCE", 0.05)
     half = export_run(profile(), LADDER, tmp_path / "half.zip", half=True).path
     sizes = [len(members(path)[WEIGHTS]) for path in (half, ladder)]
     assert sizes[0] < 0.6 * sizes[1]
     target = open_archive(half)
     change = json.loads((target / "run.json").read_text())["float16"]
-    assert 0 < change["mean_change"] < archive.HALF_TOLERANCE
+    assert 0 < change["mean_change"] < export.HALF_TOLERANCE
     assert change["largest_change"] < 1
     assert all(row.agrees for row in verify_run(target, Path(Layout.data("mnist5k")), 100))
-    monkeypatch.setattr(archive, "HALF_TOLERANCE", change["mean_change"])
+    monkeypatch.setattr(export, "HALF_TOLERANCE", change["mean_change"])
     with pytest.raises(StoreError, match="export it without --half"):
         export_run(profile(), LADDER, tmp_path / "refused.zip", half=True)
     assert not (tmp_path / "refused.zip").exists()

@@ -28,7 +28,9 @@ from fuzzing import cases, flip, limited, told
 from rungs.cli import main
 from rungs.errors import RungsError
 from rungs.evaluation.run import load_model
-from rungs.exchange.archive import MANIFEST, MEMBERS, export_run, open_archive
+from rungs.exchange.archive import open_archive
+from rungs.exchange.archive_format import MANIFEST, MEMBERS
+from rungs.exchange.export import export_run
 from rungs.exchange.recomputation import verify_run
 from rungs.jobs import checkpoints
 from rungs.jobs.work import evaluate_run, train_runs

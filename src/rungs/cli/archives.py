@@ -49,7 +49,7 @@ def export(profiles: tuple[Path, ...], half: bool, run: str, output: Path) -> No
     or the folder that receives it.
     """
     config, parsed = _run_of(profiles, run)
-    from rungs.exchange.archive import export_run
+    from rungs.exchange.export import export_run
 
     made = export_run(config, parsed, output, half)
     click.echo(f"{made.path}: {made.size / 1e6:.2f} MB")
@@ -129,8 +129,9 @@ def verify(
 
 
 def _verify_run(folder: Path, data: Path | None, images: int, as_json: bool) -> None:
-    from rungs.exchange.archive import MANIFEST, check_folder
+    from rungs.exchange.archive_format import MANIFEST
     from rungs.exchange.recomputation import verify_run
+    from rungs.exchange.unpacked import check_folder
     from rungs.storage import result_file
 
     if (folder / MANIFEST).is_file():

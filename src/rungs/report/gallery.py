@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from rungs.errors import StoreError
-from rungs.exchange.archive import export_run
+from rungs.exchange.export import export_run
 from rungs.exchange.ro_crate import origins
 from rungs.figures import FIGURES
 from rungs.report.scorecard import decided
@@ -36,8 +36,8 @@ def write_gallery(
     Args:
         command: how the profile was run, shown on the page.
         output: a folder, emptied of an older gallery first.
-        weights: a run whose archive (:mod:`rungs.exchange.archive`) the page offers, with float16 weights if
-            ``half``.
+        weights: a run whose archive (:mod:`rungs.exchange.export`) the page offers, with float16 weights
+            if ``half``.
 
     Raises:
         StoreError: if a figure or table is missing, or the archive has more than
