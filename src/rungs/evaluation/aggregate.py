@@ -26,6 +26,7 @@ from rungs.evaluation.definitions import POSTERIOR_KINDS
 from rungs.evaluation.kolmogorov_smirnov import kolmogorov_smirnov
 from rungs.models.protocol import Layer, draw_noise, noise_sizes
 from rungs.numerics.seeds import generator
+from rungs.probability.posteriors import MixturePosterior
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,9 @@ def components_of(layer: Layer) -> Components:
     latent is Gaussian given it, and ``points``, the samples themselves, where it is drawn from the latent.
     """
     posterior, prior = layer.posterior, layer.prior
-    if hasattr(posterior, "means"):
-        mixture: Any = posterior
-        weight = mixture.log_weights.exp().numpy()
-        return Components(mixture.means.numpy(), mixture.variances.numpy(), weight, "exact")
+    if isinstance(posterior, MixturePosterior):
+        weight = posterior.log_weights.exp().numpy()
+        return Components(posterior.means.numpy(), posterior.variances.numpy(), weight, "exact")
     mean, variance = posterior.mean, posterior.variance  # type: ignore[attr-defined]
     if mean.dim() == 2:
         return Components(mean.numpy(), variance.numpy(), None, "exact")
