@@ -43,7 +43,8 @@ def load(source: Path, hook: Path) -> None:
         package, attribute = registry.split(".")
         names += [e.module for e in getattr(import_module(f"rungs.{package}"), attribute).values()]
     for entry in import_module("rungs.models").MODELS.values():
-        names += [entry.location.split(":")[0], entry.evaluation]
+        places = (entry.location, entry.evaluator, entry.cost)
+        names += [place.partition(":")[0] for place in places if place]
     for name in names:
         module = import_module(name)
         if name == "sitecustomize":
