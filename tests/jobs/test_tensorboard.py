@@ -69,7 +69,7 @@ def fake_trainer(epochs: int) -> Any:
     """A run that has trained so many epochs."""
     history = History.of({"elbo": -90.0 - torch.arange(epochs)})
     speed = lambda: 1.0  # noqa: E731
-    return SimpleNamespace(epoch=epochs, history=history, model=object(), images_per_second=speed)
+    return SimpleNamespace(epoch=epochs, history=history, latent_sizes=[], images_per_second=speed)
 
 
 def test_epochs_after_the_checkpoint_are_dropped(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from rungs.evaluation.definitions import PRIOR_OBJECTIVE
 from rungs.evaluation.evaluator import Evaluator, evaluator_of
 from rungs.evaluation.materials import Materials
 from rungs.models.arithmetic import arithmetic, set_decoding_arithmetic
+from rungs.models.build_model import build_model
 from rungs.numerics.torch_setup import prepare_process
 from rungs.storage import result_file
 from rungs.storage.atomic import sha256
@@ -33,7 +34,6 @@ from rungs.study.settings import (
     code_prior_settings,
     evaluation_settings,
 )
-from rungs.training.trainer import build_model
 
 
 @dataclass(frozen=True)

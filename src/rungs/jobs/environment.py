@@ -11,9 +11,11 @@ from rungs.study.profile import CONFIG_VARIABLE
 
 
 def prepare_environment(frozen_config: Path) -> None:
-    """Let jobs run the package beside the Snakefile, with the interpreter that runs Snakemake
-    (or that of a conda environment, which is activated later and so comes first), and read
-    the configuration that the workflow was started with, whatever is edited later.
+    """Set the variables by which jobs find the package, the interpreter and the configuration.
+
+    They run the package beside the Snakefile with the interpreter that runs Snakemake, or that of a
+    conda environment, which is activated later and so comes first. They read the configuration that the
+    workflow was started with, even if it is edited later.
 
     The configuration's name reaches jobs through the environment: as a parameter of the rules
     it would rerun everything at every edit.

@@ -1,4 +1,4 @@
-"""Many runs in one job.
+"""Packs: many runs in one job.
 
 A cluster should see tens of jobs of an hour, not thousands of a minute. A pack is a list of runs
 that one job works through, one after the other, in a working folder that all packs share; a cheap

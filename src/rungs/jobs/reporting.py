@@ -131,7 +131,7 @@ def describe(trainer: Trainer) -> str:
     total, kl = trainer.recipe["epochs"], trainer.history.last("units/kl")
     units = ""
     if kl is not None:
-        parts = kl.split(list(trainer.model.latent_sizes))
+        parts = kl.split(trainer.latent_sizes)
         active = "+".join(str(int((part > ACTIVE_KL).sum())) for part in parts)
         units = f"  KL {float(kl.sum()):.2f}  active {active}"
     name = "ELBO" if "elbo" in trainer.history.values else "objective"

@@ -1,10 +1,10 @@
-"""The progress of a profile: jobs done and left, runs that are being worked on, and the time left.
+"""A survey of a profile: jobs done and left, runs that are being worked on, and the time left.
 
-It looks at files alone: a job is done if its files are there. Whether they are stale is Snakemake's
-knowledge (``snakemake -n``), and a job that it makes again counts as done until it has begun.
+Only files are looked at: a job is done if its files are there. Whether they are stale only Snakemake
+knows (``snakemake -n``); a job that it makes again counts as done until it has begun.
 
-The time that is left is :mod:`rungs.jobs.cost`'s estimate, scaled by what the jobs that are done have
-really taken on this machine; a run in training is estimated by its own speed.
+The time left is the estimate of :mod:`rungs.jobs.cost`, scaled by the time that finished jobs have taken
+on this machine; a run in training is estimated by its own speed.
 """
 
 from __future__ import annotations
@@ -27,16 +27,21 @@ from rungs.study.runs import PRIOR_FOLDER, Run, all_runs, runs
 from rungs.study.settings import code_prior_settings
 from rungs.tables import TABLES
 
-#: what is made from all runs
+#: stages that are made from all runs
 DRAWN = ("figures", "tables")
-#: stage of a run, in order -> the file that says what it cost
+#: stage of a run, in order -> its file of costs
 COSTS = {"train": TRAINING_COST, "prior": TRAINING_COST, "evaluate": EVALUATION_COST}
 
 
 @dataclass(frozen=True)
 class Job:
-    """A stage of a run, or a figure or table: where its files may be, and the seconds that it is
-    estimated to take besides its start. Those of a run are in its folder, or in its pack's working folder."""
+    """A stage of a run, or a figure or table.
+
+    Attributes:
+        folders: where its files may be; those of a run are in its folder or in its working folder.
+        files: their names.
+        seconds: estimated, besides the start of the process.
+    """
 
     stage: str
     name: str
@@ -54,7 +59,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Stage:
-    """Jobs of one stage, and the seconds of work that are left of it."""
+    """The jobs of one stage, and its seconds of work that are left."""
 
     name: str
     done: int
@@ -64,7 +69,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Working:
-    """A run that a process works on, as its ``progress.json`` says.
+    """A run that a process works on, according to its beacon.
 
     Attributes:
         value: the latest value of the ``criterion`` (ELBO in nats an image, or the objective).

@@ -31,9 +31,9 @@ def require_tensorboard() -> None:
 class Events:
     """The event files of one run.
 
-    A run that begins drops those of an earlier one; a run that resumes goes on with its own, of
-    which the epochs after its checkpoint no longer count. Where they have been asked for only now, the
-    epochs before are taken from the history.
+    A run that begins removes those of an earlier one. A run that resumes appends to its own, and the
+    epochs after its checkpoint no longer count; if it has none yet, its earlier epochs are taken from the
+    history.
     """
 
     def __init__(self, trainer: Trainer, folder: Path) -> None:
@@ -56,7 +56,7 @@ class Events:
         self._scalar("speed/images_per_second", self._trainer.images_per_second(), epoch)
 
     def _write(self, epoch: int) -> None:
-        sizes = list(getattr(self._trainer.model, "latent_sizes", []))
+        sizes = self._trainer.latent_sizes
         for name, values in self._trainer.history.values.items():
             value = values[epoch - 1]
             if value.ndim == 0:

@@ -1,5 +1,5 @@
-"""The training of runs as a job: it resumes, saves itself when it is asked to stop, and writes the
-files of what is complete."""
+"""Training of runs as a job does it: runs are resumed, saved when a signal asks to stop, and written to
+their files when they are complete."""
 
 from __future__ import annotations
 
@@ -28,13 +28,18 @@ from rungs.study.keys import run_key
 from rungs.study.layout import HISTORY, TRAINING_COST, WEIGHTS
 from rungs.study.settings import RunSettings
 from rungs.training.loop import train_epochs
-from rungs.training.trainer import Trainer, latent_sizes_of
+from rungs.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A run to train: its settings, the folder that its files go to, and the weights of the run that
-    it continues, if it continues one."""
+    """A run to train.
+
+    Attributes:
+        settings: its resolved settings.
+        folder: the folder of its files.
+        start: the weights of the run that it continues, if it continues one.
+    """
 
     settings: RunSettings
     folder: Path
@@ -56,7 +61,7 @@ class Member:
 
 
 def is_trained(folder: Path, key: str) -> bool:
-    """Whether ``folder`` has the run of this :func:`rungs.study.keys.run_key` complete."""
+    """Whether ``folder`` holds the complete run with this :func:`rungs.study.keys.run_key`."""
     try:
         trained = result_file.read(folder / HISTORY, only=())
     except StoreError:
@@ -80,8 +85,7 @@ def train(
 def train_together(
     jobs: Sequence[TrainingJob], data: Path, checkpoint_minutes: float, events: bool = False
 ) -> None:
-    """Train runs of one architecture side by side, resuming each whose checkpoint of the same
-    settings, code and data is there.
+    """Train runs of one architecture side by side; a run that has a checkpoint continues from it.
 
     Writes ``weights.safetensors``, ``training.h5`` and ``training-cost.json`` into every folder.
     The signals of :data:`rungs.jobs.signals.STOPPING` save the runs at the end of the epoch.
@@ -111,7 +115,7 @@ def train_together(
 
 
 def _train_group(group: Sequence[Member], minutes: float, events: bool) -> None:
-    """Run the epochs that are left, saving every few minutes and when asked to stop."""
+    """Train the epochs that are left, saving every few minutes and when asked to stop."""
     trainers = [member.trainer for member in group]
     report = Reporter([(member.trainer, member.folder) for member in group], events)
     saved = time.monotonic()
@@ -139,10 +143,10 @@ def _train_group(group: Sequence[Member], minutes: float, events: bool) -> None:
 
 
 def _finish(member: Member) -> None:
-    """Write a trained run's files."""
+    """Write the files of a trained run, the history last: it makes the run complete."""
     trainer, folder = member.trainer, member.folder
     trainer.finish()
-    settings, sizes = trainer.settings, latent_sizes_of(trainer.model)
+    settings = trainer.settings
     metadata = {"run": json.dumps(settings, sort_keys=True)}
     save_tensors(folder / WEIGHTS, trainer.model.state_dict(), metadata)
     images = trainer.epoch * trainer.batches * trainer.batch_size
@@ -155,13 +159,13 @@ def _finish(member: Member) -> None:
         "pixels": trainer.images.shape[1],
         "provenance": provenance.describe(),
     }
-    result_file.write(folder / HISTORY, trainer.history.arrays(sizes), attributes)
+    result_file.write(folder / HISTORY, trainer.history.arrays(trainer.latent_sizes), attributes)
     checkpoints.remove_all(folder)
 
 
 def tidy(folder: Path) -> None:
-    """Remove what a process left that was killed when its run was complete already: checkpoints, its
-    lock, its ``progress.json``. A living process is left alone."""
+    """Remove what a process left in the folder of a complete run when it was killed: checkpoints, its
+    lock, its beacon. Nothing is done while a living process holds the lock."""
     if not (checkpoints.find_all(folder) or any(folder.glob(".*")) or has_beacon(folder)):
         return
     with suppress(RungsError, OSError), locked(folder):

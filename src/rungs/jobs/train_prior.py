@@ -1,4 +1,4 @@
-"""The training of a prior over the codes of a trained run, as a job."""
+"""Training of the prior of a trained run's codes, as a job does it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 
 from rungs.data.prepared import read_images, read_labels
 from rungs.jobs.train import train
+from rungs.models.build_model import build_model
 from rungs.numerics.torch_setup import prepare_process
 from rungs.storage import result_file
 from rungs.storage.tensors import load_weights
@@ -15,18 +16,17 @@ from rungs.study.keys import run_key
 from rungs.study.layout import HISTORY, WEIGHTS
 from rungs.study.settings import RunSettings
 from rungs.training.code_prior import training_codes
-from rungs.training.trainer import build_model
 
 CODES = "codes.h5"
 
 
 def prior_key(settings: RunSettings, trained: Path, data: Path, folder: Path) -> str:
-    """The key of a prior's training (:func:`rungs.study.keys.run_key`). It rests on the codes of the
-    training images, which this writes to ``codes.h5`` in ``folder``.
+    """Write the codes on which a prior's training rests to ``codes.h5`` in ``folder``; return the key of the
+    training (:func:`rungs.study.keys.run_key`).
 
     Args:
         settings: of :func:`rungs.study.settings.code_prior_settings`.
-        trained: the folder of the run whose codes it is to model.
+        trained: the folder of the run whose codes the prior models.
         data: the data set that this run was trained on.
     """
     prepare_process(settings["threads"])

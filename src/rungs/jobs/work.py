@@ -1,6 +1,6 @@
-"""The work of a job on the runs that it is given: each stage of a run that is not complete.
+"""The work of the workflow's jobs: a stage of a run, or of every run of a pack.
 
-What is complete with the same key is not done again, wherever it was made.
+What is complete with the same key is not done again.
 """
 
 from __future__ import annotations
@@ -47,8 +47,10 @@ def work_through(config: Config, stage: str, name: str) -> None:
 
 
 def train_runs(config: Config, folders: Mapping[Run, Path]) -> None:
-    """Train runs of one data set, each into its folder unless it is there, complete, of the same
-    key. Up to ``compute.ensemble`` that share an architecture are trained side by side."""
+    """Train runs of one data set, each into its folder, unless it is there complete with the same key.
+
+    Up to ``compute.ensemble`` runs that share an architecture are trained side by side.
+    """
     from rungs.jobs.train import tidy, train_together
     from rungs.training.side_by_side import ensemble_key
 
@@ -82,7 +84,7 @@ def _wants_events(config: Config) -> bool:
 
 
 def _training_job(config: Config, run: Run, folder: Path) -> TrainingJob | None:
-    """The job of training the run, None if the run is complete."""
+    """The training of a run, None if it is complete."""
     from rungs.jobs.train import TrainingJob, is_trained
 
     settings, layout = resolve(config, run), Layout(config["profile"])
@@ -96,8 +98,8 @@ def _training_job(config: Config, run: Run, folder: Path) -> TrainingJob | None:
 
 
 def prior_run(config: Config, run: Run, folder: Path) -> None:
-    """Train the prior of a trained run's codes into ``folder`` unless it is there, complete, of the
-    same key.
+    """Train the prior of a trained run's codes into ``folder``, unless it is there complete with the same
+    key.
 
     Raises:
         ConfigError: if the configuration wants none.
@@ -123,7 +125,7 @@ def prior_run(config: Config, run: Run, folder: Path) -> None:
 
 
 def evaluate_run(config: Config, run: Run, folder: Path) -> None:
-    """Evaluate one trained run into ``folder`` unless that is there, of the same key."""
+    """Evaluate a trained run into ``folder``, unless that is there complete with the same key."""
     from rungs.evaluation.run import Inputs, evaluate, is_evaluated
 
     inputs = Inputs.of(config, run)
@@ -140,7 +142,7 @@ def evaluate_run(config: Config, run: Run, folder: Path) -> None:
 
 
 def _adopt(exported: Path, folder: Path, names: tuple[str, ...]) -> None:
-    """Take over what an earlier workflow without packs has finished."""
+    """Copy the files that a workflow without packs has finished earlier."""
     for name in names:
         with replacing(folder / name) as temporary:
             shutil.copyfile(exported / name, temporary)

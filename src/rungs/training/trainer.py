@@ -11,16 +11,16 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rungs.data.binarise import TrainingImages, model_input
 from rungs.errors import StoreError, TrainingError
-from rungs.models import build
 from rungs.models.arithmetic import arithmetic, set_arithmetic
-from rungs.models.networks import collect_statistics, initialise
+from rungs.models.build_model import build_model
+from rungs.models.networks import collect_statistics
 from rungs.models.objectives import epoch_statistics
 from rungs.numerics.seeds import generator
 from rungs.storage.tensors import load_weights
@@ -82,6 +82,11 @@ class Trainer:
     def epoch(self) -> int:
         """The number of epochs done."""
         return len(self.history)
+
+    @property
+    def latent_sizes(self) -> list[int]:
+        """The units of each stochastic layer; empty for a model without such layers."""
+        return list(getattr(self.model, "latent_sizes", []))
 
     def run_epoch(self) -> None:
         """Train one epoch and append its statistics to the history.
@@ -236,16 +241,3 @@ class Trainer:
     def images_per_second(self) -> float:
         """The training throughput of the run so far."""
         return self.epoch * self.batches * self.batch_size / max(self.seconds, 1e-9)
-
-
-def latent_sizes_of(model: Any) -> list[int]:
-    """Units of each stochastic layer; none for a model without."""
-    return list(getattr(model, "latent_sizes", []))
-
-
-def build_model(settings: RunSettings, pixels: int, device: str) -> Any:
-    """The run's model with its initial weights."""
-    model = build(settings["model"], pixels, settings["network"])
-    assert isinstance(model, nn.Module)
-    initialise(model, generator(settings["seed"], "weights"))
-    return model.to(device)
