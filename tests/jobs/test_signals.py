@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 
 from rungs.cli.steps import interruptible
-from rungs.jobs.signals import STOPPING, Interrupted, noted_signals
+from rungs.jobs.signals import STOPPING, Interrupted, noted_signals, time_limit
 from rungs.jobs.train import train
 from rungs.storage import result_file
 from rungs.training.trainer import Trainer
@@ -58,3 +60,22 @@ def test_signals_are_noted_and_handlers_restored() -> None:
         signal.raise_signal(signal.SIGTERM)
         assert asked == [signal.SIGTERM]
     assert [signal.getsignal(number) for number in STOPPING] == before
+
+
+def test_a_training_stops_though_the_exception_was_discarded(
+    settings_of: SettingsOf, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python discards what is raised in a callback of the garbage collector."""
+    discarded: list[type[BaseException] | None] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda info: discarded.append(info.exc_type))
+
+    def come(phase: str, info: dict[str, int]) -> None:
+        gc.callbacks.remove(come)
+        signal.raise_signal(signal.SIGALRM)
+
+    with time_limit(1):
+        gc.callbacks.append(come)
+        gc.collect()
+        assert discarded == [Interrupted]
+        with pytest.raises(Interrupted, match="SIGALRM after epoch 1/4"):
+            train(settings_of(epochs=4), digits, tmp_path, 5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -110,22 +109,14 @@ def evaluated_numbers(run: Run, folder: Path) -> dict[str, Any]:
 def interruptible(minutes: float | None = None) -> Iterator[None]:
     """A run that was asked to stop, or whose time is up, ends with status 75: trying again
     continues it."""
-    from rungs.jobs.signals import Interrupted
+    from rungs.jobs.signals import Interrupted, time_limit
 
-    def time_is_up(number: int, frame: object) -> None:
-        raise Interrupted("the time is up between two runs; the same command continues.")
-
-    if minutes is not None:
-        # while a run trains, its own handler saves it first
-        signal.signal(signal.SIGALRM, time_is_up)
-        signal.setitimer(signal.ITIMER_REAL, 60 * minutes)
     try:
-        yield
+        with time_limit(minutes):
+            yield
     except Interrupted as stopped:
         click.echo(str(stopped), err=True)
         sys.exit(CONTINUE)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @cli.command(

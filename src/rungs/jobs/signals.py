@@ -20,6 +20,34 @@ class Interrupted(BaseException):
     """
 
 
+#: signals that have raised Interrupted: Python discards what is raised in a destructor or a callback of
+#: the garbage collector, and a later training still has to stop
+_raised: list[signal.Signals] = []
+
+
+@contextmanager
+def time_limit(minutes: float | None) -> Iterator[None]:
+    """Raise :class:`Interrupted` when the time is up, wherever the process is; a training saves itself.
+
+    Args:
+        minutes: the length of the block at most; None for no limit.
+    """
+
+    def time_is_up(number: int, frame: FrameType | None) -> None:
+        _raised.append(signal.Signals(number))
+        raise Interrupted("the time is up between two runs; the same command continues.")
+
+    _raised.clear()
+    if minutes is not None:
+        signal.signal(signal.SIGALRM, time_is_up)
+        signal.setitimer(signal.ITIMER_REAL, 60 * minutes)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        _raised.clear()
+
+
 @contextmanager
 def noted_signals() -> Iterator[list[signal.Signals]]:
     """Note the signals that ask to stop instead of dying of them; the handlers return at the end.
@@ -27,7 +55,7 @@ def noted_signals() -> Iterator[list[signal.Signals]]:
     Yields:
         The signals that have come so far.
     """
-    asked: list[signal.Signals] = []
+    asked = list(_raised)
 
     def note(number: int, frame: FrameType | None) -> None:
         asked.append(signal.Signals(number))
