@@ -145,6 +145,7 @@ IN_NO_KEY = (
     "models/cost/",  # estimates of time and memory, for scheduling
     "evaluation/ais.py",  # the verb `rungs ais`, whose numbers nothing stores
     "evaluation/annealing.py",  # its chains
+    "evaluation/geometric_path.py",  # their path
 )
 
 

@@ -30,7 +30,8 @@ import torch
 from torch import Tensor
 
 from rungs.errors import ConfigError
-from rungs.evaluation.annealing import Chains, Densities, Settings
+from rungs.evaluation.annealing import Chains, Settings
+from rungs.evaluation.geometric_path import Densities
 from rungs.evaluation.likelihood import estimate
 from rungs.models.protocol import LatentVariableModel, draw_noise, noise_sizes
 from rungs.numerics.seeds import LIKELIHOOD_BLOCK, generator

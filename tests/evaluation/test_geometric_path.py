@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from rungs.evaluation.annealing import Densities, State, path
+from rungs.evaluation.geometric_path import Densities, State, path
 from rungs.models import build
 from rungs.models.networks import initialise
 
