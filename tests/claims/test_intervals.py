@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 import torch
 
-from rungs.claims import core
-from rungs.claims.core import bootstrap, measure, t_interval
-from rungs.claims.moments import excess_kurtosis, least_rise, mean_off, variance_off
-from rungs.claims.vae import distance
+from rungs.claims import intervals
+from rungs.claims.arrays import frechet
+from rungs.claims.intervals import Measurement, bootstrap, judge, measure, t_interval
+from rungs.claims.moments import excess_kurtosis, instationarity
 from rungs.evaluation.likelihood import standard_error
 from rungs.storage.result_file import Stored
 
@@ -70,8 +70,8 @@ def bootstrapped(statistic: Callable[[np.ndarray], np.ndarray], images: int) -> 
 
     The package draws the same images for every data set; so does this.
     """
-    samples = bootstrap(lambda _, weights: statistic(weights), {}, images)
-    tails = [(1 - core.CONFIDENCE) / 2, (1 + core.CONFIDENCE) / 2]
+    samples = bootstrap(lambda _, resampling: statistic(resampling("images", images)), {})
+    tails = [(1 - intervals.CONFIDENCE) / 2, (1 + intervals.CONFIDENCE) / 2]
     return np.asarray(np.quantile(samples, tails, axis=0))
 
 
@@ -87,17 +87,6 @@ def mean_of(
     def simulate(random: Random, count: int) -> np.ndarray:
         values = draw(random, images, count)
         return holds(bootstrapped(lambda weights: weights @ values, images), truth)
-
-    return simulate
-
-
-def least_of(truths: list[float], images: int) -> Simulation:
-    """The smallest of several means, each of values with standard deviation 1, as some claims are."""
-
-    def simulate(random: Random, count: int) -> np.ndarray:
-        values = [truth + random.normal(size=(images, count)) for truth in truths]
-        ends = bootstrapped(lambda w: np.min([w @ v for v in values], axis=0), images)
-        return holds(ends, min(truths))
 
     return simulate
 
@@ -135,6 +124,53 @@ def of_new_images(random: Random, simulations: int) -> np.ndarray:
     return holds(np.array(ends).T, 0.0)
 
 
+def agreeing(sure: int, chances: list[float], count: int = 3) -> Simulation:
+    """A count over seeds: ``sure`` units are active in every seed, the others by chance."""
+
+    def simulate(random: Random, simulations: int) -> np.ndarray:
+        held = []
+        for _ in range(simulations):
+            counts = sure + (random.random((count, len(chances))) < chances).sum(1)
+            seeds = [{"run": evaluation(count=np.array(value))} for value in counts]
+            found = measure(lambda e, _: e["run"]["count"][None], seeds, lambda _: 1.0)
+            held.append(found.low <= sure + sum(chances) <= found.high)
+        return np.array(held)
+
+    return simulate
+
+
+def drifting(left: float, widened: bool) -> Simulation:
+    """Three seeds whose statistic moved by 0.5 (deviation 0.2) in the continuation and has ``left`` to go;
+    the truth is where it goes. Without being widened the interval is about where it is."""
+
+    def simulate(random: Random, simulations: int) -> np.ndarray:
+        held = []
+        for _ in range(simulations):
+            after = 0.3 * random.normal(size=3) - left
+            before = after - 0.5 - 0.2 * random.normal(size=3)
+            by = abs(np.mean(after - before)) if widened else 0.0
+            low, high = t_interval(after)
+            held.append(low - by <= 0 <= high + by)
+        return np.array(held)
+
+    return simulate
+
+
+def gapped(error: float) -> Simulation:
+    """Three seeds whose L_k misses 0.4 nats (deviation 0.1); the gap is estimated with a relative error."""
+
+    def simulate(random: Random, simulations: int) -> np.ndarray:
+        held = []
+        for _ in range(simulations):
+            gap = 0.4 + 0.1 * random.normal(size=3)
+            low, high = t_interval(0.3 * random.normal(size=3) - gap)
+            by = abs(np.mean(gap * (1 + error * random.normal(size=3))))
+            held.append(low - by <= 0 <= high + by)
+        return np.array(held)
+
+    return simulate
+
+
 # --- claims over several values -----------------------------------------------------------------
 
 
@@ -143,92 +179,82 @@ def evaluation(**arrays: np.ndarray) -> Stored:
     return Stored(Path("simulated"), renamed, {})
 
 
-def posteriors(random: Random, images: int, deviation: np.ndarray, shift: np.ndarray) -> Stored:
-    """Posteriors whose means have these deviations and means, a latent each, and variance 0.1."""
-    mean = shift + deviation * random.normal(size=(images, len(deviation)))
+def posteriors(random: Random, images: int, latents: int = 10) -> Stored:
+    """Gaussian posterior means of variance 0.9, and posteriors of variance 0.1."""
+    mean = math.sqrt(0.9) * random.normal(size=(images, latents))
     return evaluation(
-        test__lk=np.zeros(images),
         layers__1__posterior_mean=mean,
         layers__1__posterior_variance=np.full(mean.shape, 0.1),
-        layers__1__kl=np.ones(len(deviation)),
+        layers__1__kl=np.ones(latents),
     )
 
 
-def of_claim(
-    statistic: Any, make: Callable[[Random], dict[str, Stored]], truth: float
+def over_seeds(
+    statistic: Any, make: Callable[[Random], Stored], truth: float, seeds: int
 ) -> Simulation:
-    """The claims' own measure of a statistic."""
+    """The claims' own measure of the largest of several values, of one seed or of three."""
 
     def simulate(random: Random, count: int) -> np.ndarray:
-        ends = [measure(statistic, [make(random)])[1] for _ in range(count)]
+        ends = []
+        for _ in range(count):
+            found = measure(statistic, [{"vae": make(random)} for _ in range(seeds)])
+            ends.append((found.low, found.high))
         return holds(np.array(ends).T, truth)
 
     return simulate
 
 
-LATENTS, IMAGES = 62, 1000
-LAWFUL, SHIFTED = np.full(LATENTS, math.sqrt(0.9)), np.zeros(LATENTS)
-WIDE, FAR = LAWFUL.copy(), SHIFTED.copy()
-WIDE[0], FAR[0] = math.sqrt(1.3), 0.3
-#: a truth of 0 would be on the edge of what an absolute value can be, which no interval holds
-NARROW, NEAR = np.full(LATENTS, math.sqrt(0.85)), np.full(LATENTS, 0.05)
+IMAGES = 1000
 
 
-def latents(deviation: np.ndarray, shift: np.ndarray) -> Callable[[Random], dict[str, Stored]]:
-    return lambda random: {"vae": posteriors(random, IMAGES, deviation, shift)}
-
-
-def bimodal(random: Random) -> dict[str, Stored]:
+def bimodal(random: Random) -> Stored:
     """Ten latents of kurtosis 3, but one, whose posterior means are two clusters."""
-    found = posteriors(random, IMAGES, np.full(10, math.sqrt(0.9)), np.zeros(10))
+    found = posteriors(random, IMAGES)
     sign = np.where(random.random(IMAGES) < 0.5, -1.0, 1.0)
     found.arrays["layers/1/posterior_mean"][:, 0] = 0.8 * sign + 0.5 * random.normal(size=IMAGES)
-    return {"vae": found}
+    return found
 
 
-def flat(random: Random) -> dict[str, Stored]:
+def flat(random: Random) -> Stored:
     """Ten latents whose posterior means are uniform, of variance 0.9: excess kurtosis -1.2 * 0.9^2."""
-    found = posteriors(random, IMAGES, np.full(10, 1.0), np.zeros(10))
+    found = posteriors(random, IMAGES)
     edge = math.sqrt(3 * 0.9)
     found.arrays["layers/1/posterior_mean"][:] = random.uniform(-edge, edge, (IMAGES, 10))
-    return {"vae": found}
+    return found
 
 
 #: of 0.8 s + e, e of variance 0.25 + 0.1: (0.8^4 + 6 0.8^2 0.35 + 3 0.35^2)/(0.8^2 + 0.35)^2
 BIMODAL = abs((0.8**4 + 6 * 0.64 * 0.35 + 3 * 0.35**2) / (0.64 + 0.35) ** 2 - 3)
 
 
-def rises(random: Random) -> dict[str, Stored]:
-    """KL of ten latents when rescaled: one rises by 0.01 nats, the others by 0.1 and more."""
-    factors = np.array([0.8, 1.0, 1.25])
-    mean = 0.1 + 0.02 * np.arange(10)
-    mean[3] = 0.01
-    kl = np.zeros((3, IMAGES, 10))
-    kl[0] = mean + 0.1 * random.normal(size=(IMAGES, 10))
-    kl[2] = mean + 0.1 + 0.1 * random.normal(size=(IMAGES, 10))
-    arrays = {"rescale__factors": factors, "rescale__image_kl": kl, "test__lk": np.zeros(IMAGES)}
-    return {"vae": evaluation(**arrays)}
+def batches(first: float, others: float) -> Callable[[Random], Stored]:
+    """R of ten latents in twenty batches, each with a deviation of 0.05."""
+
+    def make(random: Random) -> Stored:
+        r = others + 0.05 * random.normal(size=(20, 10))
+        r[:, 0] += first - others
+        return evaluation(stationarity__r=r)
+
+    return make
 
 
 FEATURES = 32
 
 
-def farther(evaluations: Any, weights: np.ndarray) -> np.ndarray:
+def farther(evaluations: Any, resampling: Any) -> np.ndarray:
     """As claims compare samples: one Frechet distance less another's, from the same test images."""
-    return distance(evaluations["vae"], weights, "far") - distance(evaluations["vae"], weights)
+    vae = evaluations["vae"]
+    return frechet(vae, resampling, "far") - frechet(vae, resampling)
 
 
-def features(random: Random) -> dict[str, Stored]:
+def features(random: Random) -> Stored:
     """Test images N(0, I), samples N(0.2, I) and N(0.5, I) in 32 features."""
     drawn = random.normal(size=(3, IMAGES, FEATURES))
-    return {
-        "vae": evaluation(
-            test__lk=np.zeros(IMAGES),
-            frechet__test_features=drawn[0],
-            frechet__sample_features=0.2 + drawn[1],
-            frechet__far_features=0.5 + drawn[2],
-        )
-    }
+    return evaluation(
+        frechet__test_features=drawn[0],
+        frechet__sample_features=0.2 + drawn[1],
+        frechet__far_features=0.5 + drawn[2],
+    )
 
 
 def correct(random: Random, *shape: int) -> np.ndarray:
@@ -266,7 +292,12 @@ def pairs(draw: Callable[..., np.ndarray], truth: float, images: int) -> Simulat
 
 
 SE, T, PB = "mean, standard error", "Student's t over seeds", "paired bootstrap"
-CORRECTED = "paired bootstrap, corrected"
+CORRECTED, LARGEST = "paired bootstrap, corrected", "Student's t over corrected values"
+COUNT, DRIFT, GAP = (
+    f"{T}, half a unit at least",
+    f"{T}, with the drift",
+    f"{T}, with the gap of L_k",
+)
 CASES = {
     "lk-two": Case(
         f"{SE} x 1.96", "test_lk, bits_per_dim", "1,000 images, skewed", 0.95,
@@ -299,7 +330,7 @@ CASES = {
         of_new_images, stated=0.883,
     ),
     "gain": Case(
-        PB, "claims on differences of L_k", "1,000 images, heavy tails", 0.95,
+        PB, "leanings of claims on L_k", "1,000 images, heavy tails", 0.95,
         mean_of(differences, 0.5, 1000), tested=400,
     ),
     "gain-small": Case(
@@ -310,51 +341,65 @@ CASES = {
         tested=400,
     ),
     "separation": Case(
-        PB, "claims on accuracies", "1,000 images, 6 % against 4 %", 0.95,
+        PB, "leanings of claims on accuracies", "1,000 images, 6 % against 4 %", 0.95,
         mean_of(accuracies, 0.02, 1000), tested=400,
     ),
-    "units": Case(PB, "claims on counts of active units", "4 of 8 active", 0.95, units,
+    "units": Case(PB, "leanings of claims on active units", "4 of 8 active", 0.95, units,
         tested=100, stated=1.0,
     ),
-    "least-apart": Case(
-        PB, "claims on the smaller of two gains", "one clearly smaller", 0.95,
-        least_of([0.0, 0.5], 1000), tested=400,
+    "seeds-five": Case(
+        T, "claims, 5 seeds", "Gaussian", 0.95, seeds(lambda r, n: r.normal(size=n), 0.0, 5),
     ),
-    "least-equal": Case(
-        PB, "the same", "both equal", 0.95, least_of([0.0, 0.0], 1000),
-        tested=400, stated=0.884,
+    "count-certain": Case(
+        COUNT, "active units, 3 seeds", "4 certain, one in 1 of 20 seeds", 0.95, agreeing(4, [0.05]),
+        tested=300, stated=1.0,
     ),
-    "rise": Case(
-        PB, "moments.4", "ten latents, one rises least", 0.95, of_claim(least_rise, rises, 0.01),
-        40, 0,
+    "count-uncertain": Case(
+        COUNT, "the same", "4 certain, three in every second seed", 0.95, agreeing(4, [0.5] * 3),
+        tested=300, stated=0.997,
     ),
-    "variance-one": Case(
-        CORRECTED, "moments.1", "62 latents, one off by 0.4", 0.95,
-        of_claim(variance_off, latents(WIDE, SHIFTED), 0.4), 40, 0,
+    "drift-none": Case(
+        DRIFT, "claims on runs that still move", "0.25 left, not widened", 0.95,
+        drifting(0.25, False), stated=0.859,
     ),
-    "variance-none": Case(
-        CORRECTED, "the same", "62 latents, each off by 0.05", 0.95,
-        of_claim(variance_off, latents(NARROW, SHIFTED), 0.05), 40, 0,
+    "drift-half": Case(
+        DRIFT, "the same", "0.25 left, half of the drift", 0.95, drifting(0.25, True),
+        stated=0.997,
     ),
-    "mean-one": Case(
-        CORRECTED, "moments.2", "62 latents, one off by 0.3", 0.95,
-        of_claim(mean_off, latents(LAWFUL, FAR), 0.3), 40, 0,
+    "drift-all": Case(
+        DRIFT, "the same", "0.5 left, as much as the drift", 0.95, drifting(0.5, True),
+        stated=0.963,
     ),
-    "mean-none": Case(
-        CORRECTED, "the same", "62 latents, each off by 0.05", 0.95,
-        of_claim(mean_off, latents(LAWFUL, NEAR), 0.05), 40, 0,
+    "drift-twice": Case(
+        DRIFT, "the same", "1.0 left, twice the drift", 0.95, drifting(1.0, True), stated=0.627,
     ),
-    "kurtosis-one": Case(
-        CORRECTED, "moments.3", "10 latents, one of kurtosis 2.16", 0.95,
-        of_claim(excess_kurtosis, bimodal, BIMODAL), 40, 0,
+    "gap": Case(
+        GAP, "claims on L_k", "0.4 nats, estimated with an error of 30 %", 0.95, gapped(0.3),
+        stated=0.974,
     ),
-    "kurtosis-none": Case(
-        CORRECTED, "the same", "10 latents, each of kurtosis 2.03", 0.95,
-        of_claim(excess_kurtosis, flat, 1.2 * 0.9**2), 40, 0,
+    "some-one": Case(
+        LARGEST, "moments.3, 3 seeds", "10 latents, one of kurtosis 2.16", 0.95,
+        over_seeds(excess_kurtosis, bimodal, BIMODAL, 3), 100, 0,
+    ),
+    "some-all": Case(
+        LARGEST, "the same", "10 latents, each of kurtosis 2.03", 0.95,
+        over_seeds(excess_kurtosis, flat, 1.2 * 0.9**2, 3), 100, 0,
+    ),
+    "some-one-seed": Case(
+        CORRECTED, "the leaning of moments.3", "10 latents, one of kurtosis 2.16", 0.95,
+        over_seeds(excess_kurtosis, bimodal, BIMODAL, 1), 100, 0,
+    ),
+    "every-one": Case(
+        LARGEST, "R of moments.1, 3 seeds", "10 latents, one at 0.1", 0.95,
+        over_seeds(instationarity, batches(0.1, 0.0), 0.1, 3), 400, 40,
+    ),
+    "every-all": Case(
+        LARGEST, "the same", "10 latents, each at 0.03", 0.95,
+        over_seeds(instationarity, batches(0.03, 0.03), 0.03, 3), 400, 40, stated=1.0,
     ),
     "frechet": Case(
-        PB, "vae.2, mixture.7, moments.6", "1,000 images, 32 features", 0.95,
-        of_claim(farther, features, FEATURES * (0.25 - 0.04)), 100, 0,
+        PB, "the leanings of vae.2, mixture.7, moments.6", "1,000 images, 32 features", 0.95,
+        over_seeds(farther, features, FEATURES * (0.25 - 0.04), 1), 100, 0,
     ),
 }  # fmt: skip
 
@@ -377,6 +422,21 @@ def test_coverage_is_as_stated(name: str) -> None:
     share, _ = coverage(case, case.tested, seed=1)
     error = math.sqrt(max(case.stated * (1 - case.stated), 1 / case.tested) / case.tested)
     assert abs(share - case.stated) < 4 * error, share
+
+
+def test_two_sets_of_seeds_hardly_ever_contradict_each_other() -> None:
+    """Even where the truth lies on the margin, one set in forty is on either wrong side."""
+    random = np.random.default_rng(2)
+    trials = 4000
+    verdicts = []
+    for _ in range(2 * trials):
+        low, high = t_interval(random.normal(size=3))
+        verdicts.append(judge(Measurement(0.0, low, high, 3), ">", 0.0))
+    first, second = verdicts[:trials], verdicts[trials:]
+    pairs = list(zip(first, second, strict=True))
+    opposite = sum({"reproduced", "not reproduced"} == set(pair) for pair in pairs)
+    assert verdicts.count("reproduced") / (2 * trials) == pytest.approx(0.025, abs=0.007)
+    assert opposite / trials < 0.004
 
 
 def main() -> None:

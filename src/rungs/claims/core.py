@@ -1,60 +1,73 @@
-"""How a claim is decided: statistic, margin, interval, verdict.
-
-A statistic is a function of the evaluations and of weights over the test images; its value for
-the runs at hand has uniform weights, its bootstrap distribution has the weights of resampled
-images, the same for all evaluations (paired). With three seeds or more the interval is
-Student's t over the seeds' values instead.
-"""
+"""The types of a claim: its statement, its parts, and the runs that it needs."""
 
 from __future__ import annotations
 
-import math
-import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import stdtrit
 
-from rungs.errors import StoreError
-from rungs.evaluation.convergence import converged
 from rungs.storage.result_file import Stored
-from rungs.study.runs import Run
-from rungs.study.settings import RunSettings, run_of, settings_of
 
-CONFIDENCE = 0.95
-RESAMPLES = 2000
-BOOTSTRAP_SEED = 1979
-#: resamples whose weights are held at once: bounds memory for large test sets
-CHUNK = 100
-MIN_SEEDS_FOR_T = 3
-#: how the basis of a claim begins of which the profile has no runs
-LACKING = "the profile lacks runs"
-RELATIONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+if TYPE_CHECKING:
+    from rungs.claims.intervals import Resampling
 
 #: name in the claim -> the evaluation of one seed
 Evaluations = Mapping[str, Stored]
-#: evaluations, weights ``[resamples, images]`` -> values ``[resamples]``, or ``[resamples, values]``
-#: where a claim is about some of several values
-Statistic = Callable[[Evaluations, np.ndarray], np.ndarray]
+#: evaluations and a resampling -> values ``[resamples]``, or ``[resamples, values]`` where the largest of
+#: several values counts
+Statistic = Callable[[Evaluations, "Resampling"], np.ndarray]
+
+REPRODUCED, NOT_REPRODUCED, UNDECIDED = "reproduced", "not reproduced", "undecided"
+VERDICTS = (REPRODUCED, NOT_REPRODUCED, UNDECIDED)
+FOR, AGAINST = "for", "against"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes at which a claim is decided; the configuration says which there are.
+
+    Candidates are the sizes at which a data set has runs of every variant that the claim needs there.
+    The rule, in this order:
+
+    1. the document's own sizes, if all of them are candidates;
+    2. else as many candidates as the claim needs, spread evenly by rank from the smallest to the
+       largest: of one the largest, of two the smallest and the largest;
+    3. else the document's own sizes, or, if it states none, rule 2 for each part alone: parts whose runs
+       exist are decided, the others lack runs.
+
+    Attributes:
+        axis: a key of :data:`rungs.study.profile.SIZES`.
+        stated: the document's sizes, ascending; empty if it states none.
+        count: how many sizes the claim needs, if it states none.
+        least: a smaller size is no candidate.
+        exact: the statement is about the stated sizes and no others, so that rule 2 is skipped.
+    """
+
+    axis: str
+    stated: tuple[int, ...] = ()
+    count: int = 1
+    least: int = 1
+    exact: bool = False
 
 
 @dataclass(frozen=True)
 class Need:
-    """An evaluation that a claim rests on: a variant at a size, by default a depth."""
+    """A run that a part rests on: a variant at the ``place``-th of some sizes."""
 
     variant: str
-    size: int
-    axis: str = "depth"
+    sizes: Sizes
+    place: int = 0
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A document's own number for a claim, computed from numbers that it states.
+    """A document's own number for a part, computed from numbers that it states.
 
     Attributes:
-        metric: of the rows of ``resources/published.csv``.
-        combine: the numbers of a claim's needs, by their names in it -> the claim's number.
+        metric: the metric of the rows of ``resources/published.csv``.
+        combine: the numbers of the part's needs, by name -> the number of the part.
     """
 
     metric: str
@@ -62,189 +75,85 @@ class Statement:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A measurable part of a claim; the claim holds if every part does.
+
+    Attributes:
+        name: short and stable, unique in the claim.
+        measures: what the statistic is, in words.
+        unit: of the statistic and the margin.
+        needs: name in the statistic -> run.
+        statistic: what is measured.
+        relation: how the statistic must lie to the margin: ``<``, ``<=``, ``>``, ``>=``, or ``within``
+            for an absolute value below it.
+        margin: the smallest difference that would matter to a reader.
+        reason: why the margin is what it is, in a word.
+        step: for counts and shares, the smallest step of the statistic; seeds that agree have an
+            interval of half a step on either side.
+        drift_counts: False for what training on does not change, or for runs that the statement says
+            diverge: the interval is then not widened by the drift.
+        condition: the part states when the claim can be tested. Where it does not hold, the claim is
+            undecided; it is never counted against the claim.
+        published: the document's own number.
+    """
+
+    name: str
+    measures: str
+    unit: str
+    needs: Mapping[str, Need]
+    statistic: Statistic
+    relation: str
+    margin: float
+    reason: str
+    step: Callable[[Evaluations], float] | None = None
+    drift_counts: bool = True
+    condition: bool = False
+    published: Statement | None = None
+
+
+@dataclass(frozen=True)
 class Claim:
-    """A document's statement and how it is decided.
+    """A document's statement and the parts by which it is decided.
 
     Attributes:
         name: the claim's id.
-        statement: in words.
-        needs: name in the statistic -> evaluation.
-        statistic: what is measured.
-        relation: how it must lie to the threshold for the claim to hold.
-        threshold: the margin below which a difference does not count.
-        data: the beginning of the names of the data sets that it concerns; all by default.
+        document: a key of :data:`rungs.claims.DOCUMENTS`.
+        statement: in words, without a full stop.
+        parts: at least one.
         evidence: figures and tables that show it.
-        published: the document's own number; none where it states none.
+        data: the beginning of the names of the data sets that it concerns; all by default.
     """
 
     name: str
     document: str
     statement: str
-    needs: Mapping[str, Need]
-    statistic: Statistic
-    relation: str
-    threshold: float
+    parts: tuple[Part, ...]
+    evidence: tuple[str, ...]
     data: str = ""
-    evidence: tuple[str, ...] = ()
-    published: Statement | None = None
 
 
 @dataclass(frozen=True)
-class StoredRun:
-    """One run's training and evaluation files."""
+class Trained:
+    """The files of one run.
+
+    Attributes:
+        training: its training file.
+        evaluation: the evaluation of the final model.
+        before: the evaluation of the model at the end of its schedule, before the continuation; None for
+            a run without continuation. It has the same arrays, except pictures.
+    """
 
     training: Stored
     evaluation: Stored
+    before: Stored | None = None
 
     @property
-    def settings(self) -> RunSettings:
-        """The settings that the run was trained by."""
-        return settings_of(self.evaluation)
+    def run(self) -> dict[str, object]:
+        """The settings of the run."""
+        settings: dict[str, object] = self.evaluation.attributes["run"]
+        return settings
 
     @property
     def name(self) -> str:
-        """The run's path."""
-        return self.settings["run"]
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A claim decided on one data set."""
-
-    claim: Claim
-    dataset: str
-    measured: float
-    interval: tuple[float, float]
-    verdict: str
-    basis: str
-    runs: list[str]
-
-
-def decide(claim: Claim, dataset: str, runs: Sequence[StoredRun]) -> Decision:
-    """Decide a claim from a data set's runs.
-
-    Returns:
-        ``undecided`` where runs lack or are unconverged, or where the interval spans the
-        threshold; the basis says which.
-    """
-    nan = float("nan")
-    by_seed = _common_seeds(claim, dataset, runs)
-    if not by_seed:
-        lacking = ", ".join(f"{n.variant} at {n.axis} {n.size}" for n in claim.needs.values())
-        return Decision(claim, dataset, nan, (nan, nan), "undecided", f"{LACKING}: {lacking}", [])
-    used = [run for chosen in by_seed for run in chosen.values()]
-    names = sorted({run.name for run in used})
-    evaluations = [{name: run.evaluation for name, run in c.items()} for c in by_seed]
-    try:
-        measured, interval, basis = measure(claim.statistic, evaluations)
-    except StoreError as error:
-        lacking = f"an evaluation lacks what the claim needs: {error}"
-        labels = [run.evaluation.arrays.get("test/labels", np.zeros(1)) for run in used]
-        if any((each < 0).any() for each in labels):
-            lacking = "the claim needs labels, which the data set does not have"
-        return Decision(claim, dataset, nan, (nan, nan), "undecided", lacking, names)
-    verdict = judge(interval, claim.relation, claim.threshold)
-    unconverged = sorted({r.name for r in used if not converged(r.training, r.evaluation)})
-    if unconverged:
-        verdict, basis = "undecided", f"unconverged: {', '.join(unconverged)}"
-    return Decision(claim, dataset, measured, interval, verdict, basis, names)
-
-
-def _common_seeds(
-    claim: Claim, dataset: str, runs: Sequence[StoredRun]
-) -> list[dict[str, StoredRun]]:
-    """For every seed that has all the runs of a claim, those runs by their names in it."""
-    found: dict[int, dict[str, StoredRun]] = {}
-    for trained in runs:
-        run = run_of(trained.evaluation)
-        for name, need in claim.needs.items():
-            if run == Run(dataset, need.variant, need.size, run.seed, need.axis):
-                found.setdefault(run.seed, {})[name] = trained
-    return [found[seed] for seed in sorted(found) if len(found[seed]) == len(claim.needs)]
-
-
-def measure(
-    statistic: Statistic, seeds: Sequence[Evaluations]
-) -> tuple[float, tuple[float, float], str]:
-    """Value, interval and what the interval is over, from the evaluations of every seed."""
-    images = images_of(next(iter(seeds[0].values())))
-    uniform = np.full((1, images), 1 / images)
-    if np.ndim(statistic(seeds[0], uniform)) == 2:
-        return measure_some(statistic, seeds, uniform)
-    values = np.array([float(statistic(seed, uniform)[0]) for seed in seeds])
-    if len(values) >= MIN_SEEDS_FOR_T:
-        return float(values.mean()), t_interval(values), f"{len(values)} seeds"
-    samples = np.mean([bootstrap(statistic, seed, images) for seed in seeds], axis=0)
-    low, high = np.quantile(samples, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(values.mean()), (float(low), float(high)), "these trained models only"
-
-
-def measure_some(
-    statistic: Statistic, seeds: Sequence[Evaluations], uniform: np.ndarray
-) -> tuple[float, tuple[float, float], str]:
-    """The same for a statement about *some* of several values: the statistic gives
-    ``[resamples, values]``, and what is measured is the largest value.
-
-    The largest of many noisy values is large by chance. So every value has an interval at the
-    confidence ``1 - 0.05/values`` (Bonferroni), and the ends are the largest lower and the largest
-    upper end: each holds for the largest true value with the confidence of all intervals together.
-    Values of different seeds do not correspond, so the ends are averaged over seeds.
-
-    With three seeds or more the interval is Student's t over the seeds' lower ends: the largest value
-    itself is too high by chance in every seed alike, its lower end is not. The upper end is that of
-    the largest values.
-    """
-    largest, ends = [], []
-    for seed in seeds:
-        values = statistic(seed, uniform)[0]
-        tail = (1 - CONFIDENCE) / 2 / len(values)
-        samples = bootstrap(statistic, seed, uniform.shape[1])
-        low, high = np.quantile(samples, [tail, 1 - tail], axis=0)
-        largest.append(values.max())
-        ends.append((low.max(), high.max()))
-    measured = float(np.mean(largest))
-    if len(seeds) >= MIN_SEEDS_FOR_T:
-        low, high = t_interval(np.array(ends)[:, 0])[0], t_interval(np.array(largest))[1]
-        return measured, (low, high), f"{len(seeds)} seeds"
-    low, high = np.mean(ends, axis=0)
-    return measured, (float(low), float(high)), "these trained models only"
-
-
-def images_of(evaluation: Stored) -> int:
-    """Number of test images of an evaluation, also of a model without a likelihood."""
-    return len(evaluation["test/lk" if "test/lk" in evaluation.arrays else "test/labels"])
-
-
-def t_interval(values: np.ndarray) -> tuple[float, float]:
-    """Student's t interval for the mean of ``values``, one a seed."""
-    error = values.std(ddof=1) / math.sqrt(len(values))
-    half = stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2) * error
-    return float(values.mean() - half), float(values.mean() + half)
-
-
-def bootstrap(statistic: Statistic, evaluations: Evaluations, images: int) -> np.ndarray:
-    """Values of a statistic for resampled test images, ``[resamples]``.
-
-    The same images are drawn for every evaluation and every call, so that differences
-    between runs are paired.
-    """
-    random = np.random.default_rng(BOOTSTRAP_SEED)
-    values = []
-    for _ in range(RESAMPLES // CHUNK):
-        counts = random.multinomial(images, np.full(images, 1 / images), size=CHUNK)
-        values.append(statistic(evaluations, counts / images))
-    return np.concatenate(values)
-
-
-def judge(interval: tuple[float, float], relation: str, threshold: float) -> str:
-    """``reproduced`` if the whole interval has the relation to the threshold, ``not reproduced``
-    if none of it has, else ``undecided``.
-
-    >>> judge((0.3, 0.9), ">", 0.2), judge((0.1, 0.9), ">", 0.2), judge((0.0, 0.2), ">", 0.2)
-    ('reproduced', 'undecided', 'not reproduced')
-    """
-    holds = RELATIONS[relation]
-    low, high = (bool(holds(end, threshold)) for end in interval)
-    if low and high:
-        return "reproduced"
-    return "undecided" if low or high else "not reproduced"
+        """The path of the run."""
+        return str(self.run["run"])

@@ -1,49 +1,93 @@
-"""Published numbers, and which runs may be compared with them."""
+"""Published numbers, and which runs may be compared with them.
+
+A published number stands beside a run only if data set, binarisation and networks are the same; a row of
+``resources/published.csv`` that names no variant is of a model that no variant here has.
+"""
 
 from __future__ import annotations
 
 import csv
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any
 
+from rungs.claims.core import Part
 from rungs.paths import ROOT
 
 PUBLISHED = ROOT / "resources" / "published.csv"
-#: the ladder's networks; only a run that has them is compared with the paper's numbers
-LATENT_SIZES = (64, 32, 16, 8, 4)
-HIDDEN_SIZES = (512, 256, 128, 64, 32)
-#: (data set, variant, depth) -> value and how it was checked
-Numbers = dict[tuple[str, str, int], tuple[str, str]]
+#: document -> the sizes of its networks, of which a run of depth d has the first d
+NETWORKS: dict[str, dict[str, tuple[int, ...]]] = {
+    "ladder": {
+        "latent_sizes": (64, 32, 16, 8, 4),
+        "hidden_sizes": (512, 256, 128, 64, 32),
+    },
+}
+#: how runs are binarised; empty for data of 256 values, which are not
+BINARISATIONS = ("dynamic", "")
+Row = dict[str, str]
 
 
-def rows() -> list[dict[str, str]]:
-    """All published numbers; columns as in ``resources/published.csv``."""
+@functools.cache
+def rows() -> tuple[Row, ...]:
+    """Return all published numbers; columns as in ``resources/README.md``."""
     with PUBLISHED.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+        return tuple(csv.DictReader(file))
 
 
-def published(metric: str) -> Numbers:
-    """The ladder document's numbers of one metric."""
-    return {
-        (row["dataset"], row["variant"], int(row["depth"])): (row["value"], row["checked"])
-        for row in rows()
-        if row["document"] == "ladder" and row["metric"] == metric
-    }
-
-
-def same_networks(settings: Mapping[str, Any]) -> bool:
-    """Whether a run has the ladder document's networks."""
-    depth, network = settings["depth"], settings["network"]
-    return bool(
-        tuple(network.get("latent_sizes", [])[:depth]) == LATENT_SIZES[:depth]
-        and tuple(network.get("hidden_sizes", [])[:depth]) == HIDDEN_SIZES[:depth]
+def same_networks(run: Mapping[str, Any], document: str = "ladder") -> bool:
+    """Return whether a run has the networks of a document."""
+    depth, network = run["depth"], run["network"]
+    if document not in NETWORKS:
+        return False
+    return all(
+        tuple(network.get(name, ())[:depth]) == sizes[:depth]
+        for name, sizes in NETWORKS[document].items()
     )
 
 
-def beside(settings: Mapping[str, Any], numbers: Numbers) -> dict[str, Any]:
-    """The columns ``published`` and ``published_checked`` of a run; empty unless the data set and
-    the networks are the published ones."""
-    key = (settings["dataset"], settings["variant"], settings["depth"])
-    value, checked = numbers.get(key, ("", None)) if same_networks(settings) else ("", None)
-    return {"published": float(value) if value else math.nan, "published_checked": checked}
+def comparable(row: Row, run: Mapping[str, Any]) -> bool:
+    """Return whether a published number is of the data, binarisation, model and networks of a run."""
+    published = (row["dataset"], row["variant"], row["depth"])
+    return (
+        published == (run["dataset"], run["variant"], str(run["depth"]))
+        and row["binarisation"] in BINARISATIONS
+        and same_networks(run, row["document"])
+    )
+
+
+def find(run: Mapping[str, Any], metric: str) -> Row | None:
+    """Return the published number of one metric with which a run may be compared."""
+    found = (row for row in rows() if row["metric"] == metric and comparable(row, run))
+    return next(found, None)
+
+
+def beside(run: Mapping[str, Any], metric: str) -> dict[str, Any]:
+    """Return the columns ``published`` and ``published_checked`` of a run, empty where there are none."""
+    row = find(run, metric)
+    if row is None:
+        return {"published": math.nan, "published_checked": None}
+    return {"published": float(row["value"]), "published_checked": row["checked"]}
+
+
+def stated(part: Part, settings: Mapping[str, Mapping[str, Any]]) -> tuple[float, str]:
+    """Return the document's own number for a part, and where it comes from.
+
+    Args:
+        part: of a claim.
+        settings: the settings of our runs, by their names in the part.
+
+    Returns:
+        NaN and an empty text where there is none, or none that may be compared with ours.
+    """
+    if part.published is None or not settings:
+        return math.nan, ""
+    metric = part.published.metric
+    found = {name: find(settings[name], metric) for name in part.needs}
+    known = {name: row for name, row in found.items() if row is not None}
+    if len(known) < len(found):
+        return math.nan, ""
+    value = part.published.combine({name: float(row["value"]) for name, row in known.items()})
+    citations = ", ".join(dict.fromkeys(row["citation"] for row in known.values()))
+    checked = ", ".join(dict.fromkeys(row["checked"] for row in known.values()))
+    return round(value, 6), f"{metric} of {citations}; {checked}"

@@ -4,84 +4,117 @@ from __future__ import annotations
 
 import numpy as np
 
-from rungs.claims.core import Claim, Evaluations, Need
-from rungs.evaluation.frechet import frechet_distance
-from rungs.storage.result_file import Stored
+from rungs.claims.arrays import LABEL_DRAWS, frechet, needed
+from rungs.claims.core import Claim, Evaluations, Need, Part, Sizes
+from rungs.claims.intervals import Resampling
+from rungs.claims.ladder import gain
+from rungs.claims.mixture import VISIBLE, better_samples
 
-LATENTS = (2, 10)
-FEW = 10
+Z = Sizes("latent", (10,))
+FEW_MANY = Sizes("latent", (2, 10))
+#: labels a class
+FEW_LABELS = 10
 
-
-def distance(evaluation: Stored, weights: np.ndarray, samples: str = "sample") -> np.ndarray:
-    """Frechet distance of some samples to the test images, both resampled."""
-    drawn, reference = (evaluation[f"frechet/{name}_features"] for name in (samples, "test"))
-    return frechet_distance(drawn, reference, weights, weights)
-
-
-def gain(evaluations: Evaluations, weights: np.ndarray) -> np.ndarray:
-    """L_k with ten latents less that with two."""
-    return weights @ (evaluations["ten"]["test/lk"] - evaluations["two"]["test/lk"])
+_TEN_OVER_TWO = {"old": Need("gauss", FEW_MANY, 0), "new": Need("gauss", FEW_MANY, 1)}
 
 
-def excess(evaluations: Evaluations, weights: np.ndarray) -> np.ndarray:
-    """Frechet distance of the autoencoder's samples less that of the VAE's, the smaller of two sizes."""
-    return np.min(
-        [
-            distance(evaluations[f"ae{n}"], weights) - distance(evaluations[f"vae{n}"], weights)
-            for n in LATENTS
-        ],
-        axis=0,
-    )
+def worse_samples(evaluations: Evaluations, resampling: Resampling) -> np.ndarray:
+    """Return by how many percent the Frechet distance of the autoencoder is above that of the VAE."""
+    plain, vae = (frechet(evaluations[name], resampling) for name in ("plain", "vae"))
+    return 100 * (plain / vae - 1)
 
 
-def usefulness(evaluations: Evaluations, weights: np.ndarray) -> np.ndarray:
-    """Two gains in accuracy with ten labels a class, the smaller: of the probe on the code over that
-    on the pixels; of the network initialised with the encoder over the random one."""
-    probe = {
-        kind: evaluations["vae"][f"probe/{FEW}/{kind}"].astype(np.float64)
-        for kind in ("encoder", "pixels", "finetuned", "random")
-    }
-    return np.minimum(
-        weights @ (probe["encoder"] - probe["pixels"]),
-        weights @ (probe["finetuned"] - probe["random"]),
-    )
+def probe_gain(evaluations: Evaluations, resampling: Resampling, new: str, old: str) -> np.ndarray:
+    """Return the accuracy of one way of classifying less that of another, over draws of the labels."""
+    found = [
+        needed(evaluations["vae"], f"probe/{FEW_LABELS}/correct/{kind}", LABEL_DRAWS)
+        for kind in (new, old)
+    ]
+    difference = found[0] - found[1]
+    draws, images = difference.shape
+    by_draw = resampling("label draws", draws)
+    return np.asarray(((by_draw @ difference) * resampling("images", images)).sum(1))
 
 
 CLAIMS = [
     Claim(
         "vae.1",
         "vae",
-        "Ten latents give a better test L_k than two: difference in nats",
-        {"two": Need("gauss", 2, "latent"), "ten": Need("gauss", 10, "latent")},
-        gain,
-        ">",
-        0,
-        evidence=("vae_samples", "loglik"),
+        "Ten latents give better samples than two",
+        (
+            Part(
+                "likelihood",
+                "L_k with many latents less L_k with few",
+                "nats",
+                _TEN_OVER_TWO,
+                gain,
+                ">",
+                1,
+                "visible in reconstructions",
+            ),
+            Part(
+                "samples",
+                "Frechet distance with many latents below that with few",
+                "%",
+                _TEN_OVER_TWO,
+                better_samples,
+                ">",
+                10,
+                VISIBLE,
+            ),
+        ),
+        ("vae_samples", "loglik", "perplexity"),
     ),
     Claim(
         "vae.2",
         "vae",
-        "Samples of a plain autoencoder drawn from N(0, I) are worse than the VAE's: Frechet distance "
-        "less the VAE's, the smaller difference of two and ten latents",
-        {
-            f"{name}{n}": Need(variant, n, "latent")
-            for name, variant in (("ae", "ae"), ("vae", "gauss"))
-            for n in LATENTS
-        },
-        excess,
-        ">",
-        0,
-        evidence=("vae_samples", "autoencoder"),
+        "Samples of a plain autoencoder drawn from N(0, I) are worse than those of the VAE",
+        tuple(
+            Part(
+                f"{name} latents",
+                f"Frechet distance of the autoencoder above that of the VAE, {name} latents",
+                "%",
+                {"plain": Need("ae", FEW_MANY, i), "vae": Need("gauss", FEW_MANY, i)},
+                worse_samples,
+                ">",
+                10,
+                VISIBLE,
+            )
+            for i, name in enumerate(("few", "many"))
+        ),
+        ("vae_samples", "autoencoder"),
     ),
     Claim(
         "vae.3",
         "vae",
-        "The encoder is a useful feature map: with 10 labels a class, the smaller gain in accuracy of a "
-        "probe on the code over one on the pixels, and of initialising a network with it over random",
-        {"vae": Need("gauss", 10, "latent")},
-        usefulness,
-        ">",
-        0,
-        evidence=("linear_probe",),
+        "The encoder is a useful feature map",
+        (
+            Part(
+                "frozen",
+                f"accuracy of a probe on the code less that on grey pixels, {FEW_LABELS} labels a class",
+                "accuracy",
+                {"vae": Need("gauss", Z)},
+                lambda evaluations, resampling: probe_gain(
+                    evaluations, resampling, "encoder", "grey"
+                ),
+                ">",
+                0.01,
+                "10 of 1,000 images",
+            ),
+            Part(
+                "fine-tuned",
+                f"accuracy of a network that starts from the encoder less a random start, {FEW_LABELS} "
+                "labels a class",
+                "accuracy",
+                {"vae": Need("gauss", Z)},
+                lambda evaluations, resampling: probe_gain(
+                    evaluations, resampling, "finetuned", "random"
+                ),
+                ">",
+                0.01,
+                "10 of 1,000 images",
+            ),
+        ),
+        ("linear_probe",),
     ),
 ]

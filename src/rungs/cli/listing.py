@@ -1,4 +1,4 @@
-"""The verbs that only look: what there is, what the runs say of the claims, whether the data are sound."""
+"""The verbs that only look: what there is, whether the data are sound."""
 
 from __future__ import annotations
 
@@ -153,47 +153,6 @@ def list_(profiles: tuple[Path, ...], as_json: bool, kind: str | None) -> None:
                     f"{name}: {words}", 100, subsequent_indent="  ", break_on_hyphens=False
                 )
             )
-
-
-@cli.command(
-    section="look",
-    examples=(
-        "rungs claims",
-        "rungs claims --json | jq '.[] | select(.verdict == \"reproduced\")'",
-    ),
-)
-@with_config
-@with_json
-def claims(profiles: tuple[Path, ...], as_json: bool) -> None:
-    """Show the scorecard: claim, ours, threshold, interval, verdict.
-
-    The verdicts come from the table of claims that the profile's last run made.
-    """
-    from rungs.report.scorecard import read_claims
-
-    rows = read_claims(load_config(profiles))
-    if as_json:
-        print_json(
-            [
-                row
-                | {
-                    "measured": float(row["measured"]) if row["measured"] else None,
-                    "runs": row["runs"].split(),
-                }
-                for row in rows
-            ]
-        )
-        return
-    shown = ("claim", "dataset", "measured", "threshold", "interval", "verdict")
-    head = ("claim", "dataset", "ours", *shown[3:])
-    print_columns([head, *([_shown(row, name) for name in shown] for row in rows)])
-
-
-def _shown(row: dict[str, str], column: str) -> str:
-    """A cell of the scorecard on a terminal."""
-    if column != "measured":
-        return row[column]
-    return f"{float(row[column]):.3f}" if row[column] else "-"
 
 
 @cli.group("data", section="look", examples=("rungs data check mnist5k",))

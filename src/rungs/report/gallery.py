@@ -10,7 +10,7 @@ from rungs.errors import StoreError
 from rungs.exchange.export import export_run
 from rungs.exchange.ro_crate import origins
 from rungs.figures import FIGURES
-from rungs.report.scorecard import decided
+from rungs.report.scorecard import claims_in_markdown
 from rungs.storage.atomic import replacing, write_text
 from rungs.study.layers import Config
 from rungs.study.layout import Layout
@@ -49,7 +49,16 @@ def write_gallery(
         for old in output.glob(f"*.{kind}"):
             old.unlink()
     lines = [f"# Gallery of the profile `{config['profile']}`", "", *_origin(config, command), ""]
-    lines += ["## Claims", "", *_claims(layout), "", "## Bounds", "", *_bounds(layout), ""]
+    lines += [
+        "## Claims",
+        "",
+        *claims_in_markdown(_rows(layout, "claims")),
+        "",
+        "## Bounds",
+        "",
+        *_bounds(layout),
+        "",
+    ]
     for name, entry in FIGURES.items():
         if entry.document not in (None, *config["experiments"]):
             continue
@@ -101,18 +110,6 @@ def _weights(config: Config, run: Run, output: Path, half: bool) -> str:
         f"- [{name}]({name}): `{run.path}`, {made.size / 1e6:.1f} MB; `rungs load {name}` unpacks it, "
         f"`rungs verify {name}` computes a sample of its numbers again."
     )
-
-
-def _claims(layout: Layout) -> list[str]:
-    lines = ["| claim | data | statement | measured | holds if | interval | verdict | basis |"]
-    lines += ["| --- | --- | --- | --- | --- | --- | --- | --- |"]
-    for row in decided(_rows(layout, "claims")):
-        measured = f"{float(row['measured']):.2f}" if row["measured"] else ""
-        lines.append(
-            f"| {row['claim']} | {row['dataset']} | {row['statement']} | {measured} "
-            f"| {row['threshold']} | {row['interval']} | **{row['verdict']}** | {row['basis']} |"
-        )
-    return lines
 
 
 def _bounds(layout: Layout) -> list[str]:

@@ -1,9 +1,8 @@
-"""The scorecard: every claim, ours, published, verdict; in plain text, Markdown, and as the report's
-front page."""
+"""The scorecard: every claim with its parts and verdicts; as plain text, as Markdown, and as the front
+page of the report."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -11,20 +10,26 @@ from pathlib import Path
 from textwrap import fill, shorten
 
 from rungs.claims import claims
-from rungs.claims.core import LACKING
-from rungs.errors import StoreError
 from rungs.evaluation.convergence import converged
 from rungs.figures import FIGURES
+from rungs.report.claims import (
+    Row,
+    absent,
+    claim_rows,
+    count,
+    holds_if,
+    interval,
+    number,
+    part_rows,
+    read_claims,
+    verdict,
+)
 from rungs.storage import result_file
 from rungs.storage.atomic import write_text
 from rungs.study.documents import document_name
 from rungs.study.layers import Config
 from rungs.study.layout import EVALUATION, HISTORY, Layout
 from rungs.study.runs import runs
-from rungs.tables import read_rows
-
-Row = dict[str, str]
-VERDICTS = ("reproduced", "not reproduced", "undecided")
 
 
 @dataclass(frozen=True)
@@ -38,23 +43,8 @@ class Origin:
     machines: list[str]
 
 
-def read_claims(config: Config) -> list[Row]:
-    """The rows of the table ``claims``.
-
-    Raises:
-        StoreError: if there is none.
-    """
-    path = Path(Layout(config["profile"]).table("claims", ".csv"))
-    if not path.is_file():
-        raise StoreError(
-            f"{path}: the table of claims is missing; make it with 'snakemake --cores all {path}' and "
-            "the same configuration, or with 'rungs table claims' once the runs are evaluated."
-        )
-    return read_rows(path)
-
-
 def read_origin(config: Config) -> Origin:
-    """Count the runs, name those that have not converged, and state what made them."""
+    """How many runs there are, which have not converged, and what made them."""
     layout, found = Layout(config["profile"]), runs(config)
     unconverged, provenance = [], []
     for run in found:
@@ -82,92 +72,72 @@ def write(config: Config) -> str:
     return to_text(rows)
 
 
-def decided(rows: Sequence[Row]) -> list[Row]:
-    """The claims of which the profile has runs."""
-    return [row for row in rows if not row["basis"].startswith(LACKING)]
-
-
-def absent(rows: Sequence[Row]) -> list[str]:
-    """The names of the others, each once."""
-    present = {row["claim"] for row in decided(rows)}
-    return list(dict.fromkeys(row["claim"] for row in rows if row["claim"] not in present))
-
-
-def count(rows: Sequence[Row]) -> str:
-    """Count the claims of each verdict.
-
-    >>> count([{"verdict": "undecided", "basis": ""}])
-    '0 reproduced, 0 not reproduced, 1 undecided'
-    """
-    found = Counter(row["verdict"] for row in decided(rows))
-    return ", ".join(f"{found[verdict]} {verdict}" for verdict in VERDICTS)
-
-
-def headline(row: Row) -> str:
-    """A statement up to the colon behind which it says what is measured.
-
-    >>> headline({"statement": "Ten latents are better than two: difference in nats"})
-    'Ten latents are better than two'
-    """
-    return row["statement"].split(":")[0]
-
-
-def number(value: str) -> str:
-    """A number of the table, with three significant digits; nothing where there is none.
-
-    >>> number("0.0354"), number("-12.3456"), number("")
-    ('0.0354', '-12.3', '')
-    """
-    return f"{float(value):#.3g}".rstrip(".") if value else ""
-
-
 def to_text(rows: Sequence[Row]) -> str:
-    """The scorecard for a terminal."""
-    lines = [f"Claims: {count(rows)}", ""]
-    head = (
-        f"{'claim':<11}{'data':<13}{'ours':>9}{'holds if':>10}{'published':>11}   {'verdict':<16}"
-    )
-    lines += [f"{head}statement", "-" * (len(head) + 50)]
-    lines += [
-        f"{row['claim']:<11}{row['dataset']:<13}{number(row['measured']):>9}{row['threshold']:>10}"
-        f"{number(row['published']):>11}{'~' if differs(row) else ' '}  {row['verdict']:<16}"
-        f"{shorten(headline(row), 60, placeholder=' ...')}"
-        for row in decided(rows)
-    ]
-    if any(map(differs, decided(rows))):
-        lines += ["", "~ published for other data or networks than ours: see scorecard.md"]
+    """Return the scorecard for a terminal: a line a claim, below it one a part."""
+    head = f"{'claim':<12}{'data':<13}{'verdict':<28}statement"
+    lines = [f"Claims: {count(rows)}", "", head, "-" * 110]
+    for claim in claim_rows(rows):
+        lines.append(
+            f"{claim['claim']:<12}{claim['dataset']:<13}{verdict(claim):<28}"
+            f"{shorten(claim['statement'], 60, placeholder=' ...')}"
+        )
+        lines += [_part_line(part) for part in part_rows(rows, claim)]
     if lacking := absent(rows):
         lines += ["", fill(f"no runs here for {', '.join(lacking)}", 100)]
     return "\n".join(lines) + "\n"
 
 
-def differs(row: Row) -> bool:
-    """Whether a published number is of other data or networks than ours.
+def _part_line(part: Row) -> str:
+    """Return the line of a part: measured, interval, unit, margin, basis."""
+    measured = "-"
+    if part["measured"]:
+        measured = f"{number(part['measured'])} {interval(part)} {part['unit']}"
+    name = shorten(part["part"], 22, placeholder="...")
+    basis = shorten(_basis(part), 80, placeholder=" ...")
+    return f"  {name:<23}{measured:<46} {holds_if(part):<11} {basis}"
 
-    >>> differs({"published_basis": "from L5000 on mnist; same data, other networks"})
-    True
-    """
-    return " other " in row["published_basis"]
+
+def _basis(part: Row) -> str:
+    """Return what a part rests on: sizes, seeds, drift, and why it is undecided."""
+    drift = f"drift {number(part['drift'])}" if part["drift"] else ""
+    return "; ".join(filter(None, (part["sizes"], drift, part["basis"])))
 
 
 def to_markdown(rows: Sequence[Row], origin: Origin) -> str:
-    """The scorecard as a page for a code host."""
+    """Return the scorecard as a page for a code host."""
     lines = [f"# Scorecard of the profile `{origin.profile}`", "", f"{count(rows)}.", ""]
     lines += [f"- {line}" for line in _origin_lines(origin)]
-    lines += ["", "| claim | data | statement | ours | holds if | published | verdict |"]
-    lines += ["| --- | --- | --- | ---: | ---: | ---: | --- |"]
-    for row in decided(rows):
-        cells = [row["claim"], row["dataset"], row["statement"], number(row["measured"])]
-        cells += [row["threshold"], _published(row), f"**{row['verdict']}**"]
-        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    lines += ["", *claims_in_markdown(rows)]
     if lacking := absent(rows):
         lines += ["", f"No runs here for {', '.join(lacking)}."]
     return "\n".join(lines) + "\n"
 
 
-def _published(row: Row) -> str:
-    value = number(row["published"])
-    return f"{value} ({row['published_basis']})" if value else ""
+def claims_in_markdown(rows: Sequence[Row]) -> list[str]:
+    """Return the lines of a table of claims and parts."""
+    names = [
+        *("claim", "data", "statement", "measured", "interval", "unit", "holds if", "drift"),
+        *("published", "verdict", "basis"),
+    ]
+    lines = [f"| {' | '.join(names)} |", f"|{' --- |' * len(names)}"]
+    for claim in claim_rows(rows):
+        cells = [f"**{claim['claim']}**", claim["dataset"], f"**{claim['statement']}**"]
+        cells += [""] * 6 + [f"**{verdict(claim)}**", ""]
+        lines.append(_markdown_row(cells))
+        for part in part_rows(rows, claim):
+            cells = ["", "", f"{part['part']}: {part['statement']}", number(part["measured"])]
+            cells += [interval(part), part["unit"], holds_if(part), number(part["drift"])]
+            lines.append(_markdown_row([*cells, _published(part), verdict(part), part["basis"]]))
+    return lines
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _published(part: Row) -> str:
+    value = number(part["published"])
+    return f"{value} ({part['published_basis']})" if value else ""
 
 
 def _origin_lines(origin: Origin) -> list[str]:
@@ -177,9 +147,20 @@ def _origin_lines(origin: Origin) -> list[str]:
     return lines
 
 
+_COLUMNS = (
+    *("Claim", "Statement", "Measured", "Holds if", "Seeds", "Drift", "Published", "Verdict"),
+    "Evidence",
+)
+_RULE = (
+    "A part is reproduced if its whole interval lies where it holds, not reproduced if none of it does, "
+    "else undecided; a claim has the verdict of its worst part. The interval is over three seeds or more, "
+    "and widened by the drift, by which the part still moved when its runs trained on. With fewer "
+    "seeds nothing is decided, and a leaning says which way these models point. Numbers and bases in full: "
+)
+
+
 def to_html(rows: Sequence[Row], origin: Origin, layout: Layout) -> str:
-    """The front page of the report: a fragment, whose links are those of Snakemake's report."""
-    evidence = {claim.name: claim.evidence for claim in claims()}
+    """Return the front page of the report: a fragment, whose links are those of Snakemake's report."""
     parts = [
         '<div class="front">',
         f"<h1>Which claims hold? Profile {escape(origin.profile)}</h1>",
@@ -188,61 +169,76 @@ def to_html(rows: Sequence[Row], origin: Origin, layout: Layout) -> str:
     ]
     if origin.unconverged:
         parts.append(
-            "<details><summary>Runs that have not converged, and decide nothing</summary><p>"
+            "<details><summary>Runs that have not converged</summary><p>"
             f"{'<br>'.join(map(escape, origin.unconverged))}</p></details>"
         )
-    shown = decided(rows)
+    shown = claim_rows(rows)
     for document in dict.fromkeys(row["document"] for row in shown):
         parts.append(f"<h2>{escape(document_name(document))}</h2>")
-        parts.append('<table class="claims"><thead><tr>')
-        parts += [f"<th>{name}</th>" for name in _COLUMNS]
-        parts.append("</tr></thead><tbody>")
-        parts += [
-            _html_row(row, evidence.get(row["claim"], ()), layout)
-            for row in shown
-            if row["document"] == document
-        ]
-        parts.append("</tbody></table>")
+        parts.append(_html_table([r for r in shown if r["document"] == document], rows, layout))
     if lacking := absent(rows):
         parts.append(
             f"<p>Claims of which this profile has no runs: {escape(', '.join(lacking))}.</p>"
         )
     parts.append(
-        "<p>A claim is reproduced if the whole interval lies where it holds, not reproduced if "
-        "none of it does, else undecided. Numbers and bases in full: "
-        f"{_link('claims', layout)}. Figures and tables are in the menu, by document.</p></div>"
+        f"<p>{_RULE}{_link('claims', layout)}. Figures and tables are in the menu, by document.</p></div>"
     )
     return "\n".join(parts) + "\n"
 
 
-_COLUMNS = ("Claim", "Statement", "Ours", "Holds if", "Published", "Verdict", "Evidence")
+def _html_table(shown: Sequence[Row], rows: Sequence[Row], layout: Layout) -> str:
+    evidence = {claim.name: claim.evidence for claim in claims()}
+    lines = ['<table class="claims"><thead><tr>']
+    lines += [f"<th>{name}</th>" for name in _COLUMNS]
+    lines.append("</tr></thead><tbody>")
+    for claim in shown:
+        links = "<br>".join(_link(name, layout) for name in evidence.get(claim["claim"], ()))
+        lines.append(_html_claim(claim, links))
+        lines += [_html_part(part) for part in part_rows(rows, claim)]
+    lines.append("</tbody></table>")
+    return "\n".join(lines)
 
 
-def _html_row(row: Row, evidence: Sequence[str], layout: Layout) -> str:
-    ours = escape(number(row["measured"]))
-    if row["interval"]:
-        ours += f"<br><small>{escape(row['interval'])}</small>"
-    published = escape(number(row["published"]))
+def _html_claim(claim: Row, links: str) -> str:
+    name = f"{escape(claim['claim'])}<br><small>{escape(claim['dataset'])}</small>"
+    statement = f"<b>{escape(claim['statement'])}</b>"
+    cells = [name, statement, "", "", escape(claim["seeds"]), "", "", _html_verdict(claim), links]
+    row = f'<tr class="claim" id="{escape(claim["claim"])}-{escape(claim["dataset"])}">'
+    return f"{row}{_html_cells(cells)}</tr>"
+
+
+def _html_part(part: Row) -> str:
+    measured = escape(f"{number(part['measured'])} {part['unit']}" if part["measured"] else "")
+    if part["low"]:
+        measured += f"<br><small>{escape(interval(part))}</small>"
+    published = escape(number(part["published"]))
     if published:
-        published += f"<br><small>{escape(row['published_basis'])}</small>"
-    verdict = row["verdict"]
-    words = f'<span class="verdict {verdict.replace(" ", "-")}">{escape(verdict)}</span>'
-    if row["basis"]:
-        words += f"<br><small>{escape(shorten(row['basis'], 120, placeholder=' ...'))}</small>"
+        published += f"<br><small>{escape(part['published_basis'])}</small>"
+    basis = escape(shorten(f"{part['sizes']}; {part['basis']}", 120, placeholder=" ..."))
     cells = [
-        f"{escape(row['claim'])}<br><small>{escape(row['dataset'])}</small>",
-        escape(row["statement"]),
-        ours,
-        escape(row["threshold"]),
+        "",
+        f"{escape(part['part'])}: {escape(part['statement'])}",
+        measured,
+        f"{escape(holds_if(part))}<br><small>{escape(part['reason'])}</small>",
+        escape(part["seeds"]),
+        escape(number(part["drift"])),
         published,
-        words,
-        "<br>".join(_link(name, layout) for name in evidence),
+        f"{_html_verdict(part)}<br><small>{basis}</small>",
+        "",
     ]
-    inner = "".join(
+    return f'<tr class="part">{_html_cells(cells)}</tr>'
+
+
+def _html_verdict(row: Row) -> str:
+    name = row["verdict"].replace(" ", "-")
+    return f'<span class="verdict {name}">{escape(verdict(row))}</span>'
+
+
+def _html_cells(cells: Sequence[str]) -> str:
+    return "".join(
         f'<td data-name="{name}">{cell and f"<div>{cell}</div>"}</td>'
         for name, cell in zip(_COLUMNS, cells, strict=True)
     )
-    return f'<tr id="{escape(row["claim"])}-{escape(row["dataset"])}">{inner}</tr>'
 
 
 def _link(name: str, layout: Layout) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from rungs.report.scorecard import read_claims, to_text
+from rungs.report.claims import read_claims
+from rungs.report.scorecard import to_text
 from rungs.study.layers import Config
 from rungs.study.layout import Layout
 from rungs.tables import read_rows
@@ -33,7 +34,7 @@ def summarise(config: Config) -> str:
             f"{' '.join(active[row['run']])}{'  *' if marked else ''}"
         )
     if unconverged:
-        lines += ["", "* unconverged: decides nothing"]
+        lines += ["", "* not converged"]
     lines += [
         "",
         to_text(read_claims(config)),

@@ -45,7 +45,7 @@ TABLES = {
         look_for=(
             "test_lk is the estimate of the log-likelihood, in nats an image, higher is better. Its standard "
             "error is over test images, which runs on one data set share: a difference between them is surer "
-            "than their errors suggest. Rows that are not converged decide nothing. Published values appear "
+            "than their errors suggest. Published values appear "
             "only where data and networks are the published ones; published_checked says how it was checked."
         ),
         resources=("published.csv",),
@@ -65,9 +65,10 @@ TABLES = {
         ("training", "evaluation"),
         "The documents' claims, decided by these runs",
         look_for=(
-            "A claim is reproduced if the whole interval lies on the right side of the threshold, not "
-            "reproduced if none of it does, else undecided. basis says what the interval is over, or why "
-            "there is no verdict."
+            "A claim has a row with its statement and verdict, and a row for each of its parts with what "
+            "was measured. A part is reproduced if the whole interval lies where it holds, not reproduced "
+            "if none of it does, else undecided; the claim has the verdict of its worst part. A leaning is "
+            "no verdict."
         ),
         rests_on=tuple(DOCUMENTS.values()),
         resources=("published.csv",),

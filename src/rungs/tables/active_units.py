@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from rungs.claims.published import beside, published
+from rungs.claims.published import beside
 from rungs.evaluation.definitions import ACTIVE_KL, ACTIVE_VARIANCE
 from rungs.storage import result_file
 from rungs.study.layout import Files
-from rungs.study.settings import settings_of
 
 
 def make(files: Files) -> pd.DataFrame:
@@ -19,19 +18,15 @@ def make(files: Files) -> pd.DataFrame:
     whose mean KL over the test images exceeds 0.01 nats; ``kl_nats`` is the layer's total.
     The ladder document gives its counts as pictures only, so ``published`` is empty so far.
     """
-    numbers = published("active_units")
     rows = []
     for path in files["evaluation"]:
         evaluation = result_file.read(path)
-        settings = settings_of(evaluation)
+        run = evaluation.attributes["run"]
         layers = zip(evaluation.layers("kl"), evaluation.layers("active_variance"), strict=True)
         for number, (kl, variance) in enumerate(layers, 1):
             rows.append(
                 {
-                    **{
-                        name: settings[name]
-                        for name in ("run", "dataset", "variant", "depth", "seed")
-                    },
+                    **{name: run[name] for name in ("run", "dataset", "variant", "depth", "seed")},
                     "layer": number,
                     "units": len(variance),
                     "active_variance": int(np.count_nonzero(variance > ACTIVE_VARIANCE)),
@@ -40,7 +35,7 @@ def make(files: Files) -> pd.DataFrame:
                     if len(kl) == len(variance)
                     else None,
                     "kl_nats": kl.sum(),
-                    **beside(settings, numbers),
+                    **beside(run, "active_units"),
                 }
             )
     table = pd.DataFrame(rows)

@@ -7,37 +7,35 @@ import math
 import numpy as np
 import pandas as pd
 
-from rungs.claims.published import beside, published
+from rungs.claims.published import beside
 from rungs.evaluation.convergence import converged
 from rungs.storage import result_file
 from rungs.study.layout import Files
-from rungs.study.settings import settings_of
 from rungs.tables.families import family_columns
 
 
 def make(files: Files) -> pd.DataFrame:
     """One row a run. Log-likelihoods are means over images in nats; higher is better."""
-    numbers = published("L5000")
     rows = []
     for training_path, evaluation_path in zip(files["training"], files["evaluation"], strict=True):
         training = result_file.read(training_path, only=["elbo", "objective"])
         evaluation = result_file.read(evaluation_path)
         if "test/lk" not in evaluation.arrays:
             continue  # a model without a likelihood
-        settings = settings_of(evaluation)
+        run = evaluation.attributes["run"]
         lk = evaluation["test/lk"]
         rows.append(
             {
-                "run": settings["run"],
-                "dataset": settings["dataset"],
-                "variant": settings["variant"],
-                "depth": settings["depth"],
-                "latent_dim": settings["size"] if settings["axis"] == "latent" else None,
+                "run": run["run"],
+                "dataset": run["dataset"],
+                "variant": run["variant"],
+                "depth": run["depth"],
+                "latent_dim": run["size"] if run["axis"] == "latent" else None,
                 # log-likelihoods of binarised pixels and of 256 levels are not comparable
-                "likelihood": family_columns(settings)["likelihood"],
-                "seed": settings["seed"],
+                "likelihood": family_columns(run)["likelihood"],
+                "seed": run["seed"],
                 "parameters": training.attributes["parameters"],
-                "epochs": settings["training"]["epochs"],
+                "epochs": run["training"]["epochs"],
                 "train_elbo": evaluation["train/elbo"].mean(dtype=np.float64),
                 "test_elbo": evaluation["test/elbo"].mean(),
                 "k": int(evaluation["test/nested_k"][-1]),
@@ -46,7 +44,7 @@ def make(files: Files) -> pd.DataFrame:
                 "test_images": len(lk),
                 "ess_median": np.median(evaluation["test/ess"]),
                 "converged": converged(training, evaluation),
-                **beside(settings, numbers),
+                **beside(run, "L5000"),
             }
         )
     return pd.DataFrame(rows)

@@ -1,0 +1,170 @@
+"""The arrays of an evaluation that the claims read; the interface between the two rooms.
+
+n is the number of test images, S of a latent is ``Var(mu) + E[sigma^2]`` over all training images. The
+arrays of ``evaluation-before.h5`` are the same, computed on the weights at the end of the schedule; it
+may lack pictures. An array that an evaluation lacks makes the parts that need it undecided.
+
+==============================  ==============  =======================================================
+array                           shape           definition
+==============================  ==============  =======================================================
+``test/lk``, ``test/elbo``      ``[n]``         L_k and L_1 of each test image, nats
+``test/lk_gap``                 ``[n]``, ``[]``  estimate of ``log p(x) - L_k``, at least 0, nats; absent
+                                                where there is none
+``test/labels``                 ``[n]``         class, or -1
+``layers/<i>/image_kl``         ``[n, units]``  KL of each unit, nats
+``layers/<i>/kl``               ``[units]``     the same, averaged over the test images
+``layers/<i>/knn_correct``      ``[n]``         whether the nearest training images tell the class
+``layers/<i>/train_moments``    ``[units, 8]``  the columns :data:`~rungs.evaluation.definitions.MOMENTS`,
+                                                over *all* training images, the population of the claims
+``layers/<i>/posterior_mean``   ``[n, units]``  mean of q(z|x); ``posterior_variance`` likewise
+``average/model``               ``[pixels]``    mean of the samples; ``average/train`` of the training
+                                                images; intensities from 0 to 1
+``frechet/test_features``       ``[n, f]``      classifier's features of the test images
+``frechet/sample_features``     ``[n, f]``      of n samples
+``frechet/fitted_features``     ``[n, f]``      of n samples of a mixture fitted to the codes
+``frechet/reconstruction_...``  ``[n, f]``      of the test images' reconstructions
+``frechet/active_features``     ``[n, f]``      of the samples of ``frechet/sample_features``, decoded from
+                                                the same latents with the inactive ones (mean KL at most
+                                                0.01 nats) set to their prior mean
+``samples/confidence``          ``[n]``         highest class probability of each sample
+``components/weights``          ``[K]``         of a mixture prior; ``components/label`` and
+                                                ``components/confidence``: the classifier's class of each
+                                                decoded mean, and its probability
+``posterior/components``        ``[n]``         exp of the information I(c; z) between component and latent
+                                                of a mixture posterior
+``lines/log_density``           ``[lines, p]``  log p(z) at p equidistant points of straight lines between
+                                                the posterior means of two test images of different
+                                                classes, ends included, nats; 100 lines and 51 points at
+                                                least
+``probe/<m>/correct/<kind>``    ``[draws, n]``  whether each test image is classified rightly, for each draw
+                                                of m labelled images a class; kinds: ``encoder`` and
+                                                ``grey``, one and the same probe on the frozen code and on
+                                                the intensities, both on grey images' own scale;
+                                                ``finetuned`` and ``random``, a network that starts from
+                                                the encoder or at random. The draws are those of the
+                                                other kinds; :data:`LABEL_DRAWS` at least
+``stationarity/r``              ``[b, units]``  ``E[z_j d/dz_j log p(x|z)]`` at the decoder's input, z drawn
+                                                from q(z|x): the derivative of the expected reconstruction
+                                                by the logarithm of the scale of latent j, nats; over each
+                                                of b disjoint batches that make up the training images,
+                                                b at least :data:`BATCHES`. The encoder is stationary in
+                                                scale where S - 1 = R, the decoder where R = 0
+``rescaled/factors``            ``[2]``         0.8 and 1.25
+``rescaled/start``              ``[2, units]``  S after every latent was multiplied by the factor, which the
+                                                next layer undoes
+``rescaled/end``                ``[2, units]``  S after the model then trained on, as long as its
+                                                continuation
+``test/codes``                  ``[n, places]`` of a VQ-VAE; ``codebook`` ``[codes, dim]``
+``test/reconstruction``         ``[n]``         log p(x|z) of each test image with its codes, or with one
+                                                draw of its latents, nats; ``test/swapped`` with those of
+                                                another test image
+``test/encoder_square``         ``[n]``         mean squared norm of the encoder's output vectors
+``test/kl``                     ``[n]``         KL of a continuous VAE, nats
+``test/mse``                    ``[n]``         mean squared error of each test image's reconstruction,
+                                                intensities from 0 to 1
+``prior/objective``             ``[epochs]``    of a prior learnt over the codes; absent where p(codes) in
+                                                ``test/lk`` is uniform
+==============================  ==============  =======================================================
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from rungs.claims.intervals import Resampling
+from rungs.errors import StoreError
+from rungs.evaluation.definitions import ACTIVE_KL
+from rungs.evaluation.frechet import frechet_distance
+from rungs.storage.result_file import Stored
+
+#: draws of labelled images over which a probe's accuracy is averaged, at least
+LABEL_DRAWS = 20
+#: batches over which the error of R is known, at least
+BATCHES = 20
+
+LK, LK_GAP = "test/lk", "test/lk_gap"
+#: names and prefixes of the arrays above, all that has to be read of a file
+READ = (
+    *("test/", "layers/", "average/", "frechet/", "samples/confidence", "components/weights"),
+    *("components/label", "components/confidence", "posterior/components", "lines/", "probe/"),
+    *("stationarity/", "rescaled/", "codebook", "prior/objective"),
+)
+
+
+def needed(evaluation: Stored, name: str, least: int = 1) -> np.ndarray:
+    """Return an array as float64.
+
+    Args:
+        name: of the array.
+        least: rows that it must have.
+
+    Raises:
+        StoreError: if the evaluation has no such array, or one with fewer rows; the message is the basis
+            of a verdict.
+    """
+    run = evaluation.attributes["run"]["run"] if "run" in evaluation.attributes else evaluation.path
+    if name not in evaluation.arrays:
+        raise StoreError(f"the evaluation of {run} lacks {name}")
+    found = evaluation.arrays[name]
+    if found.ndim and len(found) < least:
+        raise StoreError(f"the evaluation of {run} has {len(found)} rows of {name}, not {least}")
+    return found.astype(np.float64)
+
+
+def image_mean(evaluation: Stored, name: str, resampling: Resampling) -> np.ndarray:
+    """Return the mean over test images of an array ``[n, ...]``, ``[resamples, ...]``."""
+    values = needed(evaluation, name)
+    return np.asarray(resampling("images", len(values)) @ values)
+
+
+def bound(evaluation: Stored, resampling: Resampling) -> np.ndarray:
+    """Return the mean L_k, ``[resamples]``, nats."""
+    return image_mean(evaluation, LK, resampling)
+
+
+def frechet(evaluation: Stored, resampling: Resampling, samples: str = "sample") -> np.ndarray:
+    """Return the Frechet distance of some samples to the test images, both resampled, ``[resamples]``."""
+    names = [f"frechet/{name}_features" for name in (samples, "test")]
+    for name in names:
+        needed(evaluation, name)
+    drawn, reference = (_Same(evaluation.arrays[name]) for name in names)
+    return _distance(drawn, reference, resampling.chunk)
+
+
+@dataclass(frozen=True, eq=False)
+class _Same:
+    """An array that equals itself only, so that what is computed from it can be kept."""
+
+    array: np.ndarray
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.array is other.array
+
+    def __hash__(self) -> int:
+        return id(self.array)
+
+
+@functools.lru_cache(maxsize=2000)
+def _distance(drawn: _Same, reference: _Same, chunk: int | None) -> np.ndarray:
+    """Return a distance, computed once: several claims compare the same samples."""
+    resampling = Resampling(chunk)
+    weights = resampling("samples", len(drawn.array)), resampling("images", len(reference.array))
+    return frechet_distance(drawn.array, reference.array, *weights)
+
+
+def inactive(evaluation: Stored, resampling: Resampling) -> np.ndarray:
+    """Return the number of latents of a single layer whose mean KL is at most 0.01 nats,
+    ``[resamples]``."""
+    kl = image_mean(evaluation, "layers/1/image_kl", resampling)
+    return np.count_nonzero(kl <= ACTIVE_KL, axis=1)
+
+
+def closed(evaluation: Stored) -> Stored:
+    """Return the evaluation with its estimated gap added to every L_k; itself where there is none."""
+    if LK not in evaluation.arrays or LK_GAP not in evaluation.arrays:
+        return evaluation
+    lk = evaluation.arrays[LK].astype(np.float64) + evaluation.arrays[LK_GAP]
+    return Stored(evaluation.path, evaluation.arrays | {LK: lk}, evaluation.attributes)

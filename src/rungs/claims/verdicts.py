@@ -1,0 +1,345 @@
+"""The rule that turns runs into verdicts: of every part, and of the claim.
+
+A part is decided by three seeds or more. Its interval is widened by what the statistic may still move:
+by its drift, which is its change by the continuation of the runs, and by what the estimated remaining
+gaps of L_k make of it. Runs without continuation have no known drift, and what is not known cannot decide:
+the part stays undecided unless drift does not count for it.
+
+A claim holds if all its parts do. One part that is known to fail settles it, whatever is not known of
+the others, so the parts' verdicts are, from the worst on: not reproduced, undecided, reproduced; the
+claim has the worst of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from rungs.claims.arrays import LK_GAP, closed
+from rungs.claims.core import (
+    AGAINST,
+    FOR,
+    NOT_REPRODUCED,
+    REPRODUCED,
+    UNDECIDED,
+    Claim,
+    Evaluations,
+    Need,
+    Part,
+    Sizes,
+    Statistic,
+    Trained,
+)
+from rungs.claims.intervals import MIN_SEEDS, UNIFORM, Measurement, judge, measure
+from rungs.errors import StoreError
+from rungs.storage.result_file import Stored
+
+#: how the basis of a part or a claim begins of which the profile has no runs
+LACKING = "the profile lacks runs"
+#: verdicts from the worst on
+WORST_FIRST = (NOT_REPRODUCED, UNDECIDED, REPRODUCED)
+LEANINGS = {REPRODUCED: FOR, NOT_REPRODUCED: AGAINST, UNDECIDED: ""}
+NOTHING = Measurement(math.nan, math.nan, math.nan, 0)
+
+#: the runs of one seed, by their names in a part
+Found = dict[str, Trained]
+#: the sizes at which a part is decided; none where there are no candidates
+Chosen = dict[Sizes, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class PartDecision:
+    """A part decided on one data set.
+
+    Attributes:
+        measured: mean over seeds and interval, widened by drift and gap.
+        drift: change of the statistic by the continuation, mean over seeds; NaN if it is not known.
+        gap: change of the statistic if every L_k were closer to log p(x) by its estimated gap.
+        verdict: one of :data:`rungs.claims.core.VERDICTS`.
+        leaning: ``for``, ``against`` or empty; with fewer than three seeds only.
+        basis: what the verdict rests on, or why there is none.
+        sizes: the sizes at which the part was decided, in words.
+        runs: paths of the runs.
+        settings: of the runs of the first seed, by their names in the part.
+    """
+
+    part: Part
+    measured: Measurement
+    drift: float
+    gap: float
+    verdict: str
+    leaning: str
+    basis: str
+    sizes: str
+    runs: tuple[str, ...] = ()
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A claim decided on one data set; attributes as of :class:`PartDecision`."""
+
+    claim: Claim
+    dataset: str
+    parts: tuple[PartDecision, ...]
+    verdict: str
+    leaning: str
+    basis: str
+
+    @property
+    def seeds(self) -> int:
+        """The fewest seeds of any part."""
+        return min(decided.measured.seeds for decided in self.parts)
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The paths of all runs."""
+        return tuple(sorted({run for decided in self.parts for run in decided.runs}))
+
+
+def decide(claim: Claim, dataset: str, runs: Sequence[Trained]) -> Decision:
+    """Decide a claim from the runs of a data set."""
+    found = [run for run in runs if run.run["dataset"] == dataset]
+    together = choose_sizes(claim.parts, found)
+    parts = []
+    for part in claim.parts:
+        alone = choose_sizes([part], found)
+        sizes = {each: together[each] or sizes for each, sizes in alone.items()}
+        parts.append(_decide_part(part, found, sizes))
+    parts = _under_conditions(parts)
+    verdict = next(v for v in WORST_FIRST if v in {decided.verdict for decided in parts})
+    leaning = _leaning(parts) if verdict == UNDECIDED else ""
+    return Decision(claim, dataset, tuple(parts), verdict, leaning, _claim_basis(parts, verdict))
+
+
+def _under_conditions(parts: Sequence[PartDecision]) -> list[PartDecision]:
+    """Leave everything undecided where a condition of the claim is not shown to hold."""
+    unmet = [d for d in parts if d.part.condition and d.verdict != REPRODUCED]
+    if not unmet:
+        return list(parts)
+    testable = all(decided.leaning == FOR for decided in unmet)
+    names = " and ".join(decided.part.name for decided in unmet)
+    found = []
+    for decided in parts:
+        basis = decided.basis
+        if decided.verdict == NOT_REPRODUCED and decided.part.condition:
+            basis = f"{basis}; the condition is not met"
+        elif not decided.part.condition and not basis.startswith(LACKING):
+            basis = f"{basis}; not testable without {names}"
+        leaning = decided.leaning if testable or decided.part.condition else ""
+        found.append(replace(decided, verdict=UNDECIDED, leaning=leaning, basis=basis))
+    return found
+
+
+def _leaning(parts: Sequence[PartDecision]) -> str:
+    """Return where an undecided claim leans: against it with any of its parts, for it with all."""
+    if any(decided.leaning == AGAINST for decided in parts if not decided.part.condition):
+        return AGAINST
+    favourable = all(d.leaning == FOR or d.verdict == REPRODUCED for d in parts)
+    return FOR if favourable else ""
+
+
+def _claim_basis(parts: Sequence[PartDecision], verdict: str) -> str:
+    if all(decided.basis.startswith(LACKING) for decided in parts):
+        needs = dict.fromkeys(
+            need for decided in parts for need in decided.basis.split(": ")[1].split(", ")
+        )
+        return f"{LACKING}: {', '.join(needs)}"
+    worst = [decided for decided in parts if decided.verdict == verdict]
+    if len(parts) == 1:
+        return parts[0].basis
+    if verdict == REPRODUCED:
+        return "every part"
+    return "; ".join(f"{decided.part.name}: {decided.basis}" for decided in worst)
+
+
+# --- which runs ---------------------------------------------------------------------------------
+
+
+def choose_sizes(parts: Sequence[Part], runs: Sequence[Trained]) -> Chosen:
+    """Choose the sizes at which some parts are decided together, by the rule of :class:`Sizes`."""
+    variants: dict[Sizes, set[str]] = {}
+    for part in parts:
+        for need in part.needs.values():
+            variants.setdefault(need.sizes, set()).add(need.variant)
+    return {sizes: _choose(sizes, names, runs) for sizes, names in variants.items()}
+
+
+def _choose(sizes: Sizes, variants: set[str], runs: Sequence[Trained]) -> tuple[int, ...]:
+    available = [
+        {
+            int(str(run.run["size"]))
+            for run in runs
+            if (run.run["variant"], run.run["axis"]) == (variant, sizes.axis)
+        }
+        for variant in variants
+    ]
+    candidates = sorted(size for size in set.intersection(*available) if size >= sizes.least)
+    count = len(sizes.stated) or sizes.count
+    if sizes.stated and set(sizes.stated) <= set(candidates):
+        return sizes.stated
+    if sizes.exact or len(candidates) < count:
+        return sizes.stated
+    if count == 1:
+        return (candidates[-1],)
+    places = np.linspace(0, len(candidates) - 1, count).round().astype(int)
+    return tuple(candidates[place] for place in places)
+
+
+def _size(need: Need, sizes: Chosen) -> int | None:
+    chosen = sizes[need.sizes]
+    return chosen[need.place] if need.place < len(chosen) else None
+
+
+def _by_seed(part: Part, runs: Sequence[Trained], sizes: Chosen) -> dict[int, Found]:
+    """Return for every seed those runs of a part that it has."""
+    found: dict[int, Found] = {}
+    for trained in runs:
+        run = trained.run
+        for name, need in part.needs.items():
+            wanted = (need.variant, need.sizes.axis, _size(need, sizes))
+            if (run["variant"], run["axis"], run["size"]) == wanted:
+                found.setdefault(int(str(run["seed"])), {})[name] = trained
+    return dict(sorted(found.items()))
+
+
+def _lacking(part: Part, by_seed: dict[int, Found], sizes: Chosen) -> str:
+    """Return the basis of a part for which no seed has all runs."""
+    present = {name for chosen in by_seed.values() for name in chosen}
+    if present == part.needs.keys():
+        return "the runs have no seed in common"
+    needs = [
+        need.variant
+        if (size := _size(need, sizes)) is None
+        else f"{need.variant} at {need.sizes.axis} {size}"
+        for name, need in part.needs.items()
+        if name not in present
+    ]
+    return f"{LACKING}: {', '.join(dict.fromkeys(needs))}"
+
+
+def _sizes_in_words(part: Part, sizes: Chosen) -> str:
+    """Return the sizes of a part.
+
+    For example ``latent 2, 10`` or ``codes 64; latent 4``.
+    """
+    by_axis: dict[str, set[int]] = {}
+    for need in part.needs.values():
+        size = _size(need, sizes)
+        if size is not None:
+            by_axis.setdefault(need.sizes.axis, set()).add(size)
+    return "; ".join(f"{a} {', '.join(map(str, sorted(found)))}" for a, found in by_axis.items())
+
+
+# --- one part -----------------------------------------------------------------------------------
+
+
+def _decide_part(part: Part, runs: Sequence[Trained], sizes: Chosen) -> PartDecision:
+    by_seed = _by_seed(part, runs, sizes)
+    complete = [chosen for chosen in by_seed.values() if len(chosen) == len(part.needs)]
+    names = tuple(sorted({run.name for chosen in complete for run in chosen.values()}))
+    settings = {name: run.run for name, run in complete[0].items()} if complete else {}
+    words = _sizes_in_words(part, sizes)
+
+    def undecided(basis: str) -> PartDecision:
+        nan = math.nan
+        return PartDecision(part, NOTHING, nan, nan, UNDECIDED, "", basis, words, names, settings)
+
+    if not complete:
+        return undecided(_lacking(part, by_seed, sizes))
+    try:
+        plain = measure(part.statistic, [_final(chosen) for chosen in complete], part.step)
+    except StoreError as error:
+        return undecided(_unmeasured(complete, error))
+    drift, unknown = _drift(part, complete) if part.drift_counts else (math.nan, "")
+    gap = _gap(part, complete)
+    by_drift = 0.0 if math.isnan(drift) else abs(drift)
+    measured = plain.widened(by_drift + abs(gap))
+    verdict = judge(measured, part.relation, part.margin)
+    basis = f"{plain.seeds} seed{'s' * (plain.seeds > 1)}"
+    leaning = ""
+    if not measured.defined:
+        basis = f"{basis}; the statistic is not defined"
+    elif plain.seeds < MIN_SEEDS:
+        verdict, leaning = UNDECIDED, LEANINGS[verdict]
+    elif not unknown and verdict == UNDECIDED:
+        basis += _spanning(part, plain, by_drift, gap)
+    if unknown:
+        verdict, basis = UNDECIDED, f"{basis}; {unknown}"
+    return PartDecision(part, measured, drift, gap, verdict, leaning, basis, words, names, settings)
+
+
+def _final(chosen: Found) -> Evaluations:
+    return {name: run.evaluation for name, run in chosen.items()}
+
+
+def _unmeasured(complete: Sequence[Found], error: StoreError) -> str:
+    """Return why a part could not be measured."""
+    labels = [
+        run.evaluation.arrays["test/labels"]
+        for chosen in complete
+        for run in chosen.values()
+        if "test/labels" in run.evaluation.arrays
+    ]
+    if any((each < 0).any() for each in labels):
+        return "the claim needs labels, which the data set does not have"
+    return str(error)
+
+
+def _drift(part: Part, complete: Sequence[Found]) -> tuple[float, str]:
+    """Return the drift of a part; NaN where it is not known, and why it is not."""
+    runs = [run for chosen in complete for run in chosen.values()]
+    short = sorted({str(run.run["variant"]) for run in runs if run.before is None})
+    if short:
+        return math.nan, f"drift not known: no continuation of {', '.join(short)}"
+
+    def earlier(run: Trained) -> Stored:
+        assert run.before is not None
+        return run.before
+
+    try:
+        return _change(part.statistic, complete, earlier, lambda run: run.evaluation), ""
+    except StoreError as error:
+        return math.nan, f"drift not known: before the continuation {error}"
+
+
+def _gap(part: Part, complete: Sequence[Found]) -> float:
+    """Return by how much a part's statistic moves if the estimated gaps of L_k are closed."""
+    if not any(LK_GAP in run.evaluation.arrays for chosen in complete for run in chosen.values()):
+        return 0.0
+    return _change(
+        part.statistic, complete, lambda run: run.evaluation, lambda run: closed(run.evaluation)
+    )
+
+
+def _change(
+    statistic: Statistic,
+    complete: Sequence[Found],
+    old: Callable[[Trained], Stored],
+    new: Callable[[Trained], Stored],
+) -> float:
+    """Return the change of a statistic from some evaluations to others, averaged over seeds."""
+
+    def value(chosen: Found, which: Callable[[Trained], Stored]) -> float:
+        found = statistic({name: which(run) for name, run in chosen.items()}, UNIFORM)[0]
+        return float(np.max(found))
+
+    return float(np.mean([value(chosen, new) - value(chosen, old) for chosen in complete]))
+
+
+def _spanning(part: Part, plain: Measurement, drift: float, gap: float) -> str:
+    """Return what alone widened an interval over the margin, for the basis; empty if the seeds' own
+    interval spans it."""
+    if judge(plain, part.relation, part.margin) == UNDECIDED:
+        return ""
+    causes = {f"the drift ({drift:.2g})": drift, f"the gap of L_k ({abs(gap):.2g})": abs(gap)}
+    enough = [
+        name
+        for name, by in causes.items()
+        if judge(plain.widened(by), part.relation, part.margin) == UNDECIDED
+    ]
+    return f"; {' or '.join(enough) or ' and '.join(causes)} spans the margin"
