@@ -193,28 +193,6 @@ def test_everything_that_there_is_is_listed(
     assert "mnist5k/vae/depth2/seed0 " in lines[0]
 
 
-def test_claims_are_shown_from_the_stored_table(
-    rungs: Rungs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    missing = rungs("claims")
-    assert (missing.status, missing.err.count("\n")) == (1, 1)
-    assert "snakemake --cores all results/quick/tables/claims.csv" in missing.err
-    Path("results/quick/tables").mkdir(parents=True)
-    Path("results/quick/tables/claims.csv").write_text(
-        "claim,document,dataset,statement,measured,threshold,interval,verdict,basis,runs\n"
-        'ladder-2,ladder,mnist5k,"BN, improves",2.5,> 0.2,"[1.000, 3.000]",reproduced,x,a b\n'
-        "ladder-3,ladder,mnist5k,WU improves,,> 0.2,,undecided,lacks runs,\n"
-    )
-    head, first, second = (re.sub(" +", " ", line) for line in rungs("claims").out.splitlines())
-    assert head == "claim dataset ours threshold interval verdict"
-    assert first == "ladder-2 mnist5k 2.500 > 0.2 [1.000, 3.000] reproduced"
-    assert second == "ladder-3 mnist5k - > 0.2 undecided"
-    rows = json.loads(rungs("claims", "--json").out)
-    assert [row["measured"] for row in rows] == [2.5, None]
-    assert rows[0]["runs"] == ["a", "b"]
-
-
 def damage(name: str, array: np.ndarray) -> Callable[[dict[str, np.ndarray]], dict[str, Any]]:
     return lambda arrays: arrays | {name: array}
 

@@ -16,11 +16,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rungs.claims import claims
-from rungs.claims.stated import stated
+from rungs.claims import claims, published
+from rungs.claims.published import stated
 from rungs.figures import FIGURES
-from rungs.report import scorecard
+from rungs.report import scorecard, seeds
 from rungs.report.captions import captions
+from rungs.report.claims import count
+from rungs.report.seeds import compare
 from rungs.study.documents import DOCUMENTS, document_name
 from rungs.study.layout import Layout
 from rungs.tables import TABLES
@@ -44,16 +46,46 @@ def row(**changes: str) -> scorecard.Row:
         "claim": "ladder.2",
         "document": "ladder",
         "dataset": "mnist",
-        "statement": "Batch norm improves <the VAE>: difference | nats",
-        "measured": "2.4171",
-        "threshold": "> 0.2",
-        "interval": "[2.209, 2.631]",
+        "statement": "Batch norm improves <the VAE> | deep",
+        "part": "",
+        "unit": "",
+        "measured": "",
+        "relation": "",
+        "margin": "",
+        "low": "",
+        "high": "",
+        "drift": "",
+        "gap": "",
+        "seeds": "3",
+        "verdict": "reproduced",
+        "leaning": "",
+        "basis": "3 seeds",
+        "sizes": "",
+        "reason": "",
         "published": "",
         "published_basis": "",
-        "verdict": "reproduced",
-        "basis": "3 seeds",
+        "runs": "a b",
     }
     return made | changes
+
+
+def part(**changes: str) -> scorecard.Row:
+    """A row of a part."""
+    made = {
+        "part": "gain",
+        "statement": "L_k of VAE+BN less L_k of VAE | nats",
+        "unit": "nats",
+        "measured": "2.4171",
+        "relation": ">",
+        "margin": "0.2",
+        "low": "2.209",
+        "high": "2.631",
+        "drift": "-0.12",
+        "gap": "0.0",
+        "sizes": "depth 5",
+        "reason": "what another seed <changes>",
+    }
+    return row(**made | changes)
 
 
 ORIGIN = scorecard.Origin("small", 2, ["mnist/vae/depth5/seed0"], ["abc"], ["one"])
@@ -86,65 +118,126 @@ def test_captions_tell_the_runs_of_the_configuration(smoke_config: dict[str, Any
     assert captions(smoke_config)["table"]["loglik"]["runs"] == "no run of this profile"
 
 
-@pytest.mark.parametrize(
-    ("name", "dataset", "value", "basis"),
-    [
-        # -105.45 + 110.46
-        ("ladder.2", "omniglot", 5.01, "same data, same networks"),
-        ("ladder.2", "mnist", 5.01, "other data, same networks"),
-        # 4.67/4.51 - 1
-        ("vq.3", "cifar10", 0.0355, "same data, other networks"),
-    ],
-)
-def test_published_numbers_are_those_of_the_file(
-    name: str, dataset: str, value: float, basis: str
-) -> None:
-    found, said = stated(BY_NAME[name], dataset, [LADDER_NETWORKS])
-    assert found == pytest.approx(value, abs=1e-4)
-    assert basis in said
-    assert "recalled" in said
+def of(claim: str, **runs: dict[str, Any]) -> tuple[float, str]:
+    (found,) = BY_NAME[claim].parts
+    return stated(found, runs)
+
+
+def settings(variant: str, depth: int = 5, **changes: Any) -> dict[str, Any]:
+    run = {"dataset": "omniglot", "variant": variant, "depth": depth}
+    return LADDER_NETWORKS | run | changes
+
+
+def test_published_numbers_stand_beside_the_same_data_and_networks_only() -> None:
+    runs = {"new": settings("vae-bn"), "old": settings("vae")}
+    found, said = of("ladder.2", **runs)
+    assert found == pytest.approx(110.46 - 105.45)
+    assert said == "L5000 of Sonderby et al. 2016; recalled"
+    assert of("ladder.1", new=settings("vae"), old=settings("vae", 2))[0] == pytest.approx(0.12)
+    small = {"latent_sizes": [8] * 5, "hidden_sizes": [8] * 5}
+    for other in ({"network": small}, {"dataset": "mnist5k"}, {"dataset": "mnist"}, {"depth": 10}):
+        value, said = of("ladder.2", **runs | {"new": settings("vae-bn", **other)})
+        assert math.isnan(value)
+        assert said == ""
+    assert math.isnan(of("ladder.2")[0])
 
 
 def test_nothing_is_published_where_the_document_states_no_number() -> None:
-    for name in ("ladder.7", "mixture.1", "moments.1", "vae.1"):
-        value, basis = stated(BY_NAME[name], "mnist", [])
-        assert math.isnan(value)
-        assert basis == ""
+    for name in ("ladder.7", "mixture.1", "moments.3", "vq.3"):
+        run = settings("vae")
+        assert math.isnan(of(name, new=run, old=run, vae=run, vq=run)[0])
 
 
-def test_other_networks_are_told() -> None:
-    small = {"depth": 5, "network": {"latent_sizes": [8] * 5, "hidden_sizes": [8] * 5}}
-    basis = stated(BY_NAME["ladder.4"], "omniglot", [LADDER_NETWORKS, small])[1]
-    assert "same data, other networks" in basis
+def test_every_published_number_has_its_source() -> None:
+    for number in published.rows():
+        for column in (
+            "document",
+            "dataset",
+            "model",
+            "metric",
+            "value",
+            "citation",
+            "url",
+            "where",
+        ):
+            assert number[column], number
+        assert number["checked"] in ("listing", "recalled", "second hand"), number
+        assert number["how"], number
+        assert number["url"].startswith("https://"), number
+        assert number["binarisation"] in ("dynamic", "static", ""), number
+        assert (number["binarisation"] == "") == (number["dataset"] == "cifar10"), number
 
 
-def test_the_scorecard_marks_numbers_of_other_data() -> None:
-    told = "L5000 on omniglot, recalled; other data, same networks here"
-    text = scorecard.to_text([row(published="5.01", published_basis=told), row(), LACKING])
-    first, second = [line for line in text.splitlines() if line.startswith("ladder.2")]
-    assert re.search(r"2\.42 +> 0\.2 +5\.01~ +reproduced +Batch norm", first)
-    assert "~" not in second
-    assert "~ published for other data or networks" in text
+def test_runs_of_another_recipe_or_binarisation_have_no_published_number() -> None:
+    run = settings("lvae-bn-wu", dataset="mnist")
+    assert published.beside(run, "L5000")["published"] == -82.12
+    for variant in ("lvae-bn-wu-ft", "lvae-bn-wu-iw10", "gauss", "vamp"):
+        other = published.beside(run | {"variant": variant}, "L5000")
+        assert math.isnan(other["published"])
+
+
+def test_the_scorecard_in_plain_text() -> None:
+    text = scorecard.to_text([row(), part(), LACKING])
+    first, second = [line for line in text.splitlines() if line[:2] in ("la", "  ")]
+    assert re.search(r"ladder.2 +mnist +reproduced +Batch norm", first)
+    assert re.search(
+        r"gain +2.42 \[2.21, 2.63\] nats +> 0.2 +depth 5; drift -0.120; 3 seeds", second
+    )
     assert "no runs here for vq.1" in text
-    assert "~ published" not in scorecard.to_text([row()])
+    assert "Claims: 1 reproduced, 0 not reproduced, 0 undecided" in text
+
+
+def test_a_leaning_is_not_counted_as_a_verdict() -> None:
+    leaning = {"verdict": "undecided", "leaning": "for", "basis": "1 seed", "seeds": "1"}
+    rows = [row(**leaning), part(**leaning)]
+    counted = "0 reproduced, 0 not reproduced, 1 undecided"
+    assert count(rows) == counted
+    text = scorecard.to_text(rows)
+    assert counted in text
+    assert "undecided, leaning for" in text
+    page = scorecard.to_html(rows, ORIGIN, Layout("small"))
+    assert counted in page
+    assert 'class="verdict undecided">undecided, leaning for<' in page
+    assert counted in scorecard.to_markdown(rows, ORIGIN)
 
 
 def test_the_scorecard_as_markdown() -> None:
-    text = scorecard.to_markdown([row(), LACKING], ORIGIN)
-    (line,) = [line for line in text.splitlines() if line.startswith("| ladder.2")]
-    cells = re.split(r"(?<!\\)\|", line)
-    assert len(cells) == 9
-    assert [cell.strip() for cell in cells[4:8]] == ["2.42", "> 0.2", "", "**reproduced**"]
+    text = scorecard.to_markdown([row(), part(), LACKING], ORIGIN)
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    cells = [re.split(r"(?<!\\)\|", line) for line in lines]
+    assert {len(each) for each in cells} == {13}
+    claim, found = ([cell.strip() for cell in each] for each in cells[-2:])
+    assert (claim[1], claim[10]) == ("**ladder.2**", "**reproduced**")
+    assert found[4:9] == ["2.42", "[2.21, 2.63]", "nats", "> 0.2", "-0.120"]
     assert "1 reproduced, 0 not reproduced, 0 undecided" in text
     assert "2 runs, 1 of them not converged" in text
 
 
 def test_the_front_page_escapes_text_and_links_evidence() -> None:
-    page = scorecard.to_html([row(), LACKING], ORIGIN, Layout("small"))
+    page = scorecard.to_html([row(), part(), LACKING], ORIGIN, Layout("small"))
     assert "&lt;the VAE&gt;" in page
     assert "<the VAE>" not in page
+    assert "another seed &lt;changes&gt;" in page
     assert "results/small/figures/ladder_ablation.png" in page
     assert "vq.1" in page.split("has no runs")[1]
+
+
+def test_verdicts_of_other_seeds_stand_side_by_side() -> None:
+    ours = [row(), part()]
+    other = [row(verdict="undecided"), part(verdict="undecided", measured="0.3")]
+    third = [row(verdict="not reproduced"), part(verdict="not reproduced")]
+    found = compare({"quick": ours, "seeds 3, 4, 5": other})
+    assert not found.flipped
+    assert found.moved == [("ladder.2", "", "mnist"), ("ladder.2", "gain", "mnist")]
+    text = seeds.to_markdown(found)
+    assert re.search(
+        r"ladder.2 +\| gain +\| mnist +\| reproduced \(2.42\) +\| undecided \(0.300\)", text
+    )
+    assert "Between reproduced and not reproduced: 0." in text
+    assert "To or from undecided: 2 (ladder.2, ladder.2 gain)." in text
+    found = compare({"quick": ours, "seeds 3, 4, 5": other, "seeds 6, 7, 8": third})
+    assert len(found.flipped) == 2
+    assert not found.moved
 
 
 def test_table_pages_escape_align_and_leave_gaps_empty() -> None:
@@ -215,7 +308,7 @@ def test_the_scorecard_is_printed_at_the_end(tiny_workflow: Path) -> None:
     assert re.search(r"ladder\.5 +mnist5k .*undecided", end)
     assert "results/tiny/report.html" in end
     page = (tiny_workflow / "clone/results/tiny/scorecard.md").read_text()
-    assert "| ladder.5 | mnist5k |" in page
+    assert "| **ladder.5** | mnist5k |" in page
     assert "2 runs, 2 of them not converged" in page
 
 

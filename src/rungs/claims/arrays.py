@@ -85,6 +85,8 @@ LABEL_DRAWS = 20
 #: batches over which the error of R is known, at least
 BATCHES = 20
 
+#: what an evaluation lacks where the data set has no labels
+OF_LABELS = ("frechet/", "samples/", "components/", "probe/", "lines/", "/knn_correct")
 LK, LK_GAP = "test/lk", "test/lk_gap"
 #: names and prefixes of the arrays above, all that has to be read of a file
 READ = (

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from rungs.claims.arrays import LK_GAP, closed
+from rungs.claims.arrays import LK_GAP, OF_LABELS, closed
 from rungs.claims.core import (
     AGAINST,
     FOR,
@@ -285,7 +285,8 @@ def _unmeasured(complete: Sequence[Found], error: StoreError) -> str:
         for run in chosen.values()
         if "test/labels" in run.evaluation.arrays
     ]
-    if any((each < 0).any() for each in labels):
+    of_labels = any(name in str(error) for name in OF_LABELS)
+    if of_labels and any((each < 0).any() for each in labels):
         return "the claim needs labels, which the data set does not have"
     return str(error)
 
