@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import shlex
@@ -14,7 +15,7 @@ from rungs.errors import ConfigError, StoreError
 from rungs.report.claims import Row, number, verdict
 from rungs.storage.atomic import write_text
 from rungs.study.layers import Config
-from rungs.study.layout import Layout, inputs
+from rungs.study.layout import EVALUATION, Layout, inputs
 from rungs.study.runs import runs
 
 #: what identifies a row of the table of claims
@@ -55,7 +56,7 @@ def decide_again(config: Config, profiles: Sequence[Path]) -> list[Row]:
     """
     layout = Layout(config["profile"])
     found = runs(config)
-    absent = [run for run in found if not Path(f"{layout.run(run)}/evaluation.h5").is_file()]
+    absent = [run for run in found if not (Path(layout.run(run)) / EVALUATION).is_file()]
     if absent:
         overlay = f"{layout.root}/profile.yaml"
         part = {name: config[name] for name in ("profile", "experiments")}
@@ -70,8 +71,6 @@ def decide_again(config: Config, profiles: Sequence[Path]) -> list[Row]:
 
 def _decided(config: Config) -> list[Row]:
     """Return the rows of the table of claims as if they had been stored and read."""
-    import csv
-
     from rungs.tables.claims import make
 
     files = inputs(config, ("training", "evaluation"))

@@ -16,7 +16,7 @@ from rungs.claims.intervals import Measurement
 from rungs.claims.published import stated
 from rungs.claims.verdicts import Decision, PartDecision, decide
 from rungs.storage import result_file
-from rungs.study.layout import Files
+from rungs.study.layout import EVALUATION_BEFORE, Files
 
 COLUMNS = [
     *(
@@ -33,8 +33,6 @@ COLUMNS = [
     *("low", "high", "drift", "gap", "seeds", "verdict", "leaning", "basis", "sizes", "reason"),
     *("published", "published_basis", "runs"),
 ]
-#: the evaluation before a run's continuation, beside its evaluation
-BEFORE = "evaluation-before.h5"
 #: significant digits of half an interval, and of a number without one
 DIGITS, ALONE = 3, 4
 
@@ -60,7 +58,7 @@ def make(files: Files) -> pd.DataFrame:
 
 def read_run(training: Path, evaluation: Path) -> Trained:
     """Read what the claims need of a run."""
-    before = evaluation.with_name(BEFORE)
+    before = evaluation.with_name(EVALUATION_BEFORE)
     return Trained(
         result_file.read(training, only=()),
         result_file.read(evaluation, only=READ),
