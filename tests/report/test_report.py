@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from rungs.claims import claims, published
-from rungs.claims.published import stated
+from rungs.claims.stated import stated
 from rungs.figures import FIGURES
 from rungs.report import scorecard, seeds
 from rungs.report.captions import captions

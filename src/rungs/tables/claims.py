@@ -13,7 +13,7 @@ from rungs.claims import claims
 from rungs.claims.arrays import READ
 from rungs.claims.core import Trained
 from rungs.claims.intervals import Measurement
-from rungs.claims.published import stated
+from rungs.claims.stated import stated
 from rungs.claims.verdicts import Decision, PartDecision, decide
 from rungs.storage import result_file
 from rungs.study.layout import EVALUATION_BEFORE, Files
