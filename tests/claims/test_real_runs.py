@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,9 @@ from rungs.claims.verdicts import PartDecision, decide
 from rungs.data.prepared import read_images
 from rungs.evaluation import classifier
 from rungs.evaluation.probe import KINDS
+from rungs.evaluation.run import Inputs, evaluate
 from rungs.figures import vq_codebook, vq_reconstructions, vq_samples
+from rungs.jobs.train import train
 from rungs.models import entry
 from rungs.paths import ROOT
 from rungs.storage import result_file
@@ -29,7 +30,6 @@ from rungs.study.runs import Run
 from rungs.study.settings import resolve
 from rungs.tables import active_units, autoencoder, linear_probe, loglik, vq
 from rungs.tables import moments as moments_table
-from rungs.training.trainer import train
 
 SETTINGS = {
     "samples": 10,
@@ -87,9 +87,7 @@ def real(
             untrained = {"epochs": 1, "learning_rate": 1e-12}
             spec["training"] |= trained if state == "trained" else untrained
             train(spec, digits, folder, 5)
-            compared = {"classifier": judge} if model.classifier else {}
-            evaluate = import_module(model.evaluation).evaluate
-            evaluate(folder, digits, SETTINGS, **compared)
+            evaluate(Inputs(folder, digits, SETTINGS, judge if model.classifier else None))
             cache[key] = result_file.read(folder / "evaluation.h5")
         return cache[key]
 
