@@ -74,7 +74,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rungs.claims.intervals import Resampling
+from rungs.claims.resampling import Resampling
 from rungs.errors import StoreError
 from rungs.evaluation.definitions import ACTIVE_KL
 from rungs.evaluation.frechet import frechet_distance

@@ -4,20 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import numpy as np
-
+from rungs.claims.resampling import Evaluations, Statistic
 from rungs.storage.result_file import Stored
-
-if TYPE_CHECKING:
-    from rungs.claims.intervals import Resampling
-
-#: name in the claim -> the evaluation of one seed
-Evaluations = Mapping[str, Stored]
-#: evaluations and a resampling -> values ``[resamples]``, or ``[resamples, values]`` where the largest of
-#: several values counts
-Statistic = Callable[[Evaluations, "Resampling"], np.ndarray]
 
 REPRODUCED, NOT_REPRODUCED, UNDECIDED = "reproduced", "not reproduced", "undecided"
 VERDICTS = (REPRODUCED, NOT_REPRODUCED, UNDECIDED)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from rungs.claims.arrays import bound, image_mean
-from rungs.claims.core import Claim, Evaluations, Need, Part, Sizes, Statement
-from rungs.claims.intervals import Resampling
+from rungs.claims.core import Claim, Need, Part, Sizes, Statement
+from rungs.claims.resampling import Evaluations, Resampling
 from rungs.evaluation.definitions import ACTIVE_KL
 from rungs.storage.result_file import Stored
 

@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from rungs.claims.arrays import frechet, image_mean, needed
-from rungs.claims.core import Claim, Evaluations, Need, Part, Sizes
-from rungs.claims.intervals import Resampling
+from rungs.claims.core import Claim, Need, Part, Sizes
 from rungs.claims.ladder import SEED, gain
+from rungs.claims.resampling import Evaluations, Resampling
 from rungs.storage.result_file import Stored
 
 Z = Sizes("latent", (10,))

@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from rungs.claims.arrays import BATCHES, frechet, inactive, needed
-from rungs.claims.core import Claim, Evaluations, Need, Part, Sizes
-from rungs.claims.intervals import Resampling
+from rungs.claims.core import Claim, Need, Part, Sizes
+from rungs.claims.resampling import Evaluations, Resampling
 from rungs.evaluation.definitions import ACTIVE_KL, MOMENTS
 from rungs.evaluation.moments import resampled_moments
 from rungs.storage.result_file import Stored

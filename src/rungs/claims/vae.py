@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from rungs.claims.arrays import LABEL_DRAWS, frechet, needed
-from rungs.claims.core import Claim, Evaluations, Need, Part, Sizes
-from rungs.claims.intervals import Resampling
+from rungs.claims.core import Claim, Need, Part, Sizes
 from rungs.claims.ladder import gain
 from rungs.claims.mixture import VISIBLE, better_samples
+from rungs.claims.resampling import Evaluations, Resampling
 
 Z = Sizes("latent", (10,))
 FEW_MANY = Sizes("latent", (2, 10))

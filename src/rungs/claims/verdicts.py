@@ -27,14 +27,13 @@ from rungs.claims.core import (
     REPRODUCED,
     UNDECIDED,
     Claim,
-    Evaluations,
     Need,
     Part,
     Sizes,
-    Statistic,
     Trained,
 )
-from rungs.claims.intervals import MIN_SEEDS, UNIFORM, Measurement, judge, measure
+from rungs.claims.intervals import MIN_SEEDS, Measurement, judge, measure
+from rungs.claims.resampling import UNIFORM, Evaluations, Statistic
 from rungs.errors import StoreError
 from rungs.storage.result_file import Stored
 

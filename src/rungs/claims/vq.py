@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from rungs.claims.arrays import bound, image_mean, needed
-from rungs.claims.core import Claim, Evaluations, Need, Part, Sizes
-from rungs.claims.intervals import Resampling
+from rungs.claims.core import Claim, Need, Part, Sizes
+from rungs.claims.resampling import Evaluations, Resampling
 
 CODES = Sizes("codes")
 #: channels of the latent grid of the continuous VAE
