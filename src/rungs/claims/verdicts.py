@@ -127,7 +127,7 @@ def _under_conditions(parts: Sequence[PartDecision]) -> list[PartDecision]:
         basis = decided.basis
         if decided.verdict == NOT_REPRODUCED and decided.part.condition:
             basis = f"{basis}; the condition is not met"
-        elif not decided.part.condition and not basis.startswith(LACKING):
+        elif not (decided.part.condition or testable or basis.startswith(LACKING)):
             basis = f"{basis}; not testable without {names}"
         leaning = decided.leaning if testable or decided.part.condition else ""
         found.append(replace(decided, verdict=UNDECIDED, leaning=leaning, basis=basis))
