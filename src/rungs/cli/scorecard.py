@@ -34,8 +34,8 @@ def _numbers(
     section="look",
     examples=(
         "rungs claims",
-        'rungs claims --json | jq \'.[] | select(.part == "" and .verdict == "reproduced")\'',
-        "rungs claims --seeds 3,4,5 --seeds 6,7,8   # verdicts of other seeds beside them",
+        "rungs claims --json | jq '.[] | select(.verdict == \"reproduced\")'",
+        "rungs claims --seeds 3,4,5 --seeds 6,7,8",
     ),
 )
 @with_config
