@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rungs.claims import claims
-from rungs.claims.core import Claim, Need, Part, Trained
+from rungs.claims.core import Claim, Need, Part, StoredRun
 from rungs.claims.verdicts import Decision, PartDecision, decide
 from rungs.storage.result_file import Stored
 
@@ -38,7 +38,7 @@ def run(
     before: Arrays | None = None,
     continued: bool = True,
     shape: Sequence[int] = (28, 28),
-) -> Trained:
+) -> StoredRun:
     """Make a run.
 
     Args:
@@ -59,7 +59,7 @@ def run(
     }
     attributes = {"run": settings}
     earlier = Stored(Path("before"), arrays | (before or {}), attributes)
-    return Trained(
+    return StoredRun(
         Stored(Path("training"), {}, attributes),
         Stored(Path("evaluation"), arrays, attributes),
         earlier if continued else None,
@@ -71,7 +71,9 @@ def size_of(need: Need) -> int:
     return (need.sizes.stated or SIZES[need.sizes.axis])[need.place]
 
 
-def runs_of(part: Part, maker: Maker, seeds: Sequence[int] = SEEDS, **which: Any) -> list[Trained]:
+def runs_of(
+    part: Part, maker: Maker, seeds: Sequence[int] = SEEDS, **which: Any
+) -> list[StoredRun]:
     """The runs of a part for some seeds."""
     found = []
     for seed in seeds:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from made_runs import CLAIMS, PARTS, SIZES, part_of, size_of
 
-from rungs.claims.core import Trained
+from rungs.claims.core import StoredRun
 from rungs.claims.verdicts import PartDecision, decide
 from rungs.data.prepared import read_images
 from rungs.evaluation import classifier
@@ -112,7 +112,7 @@ def decide_passed_off(
                 "seed": seed,
             }
             stored = Stored(found.path, found.arrays, {"run": settings})
-            runs.append(Trained(stored, stored, stored))
+            runs.append(StoredRun(stored, stored, stored))
     return part_of(decide(CLAIMS[claim], dataset, runs), part)
 
 

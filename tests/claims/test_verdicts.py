@@ -11,7 +11,7 @@ from made_runs import CLAIMS, PARTS, Arrays, decide_part, part_of, run
 from scipy import stats
 
 from rungs.claims import DOCUMENTS, claims
-from rungs.claims.core import Trained
+from rungs.claims.core import StoredRun
 from rungs.claims.intervals import Measurement, judge, measure
 from rungs.claims.verdicts import LACKING, choose_sizes, decide
 from rungs.evaluation.definitions import MOMENTS
@@ -43,7 +43,7 @@ def gains(
     gap: float | None = None,
     continued: bool = True,
     noise: float = 0.0,
-) -> list[Trained]:
+) -> list[StoredRun]:
     """Runs of VAE and VAE+BN at depth 5, a seed for each gain in L_k.
 
     Args:
@@ -62,7 +62,7 @@ def gains(
     return found
 
 
-def decide_gain(runs: list[Trained]) -> tuple[str, str, Measurement]:
+def decide_gain(runs: list[StoredRun]) -> tuple[str, str, Measurement]:
     found = part_of(decide(CLAIMS[GAIN[0]], "toy", runs), GAIN[1])
     return found.verdict, found.basis, found.measured
 
@@ -211,7 +211,7 @@ def test_claims_on_the_bound_hold_for_its_gap_too() -> None:
 # --- counts -------------------------------------------------------------------------------------
 
 
-def units(*active: int) -> list[Trained]:
+def units(*active: int) -> list[StoredRun]:
     """Plain VAEs of depth 5, a seed for each number of active units in the third layer."""
     found = []
     for seed, count in enumerate(active):
@@ -249,7 +249,7 @@ def test_seeds_that_agree_on_a_share_have_half_a_latent_on_either_side() -> None
 # --- claims of several parts --------------------------------------------------------------------
 
 
-def ladder6(lvae: int, tuned: int, seeds: int = 3) -> list[Trained]:
+def ladder6(lvae: int, tuned: int, seeds: int = 3) -> list[StoredRun]:
     found = units(*[0] * seeds)
     for variant, count in (("lvae-bn-wu", lvae), ("vae-bn-wu", tuned)):
         for seed, made in enumerate(units(*[count] * seeds)):
@@ -277,7 +277,7 @@ def test_a_claim_has_the_verdict_of_its_worst_part(
 
 def test_a_part_without_runs_leaves_a_claim_undecided_unless_another_fails() -> None:
     for count, verdict in ((5, "undecided"), (0, "not reproduced")):
-        runs = [r for r in ladder6(count, 5) if r.run["variant"] != "vae-bn-wu"]
+        runs = [r for r in ladder6(count, 5) if r.settings["variant"] != "vae-bn-wu"]
         found = decide(CLAIMS["ladder.6"], "toy", runs)
         assert found.verdict == verdict
         assert not found.basis.startswith(LACKING)

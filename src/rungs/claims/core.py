@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rungs.claims.resampling import Evaluations, Statistic
 from rungs.storage.result_file import Stored
+from rungs.study.settings import RunSettings, settings_of
 
 REPRODUCED, NOT_REPRODUCED, UNDECIDED = "reproduced", "not reproduced", "undecided"
 VERDICTS = (REPRODUCED, NOT_REPRODUCED, UNDECIDED)
@@ -122,7 +123,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Trained:
+class StoredRun:
     """The files of one run.
 
     Attributes:
@@ -137,12 +138,11 @@ class Trained:
     before: Stored | None = None
 
     @property
-    def run(self) -> dict[str, object]:
-        """The settings of the run."""
-        settings: dict[str, object] = self.evaluation.attributes["run"]
-        return settings
+    def settings(self) -> RunSettings:
+        """The settings that the run was trained by."""
+        return settings_of(self.evaluation)
 
     @property
     def name(self) -> str:
         """The path of the run."""
-        return str(self.run["run"])
+        return self.settings["run"]

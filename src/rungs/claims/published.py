@@ -34,9 +34,9 @@ def rows() -> tuple[Row, ...]:
         return tuple(csv.DictReader(file))
 
 
-def same_networks(run: Mapping[str, Any], document: str = "ladder") -> bool:
+def same_networks(settings: Mapping[str, Any], document: str = "ladder") -> bool:
     """Return whether a run has the networks of a document."""
-    depth, network = run["depth"], run["network"]
+    depth, network = settings["depth"], settings["network"]
     if document not in NETWORKS:
         return False
     return all(
@@ -45,25 +45,25 @@ def same_networks(run: Mapping[str, Any], document: str = "ladder") -> bool:
     )
 
 
-def comparable(row: Row, run: Mapping[str, Any]) -> bool:
+def comparable(row: Row, settings: Mapping[str, Any]) -> bool:
     """Return whether a published number is of the data, binarisation, model and networks of a run."""
     published = (row["dataset"], row["variant"], row["depth"])
     return (
-        published == (run["dataset"], run["variant"], str(run["depth"]))
+        published == (settings["dataset"], settings["variant"], str(settings["depth"]))
         and row["binarisation"] in BINARISATIONS
-        and same_networks(run, row["document"])
+        and same_networks(settings, row["document"])
     )
 
 
-def find(run: Mapping[str, Any], metric: str) -> Row | None:
+def find(settings: Mapping[str, Any], metric: str) -> Row | None:
     """Return the published number of one metric with which a run may be compared."""
-    found = (row for row in rows() if row["metric"] == metric and comparable(row, run))
+    found = (row for row in rows() if row["metric"] == metric and comparable(row, settings))
     return next(found, None)
 
 
-def beside(run: Mapping[str, Any], metric: str) -> dict[str, Any]:
+def beside(settings: Mapping[str, Any], metric: str) -> dict[str, Any]:
     """Return the columns ``published`` and ``published_checked`` of a run, empty where there are none."""
-    row = find(run, metric)
+    row = find(settings, metric)
     if row is None:
         return {"published": math.nan, "published_checked": None}
     return {"published": float(row["value"]), "published_checked": row["checked"]}

@@ -30,7 +30,7 @@ from rungs.claims.core import (
     Need,
     Part,
     Sizes,
-    Trained,
+    StoredRun,
 )
 from rungs.claims.intervals import MIN_SEEDS, Measurement, judge, measure
 from rungs.claims.resampling import UNIFORM, Evaluations, Statistic
@@ -45,7 +45,7 @@ LEANINGS = {REPRODUCED: FOR, NOT_REPRODUCED: AGAINST, UNDECIDED: ""}
 NOTHING = Measurement(math.nan, math.nan, math.nan, 0)
 
 #: the runs of one seed, by their names in a part
-Found = dict[str, Trained]
+Found = dict[str, StoredRun]
 #: the sizes at which a part is decided; none where there are no candidates
 Chosen = dict[Sizes, tuple[int, ...]]
 
@@ -100,9 +100,9 @@ class Decision:
         return tuple(sorted({run for decided in self.parts for run in decided.runs}))
 
 
-def decide(claim: Claim, dataset: str, runs: Sequence[Trained]) -> Decision:
+def decide(claim: Claim, dataset: str, runs: Sequence[StoredRun]) -> Decision:
     """Decide a claim from the runs of a data set."""
-    found = [run for run in runs if run.run["dataset"] == dataset]
+    found = [run for run in runs if run.settings["dataset"] == dataset]
     together = choose_sizes(claim.parts, found)
     parts = []
     for part in claim.parts:
@@ -159,7 +159,7 @@ def _claim_basis(parts: Sequence[PartDecision], verdict: str) -> str:
 # --- which runs ---------------------------------------------------------------------------------
 
 
-def choose_sizes(parts: Sequence[Part], runs: Sequence[Trained]) -> Chosen:
+def choose_sizes(parts: Sequence[Part], runs: Sequence[StoredRun]) -> Chosen:
     """Choose the sizes at which some parts are decided together, by the rule of :class:`Sizes`."""
     variants: dict[Sizes, set[str]] = {}
     for part in parts:
@@ -168,12 +168,12 @@ def choose_sizes(parts: Sequence[Part], runs: Sequence[Trained]) -> Chosen:
     return {sizes: _choose(sizes, names, runs) for sizes, names in variants.items()}
 
 
-def _choose(sizes: Sizes, variants: set[str], runs: Sequence[Trained]) -> tuple[int, ...]:
+def _choose(sizes: Sizes, variants: set[str], runs: Sequence[StoredRun]) -> tuple[int, ...]:
     available = [
         {
-            int(str(run.run["size"]))
+            run.settings["size"]
             for run in runs
-            if (run.run["variant"], run.run["axis"]) == (variant, sizes.axis)
+            if (run.settings["variant"], run.settings["axis"]) == (variant, sizes.axis)
         }
         for variant in variants
     ]
@@ -194,15 +194,15 @@ def _size(need: Need, sizes: Chosen) -> int | None:
     return chosen[need.place] if need.place < len(chosen) else None
 
 
-def _by_seed(part: Part, runs: Sequence[Trained], sizes: Chosen) -> dict[int, Found]:
+def _by_seed(part: Part, runs: Sequence[StoredRun], sizes: Chosen) -> dict[int, Found]:
     """Return for every seed those runs of a part that it has."""
     found: dict[int, Found] = {}
     for trained in runs:
-        run = trained.run
+        run = trained.settings
         for name, need in part.needs.items():
             wanted = (need.variant, need.sizes.axis, _size(need, sizes))
             if (run["variant"], run["axis"], run["size"]) == wanted:
-                found.setdefault(int(str(run["seed"])), {})[name] = trained
+                found.setdefault(run["seed"], {})[name] = trained
     return dict(sorted(found.items()))
 
 
@@ -237,11 +237,11 @@ def _sizes_in_words(part: Part, sizes: Chosen) -> str:
 # --- one part -----------------------------------------------------------------------------------
 
 
-def _decide_part(part: Part, runs: Sequence[Trained], sizes: Chosen) -> PartDecision:
+def _decide_part(part: Part, runs: Sequence[StoredRun], sizes: Chosen) -> PartDecision:
     by_seed = _by_seed(part, runs, sizes)
     complete = [chosen for chosen in by_seed.values() if len(chosen) == len(part.needs)]
     names = tuple(sorted({run.name for chosen in complete for run in chosen.values()}))
-    settings = {name: run.run for name, run in complete[0].items()} if complete else {}
+    settings = {name: run.settings for name, run in complete[0].items()} if complete else {}
     words = _sizes_in_words(part, sizes)
 
     def undecided(basis: str) -> PartDecision:
@@ -293,11 +293,11 @@ def _unmeasured(complete: Sequence[Found], error: StoreError) -> str:
 def _drift(part: Part, complete: Sequence[Found]) -> tuple[float, str]:
     """Return the drift of a part; NaN where it is not known, and why it is not."""
     runs = [run for chosen in complete for run in chosen.values()]
-    short = sorted({str(run.run["variant"]) for run in runs if run.before is None})
+    short = sorted({run.settings["variant"] for run in runs if run.before is None})
     if short:
         return math.nan, f"drift not known: no continuation of {', '.join(short)}"
 
-    def earlier(run: Trained) -> Stored:
+    def earlier(run: StoredRun) -> Stored:
         assert run.before is not None
         return run.before
 
@@ -319,12 +319,12 @@ def _gap(part: Part, complete: Sequence[Found]) -> float:
 def _change(
     statistic: Statistic,
     complete: Sequence[Found],
-    old: Callable[[Trained], Stored],
-    new: Callable[[Trained], Stored],
+    old: Callable[[StoredRun], Stored],
+    new: Callable[[StoredRun], Stored],
 ) -> float:
     """Return the change of a statistic from some evaluations to others, averaged over seeds."""
 
-    def value(chosen: Found, which: Callable[[Trained], Stored]) -> float:
+    def value(chosen: Found, which: Callable[[StoredRun], Stored]) -> float:
         found = statistic({name: which(run) for name, run in chosen.items()}, UNIFORM)[0]
         return float(np.max(found))
 

@@ -9,6 +9,7 @@ from rungs.claims.published import beside
 from rungs.evaluation.definitions import ACTIVE_KL, ACTIVE_VARIANCE
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.settings import settings_of
 
 
 def make(files: Files) -> pd.DataFrame:
@@ -21,12 +22,15 @@ def make(files: Files) -> pd.DataFrame:
     rows = []
     for path in files["evaluation"]:
         evaluation = result_file.read(path)
-        run = evaluation.attributes["run"]
+        settings = settings_of(evaluation)
         layers = zip(evaluation.layers("kl"), evaluation.layers("active_variance"), strict=True)
         for number, (kl, variance) in enumerate(layers, 1):
             rows.append(
                 {
-                    **{name: run[name] for name in ("run", "dataset", "variant", "depth", "seed")},
+                    **{
+                        name: settings[name]
+                        for name in ("run", "dataset", "variant", "depth", "seed")
+                    },
                     "layer": number,
                     "units": len(variance),
                     "active_variance": int(np.count_nonzero(variance > ACTIVE_VARIANCE)),
@@ -35,7 +39,7 @@ def make(files: Files) -> pd.DataFrame:
                     if len(kl) == len(variance)
                     else None,
                     "kl_nats": kl.sum(),
-                    **beside(run, "active_units"),
+                    **beside(settings, "active_units"),
                 }
             )
     table = pd.DataFrame(rows)

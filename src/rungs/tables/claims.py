@@ -11,7 +11,7 @@ import pandas as pd
 
 from rungs.claims import claims
 from rungs.claims.arrays import READ
-from rungs.claims.core import Trained
+from rungs.claims.core import StoredRun
 from rungs.claims.intervals import Measurement
 from rungs.claims.stated import stated
 from rungs.claims.verdicts import Decision, PartDecision, decide
@@ -46,7 +46,7 @@ def make(files: Files) -> pd.DataFrame:
     """
     pairs = zip(files["training"], files["evaluation"], strict=True)
     runs = [read_run(Path(training), Path(evaluation)) for training, evaluation in pairs]
-    datasets = list(dict.fromkeys(str(run.run["dataset"]) for run in runs))
+    datasets = list(dict.fromkeys(run.settings["dataset"] for run in runs))
     rows: list[dict[str, Any]] = []
     for claim in claims():
         # a claim about data that the profile has not is still listed, as undecided
@@ -56,10 +56,10 @@ def make(files: Files) -> pd.DataFrame:
     return table.astype({"seeds": "Int64"})
 
 
-def read_run(training: Path, evaluation: Path) -> Trained:
+def read_run(training: Path, evaluation: Path) -> StoredRun:
     """Read what the claims need of a run."""
     before = evaluation.with_name(EVALUATION_BEFORE)
-    return Trained(
+    return StoredRun(
         result_file.read(training, only=()),
         result_file.read(evaluation, only=READ),
         result_file.read(before, only=READ) if before.is_file() else None,

@@ -11,6 +11,7 @@ from rungs.claims.published import beside
 from rungs.evaluation.convergence import converged
 from rungs.storage import result_file
 from rungs.study.layout import Files
+from rungs.study.settings import settings_of
 from rungs.tables.families import family_columns
 
 
@@ -22,20 +23,20 @@ def make(files: Files) -> pd.DataFrame:
         evaluation = result_file.read(evaluation_path)
         if "test/lk" not in evaluation.arrays:
             continue  # a model without a likelihood
-        run = evaluation.attributes["run"]
+        settings = settings_of(evaluation)
         lk = evaluation["test/lk"]
         rows.append(
             {
-                "run": run["run"],
-                "dataset": run["dataset"],
-                "variant": run["variant"],
-                "depth": run["depth"],
-                "latent_dim": run["size"] if run["axis"] == "latent" else None,
+                "run": settings["run"],
+                "dataset": settings["dataset"],
+                "variant": settings["variant"],
+                "depth": settings["depth"],
+                "latent_dim": settings["size"] if settings["axis"] == "latent" else None,
                 # log-likelihoods of binarised pixels and of 256 levels are not comparable
-                "likelihood": family_columns(run)["likelihood"],
-                "seed": run["seed"],
+                "likelihood": family_columns(settings)["likelihood"],
+                "seed": settings["seed"],
                 "parameters": training.attributes["parameters"],
-                "epochs": run["training"]["epochs"],
+                "epochs": settings["training"]["epochs"],
                 "train_elbo": evaluation["train/elbo"].mean(dtype=np.float64),
                 "test_elbo": evaluation["test/elbo"].mean(),
                 "k": int(evaluation["test/nested_k"][-1]),
@@ -44,7 +45,7 @@ def make(files: Files) -> pd.DataFrame:
                 "test_images": len(lk),
                 "ess_median": np.median(evaluation["test/ess"]),
                 "converged": converged(training, evaluation),
-                **beside(run, "L5000"),
+                **beside(settings, "L5000"),
             }
         )
     return pd.DataFrame(rows)
