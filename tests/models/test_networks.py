@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 import torch
+from torch.nn import functional
 
 from rungs.models import build
-from rungs.models.networks import BatchNorm, Dense, GaussianMLP, collect_statistics, initialise
+from rungs.models.networks import (
+    MLP,
+    BatchNorm,
+    Dense,
+    GaussianHead,
+    GaussianMLP,
+    collect_statistics,
+    initialise,
+)
 
 
 def test_collected_statistics_are_those_of_the_whole_set() -> None:
@@ -37,14 +47,58 @@ def test_folded_batch_norm_is_batch_norm() -> None:
     torch.testing.assert_close(layer.eval()(x), expected)
 
 
-def test_initial_weights_are_glorot_normal() -> None:
-    built: Any = build(
-        "vae", 784, {"latent_sizes": [64], "hidden_sizes": [512], "batch_norm": False}
-    )
+def initialised(model: str, batch_norm: bool) -> Any:
+    sizes = {"latent_sizes": [64, 32], "hidden_sizes": [512, 256], "batch_norm": batch_norm}
+    ladder = {"upward": "mu", "share_top_down": True} if model == "lvae" else {}
+    built: Any = build(model, 784, sizes | ladder)
     initialise(built, torch.Generator().manual_seed(0))
-    first, head = built.bottom_up[0].hidden.first.weight, built.bottom_up[0].head.affine.weight
-    assert float(first.detach().std()) == pytest.approx((2 / (784 + 512)) ** 0.5, rel=0.02)
-    assert float(head.detach().std()) == pytest.approx((2 / (512 + 64)) ** 0.5, rel=0.02)
+    return built
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("model", ["vae", "lvae"])
+def test_initial_weights_are_glorot_normal(model: str, batch_norm: bool) -> None:
+    """Lasagne's rule, as the release calls it: gain 'relu' for the dense layers of every MLP, gain 1 for
+    mean, variance and pixels, a standard deviation of gain sqrt(2 / (inputs + outputs))."""
+    built = initialised(model, batch_norm)
+    mlps = [m for m in built.modules() if isinstance(m, MLP)]
+    heads = [m.affine for m in built.modules() if isinstance(m, GaussianHead)]
+    assert (len(mlps), len(heads)) == (4, 3), "two encoders, one top-down network, the decoder"
+    rectified = [weight for m in mlps for weight in (m.first.weight, m.second.weight)]
+    linear = [half for head in heads for half in head.weight.chunk(2)]
+    linear.append(built.pixel_logits.weight)
+    assert (512, 784) in {tuple(weight.shape) for weight in rectified}, "fans of several sizes"
+    for weights, gain in ((rectified, 2**0.5), (linear, 1.0)):
+        for weight in weights:
+            outputs, inputs = weight.shape
+            expected = gain * (2 / (inputs + outputs)) ** 0.5
+            # five standard errors of a standard deviation
+            room = 5 / (2 * weight.numel()) ** 0.5
+            assert float(weight.detach().std()) == pytest.approx(expected, rel=room)
+
+
+def test_biases_of_variances_start_at_1() -> None:
+    """The release's ``b=Constant(1.0)``; all other biases start at 0."""
+    built = initialised("lvae", batch_norm=False)
+    heads = [m.affine for m in built.modules() if isinstance(m, GaussianHead)]
+    for affine in heads:
+        mean, variance = affine.bias.detach().chunk(2)
+        assert not mean.any()
+        assert torch.equal(variance, torch.ones_like(variance))
+    others = [m.bias for m in built.modules() if isinstance(m, Dense) and m not in heads]
+    assert others
+    assert not any(bias.detach().any() for bias in others)
+    posterior = heads[0].bias.detach().chunk(2)[1]
+    assert float(functional.softplus(posterior)[0]) == pytest.approx(math.log(1 + math.e))
+
+
+def test_batch_norm_takes_the_initial_bias_away() -> None:
+    """The release subtracts the bias in its NormalizeLayer, whose own shift starts at 0."""
+    built = initialised("lvae", batch_norm=True)
+    for module in built.modules():
+        if isinstance(module, Dense) and module.norm is not None:
+            assert module.bias is None
+            assert not module.norm.shift.detach().any()
 
 
 def test_variance_is_bounded_below() -> None:

@@ -1,12 +1,16 @@
 """Dense networks that all models share, and their initialisation.
 
 The recipe is the released one of Sonderby et al. 2016: two dense layers a level, leaky
-rectifiers of slope 0.01, Glorot-normal weights, batch normalisation on every dense layer
-(including those of mean and variance) except the pixels' output.
+rectifiers of slope 0.01, batch normalisation on every dense layer (including those of mean and
+variance) except the pixels' output. Weights start Glorot-normal, those before a rectifier with a gain of
+root 2; biases of the layers that give a variance start at 1, all others at 0 (run_models.py of
+casperkaae/LVAE at 066858a, lines 358 to 362). The release draws the heads of its ladder from a uniform
+distribution of the same variance; here all are normal.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 
 import torch
@@ -19,6 +23,10 @@ from rungs.probability.gaussian import DiagonalGaussian
 SLOPE = 0.01
 #: added to the variance of every Gaussian posterior and conditional prior
 MIN_VARIANCE = 1e-5
+#: of the initial weights before a rectifier: it halves the mean square (He et al. 2015)
+RECTIFIER_GAIN = math.sqrt(2)
+#: the initial bias below the softplus of a variance
+VARIANCE_BIAS = 1.0
 BATCH_NORM_EPSILON = 1e-5
 
 
@@ -83,28 +91,37 @@ class Dense(nn.Module):
             are exact. Without hardware support torch's own bfloat16 product is 50 times slower.
         blocks: for a head, which is several affine layers in one matrix: the outputs of each. Each
             block is initialised by its own fan-out; outputs after the last block start at 0.
+        biases: for a head, the initial bias of each block; None is 0. Under batch normalisation a bias
+            has no effect, here as in the release.
+        gain: of the initial weights.
     """
 
     narrow = False
     emulated = False
 
-    def __init__(self, inputs: int, outputs: int, batch_norm: bool) -> None:
+    def __init__(self, inputs: int, outputs: int, batch_norm: bool, gain: float = 1.0) -> None:
         super().__init__()
+        self.gain = gain
         self.blocks: list[int] | None = None
+        self.biases: list[float] | None = None
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.norm = BatchNorm(outputs) if batch_norm else None
         # Batch normalisation has its own shift: a bias before it would have no effect.
         self.bias = None if batch_norm else nn.Parameter(torch.zeros(outputs))
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Draw Glorot-normal weights, block by block."""
+        """Draw Glorot-normal weights and set the biases, block by block."""
         if self.blocks is None:
-            draw_glorot(self.weight, generator)
+            draw_glorot(self.weight, generator, self.gain)
             return
         with torch.no_grad():
             self.weight.zero_()
             for block in self.weight[: sum(self.blocks)].split(self.blocks):
-                draw_glorot(block, generator)
+                draw_glorot(block, generator, self.gain)
+            if self.biases is not None and self.bias is not None:
+                starts = self.bias[: sum(self.blocks)].split(self.blocks)
+                for block, value in zip(starts, self.biases, strict=True):
+                    block.fill_(value)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[..., inputs]`` to ``[..., outputs]``."""
@@ -134,8 +151,8 @@ class MLP(nn.Module):
 
     def __init__(self, inputs: int, hidden: int, batch_norm: bool) -> None:
         super().__init__()
-        self.first = Dense(inputs, hidden, batch_norm)
-        self.second = Dense(hidden, hidden, batch_norm)
+        self.first = Dense(inputs, hidden, batch_norm, RECTIFIER_GAIN)
+        self.second = Dense(hidden, hidden, batch_norm, RECTIFIER_GAIN)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[..., inputs]`` to ``[..., hidden]``."""
@@ -150,6 +167,7 @@ class GaussianHead(nn.Module):
         super().__init__()
         self.affine = Dense(inputs, 2 * units, batch_norm)
         self.affine.blocks = [units, units]
+        self.affine.biases = [0.0, VARIANCE_BIAS]
 
     def forward(self, hidden: Tensor) -> DiagonalGaussian:
         """A Gaussian over ``[..., units]``."""
@@ -174,7 +192,7 @@ class GaussianMLP(nn.Module):
 def initialise(model: nn.Module, generator: torch.Generator) -> None:
     """Call the method ``initialise`` of every submodule that has one, to draw its parameters.
 
-    Parameters that are not drawn keep the values that they are constructed with: biases and
+    Parameters that are not drawn or set keep the values that they are constructed with: biases and
     shifts 0, scales 1.
     """
     for module in model.modules():
@@ -182,13 +200,14 @@ def initialise(model: nn.Module, generator: torch.Generator) -> None:
             own(generator)
 
 
-def draw_glorot(weight: Tensor, generator: torch.Generator) -> None:
+def draw_glorot(weight: Tensor, generator: torch.Generator, gain: float = 1.0) -> None:
     """Fill a weight ``[outputs, inputs, ...]`` with Glorot-normal numbers (Glorot and Bengio 2010).
 
+    Their standard deviation is ``gain sqrt(2 / (inputs + outputs))``, each times the size of the window.
     It draws nothing for a layer without inputs or outputs.
     """
     if weight.numel():
-        nn.init.xavier_normal_(weight, generator=generator)
+        nn.init.xavier_normal_(weight, gain, generator=generator)
 
 
 def collect_statistics(
