@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
-from rungs.training.schedules import kl_weight
+import math
+
+import pytest
+
+from rungs.training.schedules import kl_weight, learning_rate
 
 
 def test_warm_up() -> None:
     assert kl_weight(0, False, 10) == 1
     assert [kl_weight(e, True, 10) for e in (0, 5, 10, 100)] == [0, 0.5, 1, 1]
+
+
+def test_a_constant_rate_needs_no_schedule() -> None:
+    assert {learning_rate(step, 10, 0.3, 0.0) for step in range(10)} == {0.3}
+
+
+def test_the_rate_rises_stays_and_falls() -> None:
+    rates = [learning_rate(step, 100, 2.0, 0.5, 0.1) for step in range(101)]
+    assert rates[:10] == pytest.approx([2 * (step + 1) / 11 for step in range(10)])
+    assert set(rates[10:51]) == {2.0}
+    assert rates[75] == pytest.approx(1.0)
+    assert rates[100] == pytest.approx(0.0)
+    assert rates[50:] == sorted(rates[50:], reverse=True)
+
+
+def test_a_rise_within_the_annealing_multiplies_it() -> None:
+    """Annealed over all steps, the first tenth rises as well."""
+    for step in range(100):
+        cosine = 0.5 * (1 + math.cos(math.pi * step / 100))
+        ramp = min(1.0, (step + 1) / 11)
+        assert learning_rate(step, 100, 2.0, 1.0, 0.1) == pytest.approx(2 * cosine * ramp)

@@ -51,6 +51,7 @@ class TrainingSettings(TypedDict):
     epochs: int
     batch_size: int
     learning_rate: float
+    rise: float
     annealing: float
     adam_epsilon: float
     max_gradient_norm: float

@@ -155,7 +155,8 @@ class Trainer:
         """The learning rate of the epoch's i-th batch."""
         recipe, total = self.recipe, self.recipe["epochs"] * self.batches
         step = self.epoch * self.batches + i
-        return learning_rate(step, total, recipe["learning_rate"], recipe["annealing"])
+        base, annealing, rise = (recipe[key] for key in ("learning_rate", "annealing", "rise"))
+        return learning_rate(step, total, base, annealing, rise)
 
     def batch(self, i: int) -> tuple[Tensor, list[Tensor]]:
         """The epoch's i-th batch ``[batch, pixels]`` and all the noise that it needs."""
