@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ from scipy import special, stats
 from dense_models import SINGLE, built
 from rungs.evaluation.aggregate import Components, aggregate_arrays, components
 from rungs.evaluation.definitions import MOMENTS, POSTERIOR_KINDS
-from rungs.evaluation.moments import (
-    cdf,
-)
+from rungs.evaluation.materials import Materials
+from rungs.evaluation.moments import cdf
+from rungs.evaluation.splits import chosen
 from rungs.models.protocol import draw_noise
 
 
@@ -65,7 +66,7 @@ def test_what_is_exact(model: str, depth: int, network: dict[str, Any], kinds: l
     """Every layer's moments against those of many standardised samples of the same model."""
     made = built(model, depth, **network)
     x = torch.rand(400, 30, generator=torch.Generator().manual_seed(6)).round()
-    arrays = aggregate_arrays(made, 0, x, x, rows=150)
+    arrays = aggregate_arrays(made, 0, x, x, x, rows=150)
     assert [
         POSTERIOR_KINDS[int(arrays[f"layers/{i}/posterior_kind"])] for i in range(1, depth + 1)
     ] == kinds
@@ -89,6 +90,35 @@ def test_what_is_exact(model: str, depth: int, network: dict[str, Any], kinds: l
             )
             distance = [stats.kstest(z[:, u], "norm").statistic for u in range(z.shape[1])]
             np.testing.assert_allclose(found["ks_statistic"], distance, atol=0.006)
+
+
+def test_the_population_is_all_training_images() -> None:
+    """What is exact is the law of total variance over all of them; what is not is over a part."""
+    made = built("vae", 2)
+    random = torch.Generator().manual_seed(6)
+    everything, test = (torch.rand(n, 30, generator=random).round() for n in (300, 40))
+    some = everything[:70]
+    found = aggregate_arrays(made, 0, everything, some, test, rows=64)
+    posterior = made.draw(
+        made.encode(everything), draw_noise(made.latent_sizes, 300, generator=random)
+    )[0].posterior
+    mean, variance = (p.detach().double().numpy() for p in (posterior.mean, posterior.variance))
+    exact = found["layers/1/train_moments"]
+    np.testing.assert_allclose(exact[:, 0], mean.mean(0), atol=1e-7)
+    np.testing.assert_allclose(exact[:, 3], mean.var(0) + variance.mean(0), rtol=1e-6)
+    part = aggregate_arrays(made, 0, some, some, test, rows=64)
+    np.testing.assert_array_equal(found["layers/2/train_moments"], part["layers/2/train_moments"])
+    assert not np.array_equal(exact, part["layers/1/train_moments"])
+
+
+def test_the_population_is_read_where_the_evaluation_has_a_part(digits: Path) -> None:
+    settings: Any = {"images": 10, "train_images": 30}
+    materials = Materials(digits, settings, binary=True)
+    whole, part = materials.population, materials.train
+    assert (len(whole.x), len(part.x)) == (4000, 30)
+    torch.testing.assert_close(part.x, whole.x[chosen(30, 4000)])
+    complete = Materials(digits, settings | {"train_images": 5000}, binary=True)
+    assert complete.population is complete.train
 
 
 def test_a_mixture_posterior_counts_every_component() -> None:

@@ -8,7 +8,8 @@ array                              content; n is the number of test images
 ``layers/<i>/posterior_weight``    of a mixture, ``[n, C]``
 ``layers/<i>/posterior_kind``      one of :data:`rungs.evaluation.definitions.POSTERIOR_KINDS`
 ``layers/<i>/test_moments``        the columns :data:`rungs.evaluation.definitions.MOMENTS`, ``[units, 8]``
-``layers/<i>/train_moments``       the same over the training images of the evaluation
+``layers/<i>/train_moments``       the same over all training images, the population, where Q is
+                                   ``exact``, else over those of the evaluation
 =================================  ================================================================
 """
 
@@ -110,18 +111,31 @@ def components(model: Any, x: Tensor, random: torch.Generator, rows: int) -> lis
 
 
 def aggregate_arrays(
-    model: Any, seed: int, train: Tensor, test: Tensor, rows: int
+    model: Any, seed: int, population: Tensor, train: Tensor, test: Tensor, rows: int
 ) -> dict[str, Any]:
-    """Return the arrays of every layer, from training and test images ``[n, pixels]``."""
+    """Return the arrays of every layer.
+
+    Args:
+        population: all training images, ``[n, pixels]``.
+        train: the training images of the evaluation; the same tensor where these are all.
+        test: the test images.
+    """
+
+    def layers(x: Tensor, purpose: str) -> list[Components]:
+        return components(model, x, generator(seed, f"aggregate {purpose}"), rows)
+
+    everything = layers(population, "train")
+    some = everything if train is population else layers(train, "train")
     arrays: dict[str, Any] = {}
-    for split, x in (("train", train), ("test", test)):
-        random = generator(seed, f"aggregate {split}")
-        for i, found in enumerate(components(model, x, random, rows), 1):
-            arrays[f"layers/{i}/{split}_moments"] = found.summary()
-            if split == "test":
-                arrays[f"layers/{i}/posterior_mean"] = found.mean
-                arrays[f"layers/{i}/posterior_variance"] = found.variance
-                arrays[f"layers/{i}/posterior_kind"] = np.array(POSTERIOR_KINDS.index(found.kind))
-                if found.weight is not None:
-                    arrays[f"layers/{i}/posterior_weight"] = found.weight
+    for i, (whole, part, found) in enumerate(
+        zip(everything, some, layers(test, "test"), strict=True), 1
+    ):
+        exact = found.kind == "exact"
+        arrays[f"layers/{i}/train_moments"] = (whole if exact else part).summary()
+        arrays[f"layers/{i}/test_moments"] = found.summary()
+        arrays[f"layers/{i}/posterior_mean"] = found.mean
+        arrays[f"layers/{i}/posterior_variance"] = found.variance
+        arrays[f"layers/{i}/posterior_kind"] = np.array(POSTERIOR_KINDS.index(found.kind))
+        if found.weight is not None:
+            arrays[f"layers/{i}/posterior_weight"] = found.weight
     return arrays

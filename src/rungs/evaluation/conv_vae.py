@@ -34,7 +34,7 @@ class ConvVAEEvaluator(ConvolutionalEvaluator):
             **unit_arrays(model, settings, test, materials.evaluation),
             **self.draw_arrays(test),
             **self.pictures(test[:CONVOLUTIONAL_PICTURES]),
-            **aggregate_arrays(model, settings["seed"], train, test, ROWS),
+            **aggregate_arrays(model, settings["seed"], materials.population.x, train, test, ROWS),
         }
 
     @torch.no_grad()

@@ -30,5 +30,7 @@ class HierarchicalEvaluator(Evaluator):
             **unit_arrays(model, settings, test.x, evaluation),
             **representation_arrays(model, settings, train, test),
             **picture_arrays(model, settings, test.x),
-            **aggregate_arrays(model, settings["seed"], train.x, test.x, rows),
+            **aggregate_arrays(
+                model, settings["seed"], materials.population.x, train.x, test.x, rows
+            ),
         }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rungs.data.prepared import read_images
+from rungs.data.prepared import read_images, read_labels
 from rungs.evaluation.classifier import Classifier
 from rungs.evaluation.splits import Split
 from rungs.study.settings import EvaluationSettings
@@ -43,6 +43,14 @@ class Materials:
     def train(self) -> Split:
         """Training images as the model takes them."""
         return Split.read(self.data, "train", self.evaluation["train_images"], self.binary)
+
+    @property
+    def population(self) -> Split:
+        """All training images as the model takes them; read anew where :attr:`train` is a part of them."""
+        available = len(read_labels(self.data, "train"))
+        if self.evaluation["train_images"] >= available:
+            return self.train
+        return Split.read(self.data, "train", available, self.binary)
 
     @cached_property
     def test_intensities(self) -> Split:
