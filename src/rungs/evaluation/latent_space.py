@@ -82,8 +82,8 @@ def plane_arrays(model: Any, code: Tensor) -> dict[str, Any]:
 def rescaled_arrays(model: Any, x: Tensor, seed: int, rows: int) -> dict[str, Any]:
     """Return KL and reconstruction when every latent is rescaled, and the decoder undoes it.
 
-    The mean and the deviation of every latent are multiplied by a factor, and the weights of the
-    decoder's first layer are divided by it (Asperti 2019). Posteriors that are not diagonal and mixture
+    The mean and the deviation of every latent are multiplied by a factor, and the weights of the layer
+    after the latents are divided by it (Asperti 2019). Posteriors that are not diagonal and mixture
     priors have none of these arrays.
     """
     posterior, prior = model.encode(x)
@@ -95,7 +95,7 @@ def rescaled_arrays(model: Any, x: Tensor, seed: int, rows: int) -> dict[str, An
         scaled = DiagonalGaussian(factor * posterior.mean, factor**2 * posterior.variance)
         kl.append(scaled.divergence(standard_gaussian_like(scaled.mean)))
         undoing = copy.deepcopy(model)
-        undoing.decoder.first.weight /= factor
+        undoing.undo_scale(factor)
         z = scaled.sample(noise)
         parts = zip(x.split(rows), z.split(rows), strict=True)
         reconstruction.append(torch.cat([undoing.log_likelihood(*part) for part in parts]))

@@ -117,6 +117,7 @@ MODELS = {
         axis="latent",
         evaluator="rungs.evaluation.single_layer:SingleLayerEvaluator",
         classifier=True,
+        options={"affine_speed": 0.0},
     ),
     "vaegan": ModelEntry(
         "rungs.models.vaegan:VAEGAN",

@@ -79,6 +79,8 @@ class Trainable(Protocol):
 
     Attributes:
         binary: True if the model takes binarised images, False for intensities from 0 to 1.
+
+    A model with an attribute ``may_start``, names of parameters, can continue a run that lacks them.
     """
 
     binary: bool

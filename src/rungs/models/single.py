@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from rungs.errors import ConfigError
+from rungs.models.affine_map import AffineMap
 from rungs.models.networks import MLP, Dense, GaussianHead
 from rungs.models.objectives import (
     Variational,
@@ -49,10 +50,19 @@ class SingleLayerVAE(Variational, nn.Module):
             is one, else ``sampled``), ``sampled``, or the bounds ``upper`` and ``lower``. The
             importance weighted objective has no KL term and ignores it. Reported numbers are never
             bounds.
+        affine_speed: of a learnt affine map of the latents before the decoder
+            (:mod:`rungs.models.affine_map`), whose steps are so many times as long as those of other
+            parameters; 0 for no such map.
 
     Raises:
         ConfigError: for a combination that does not exist.
+
+    Attributes:
+        may_start: parameters that a run may have which the run that it continues has not; they then
+            start at their initial values.
     """
+
+    may_start = ("affine.location", "affine.log_scale")
 
     def __init__(
         self,
@@ -66,6 +76,7 @@ class SingleLayerVAE(Variational, nn.Module):
         posterior_components: int,
         likelihood: str,
         divergence: str,
+        affine_speed: float = 0.0,
     ) -> None:
         super().__init__()
         _check(prior, posterior, divergence, batch_norm)
@@ -80,6 +91,7 @@ class SingleLayerVAE(Variational, nn.Module):
         self.encoder = MLP(pixels, hidden, batch_norm) if units else None
         self.head = _head(posterior, hidden, units, posterior_components, batch_norm)
         self.prior = self._make_prior(prior, prior_components, pixels)
+        self.affine = AffineMap(units, affine_speed) if affine_speed and units else None
         self.decoder = MLP(units, hidden, batch_norm)
         self.pixel_outputs = Dense(hidden, self.likelihood.outputs * pixels, batch_norm=False)
         #: a draw from a mixture takes one number more, which picks the component
@@ -113,8 +125,18 @@ class SingleLayerVAE(Variational, nn.Module):
 
     def outputs(self, z: Tensor) -> Tensor:
         """The parameters of p(x | z), ``[..., outputs * pixels]``."""
-        outputs: Tensor = self.pixel_outputs(self.decoder(z))
+        outputs: Tensor = self.pixel_outputs(
+            self.decoder(z if self.affine is None else self.affine(z))
+        )
         return outputs
+
+    @torch.no_grad()
+    def undo_scale(self, factor: float) -> None:
+        """Give ``factor * z`` the image that z has had: the layer after the latents is divided by it."""
+        if self.affine is None:
+            self.decoder.first.weight.div_(factor)
+        else:
+            self.affine.undo_scale(factor)
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """``log p(x | z)``, ``[..., batch]``, nats."""

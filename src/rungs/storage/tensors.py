@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +79,11 @@ def _header(data: bytes) -> dict[str, Any]:
     return header
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
+def load_weights(model: nn.Module, path: Path, may_lack: Collection[str] = ()) -> None:
     """Load a trained model's weights and statistics.
+
+    Args:
+        may_lack: names of parameters that the file need not have; where it has not, the model keeps its own.
 
     Raises:
         StoreError: if the file is damaged, belongs to a model of another shape, or holds values that
@@ -88,6 +91,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """
     tensors, _ = load_tensors(path)
     for name, own in model.state_dict().items():
+        if name in may_lack:
+            tensors.setdefault(name, own)
         found = tensors.get(name)
         if found is None:
             continue  # told below

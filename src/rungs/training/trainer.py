@@ -65,7 +65,7 @@ class Trainer:
         self.arithmetic = arithmetic(settings)
         set_arithmetic(self.model, self.arithmetic)
         if start is not None:
-            load_weights(self.model, start)
+            load_weights(self.model, start, getattr(self.model, "may_start", ()))
         self.parameters = FlatParameters(self.model)
         self.optimiser = Adam(self.parameters.values, self.recipe)
         self.generator = generator(settings["seed"], "training", device)
