@@ -2,8 +2,8 @@
 
 Beside the arrays of every hierarchy there are those of :mod:`rungs.evaluation.samples`,
 :mod:`~rungs.evaluation.mixture_prior`, :mod:`~rungs.evaluation.posterior_shape`,
-:mod:`~rungs.evaluation.latent_space`, :mod:`~rungs.evaluation.fitted_density` and
-:mod:`~rungs.evaluation.probe`, and ``average/train``, the mean
+:mod:`~rungs.evaluation.latent_space`, :mod:`~rungs.evaluation.fitted_density`,
+:mod:`~rungs.evaluation.probe` and :mod:`~rungs.evaluation.rescaled_training`, and ``average/train``, the mean
 training image, ``[pixels]``.
 """
 
@@ -26,6 +26,7 @@ from rungs.evaluation.materials import Materials
 from rungs.evaluation.mixture_prior import component_arrays, divergence_arrays
 from rungs.evaluation.posterior_shape import shape_arrays
 from rungs.evaluation.probe import probe_arrays
+from rungs.evaluation.rescaled_training import rescaled_training_arrays
 from rungs.evaluation.samples import sample_arrays
 from rungs.models.protocol import draw_noise, noise_sizes
 from rungs.numerics.seeds import generator
@@ -48,6 +49,11 @@ class SingleLayerEvaluator(HierarchicalEvaluator):
             **divergence_arrays(model, settings, test),
             **shape_arrays(model, settings, test.x, rows),
             **latent_arrays(model, settings, materials),
+            **(
+                rescaled_training_arrays(model, settings, materials)
+                if materials.evaluation.get("rescale", False)
+                else {}
+            ),
         }
 
 

@@ -73,6 +73,7 @@ class EvaluationSettings(TypedDict):
     train_images: int
     unit_samples: int
     chunk_rows: int
+    rescale: NotRequired[bool]
     probe_latents: NotRequired[list[int]]
     probe_labels: NotRequired[list[int]]
     prior: NotRequired[str]

@@ -120,4 +120,6 @@ def _evaluation_seconds(request: Request, once: int, each: int) -> float:
     seconds *= 1.4  # log-likelihoods and densities, which are no multiply-adds
     if settings["axis"] == "latent" and settings["size"] in evaluation["probe_latents"]:
         seconds += PROBE_SECONDS * len(evaluation["probe_labels"])
+    if evaluation.get("rescale"):  # two continuations, each of a fifth of the epochs
+        seconds += 2 / 5 * _training_seconds(request, once, each, 1)
     return float(seconds)
