@@ -69,3 +69,9 @@ def test_a_missing_section_is_named(smoke_config: dict[str, Any]) -> None:
     del config["training"]
     with pytest.raises(ConfigError, match="'training' is missing"):
         validate(config)
+
+
+def test_experiments_without_runs(smoke_config: dict[str, Any]) -> None:
+    nothing = smoke_config | {"experiments": {"ladder": [], "vae": []}}
+    with pytest.raises(ConfigError, match="experiments: asks for no runs"):
+        validate(nothing)

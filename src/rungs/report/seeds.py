@@ -9,8 +9,10 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rungs.claims.core import NOT_REPRODUCED, REPRODUCED, UNDECIDED
+from rungs.claims.intervals import MIN_SEEDS
 from rungs.errors import ConfigError, StoreError
 from rungs.report.claims import Row, number, verdict
 from rungs.storage.atomic import write_text
@@ -27,6 +29,8 @@ OPPOSITE = {REPRODUCED, NOT_REPRODUCED}
 def with_seeds(config: Config, seeds: Sequence[int]) -> Config:
     """Return the profile with other seeds, as a profile of its own that keeps its results apart.
 
+    Runs with too few seeds to decide a claim are left out, unless the profile has no others.
+
     Args:
         config: a complete configuration.
         seeds: of every run.
@@ -37,11 +41,20 @@ def with_seeds(config: Config, seeds: Sequence[int]) -> Config:
     if not seeds or len(set(seeds)) < len(seeds):
         raise ConfigError(f"seeds {list(seeds)}: expected different numbers, for example 3,4,5.")
     name = f"{config['profile']}-seeds-{'-'.join(map(str, seeds))}"
-    experiments = {
-        document: [grid | {"seeds": list(seeds)} for grid in grids]
-        for document, grids in config["experiments"].items()
+    return config | {"profile": name, "experiments": _experiments(config, seeds)}
+
+
+def _experiments(config: Config, seeds: Sequence[int]) -> dict[str, list[Any]]:
+    experiments: dict[str, list[Any]] = config["experiments"]
+    deciding = {
+        document: [grid for grid in grids if len(grid["seeds"]) >= MIN_SEEDS]
+        for document, grids in experiments.items()
     }
-    return config | {"profile": name, "experiments": experiments}
+    chosen = deciding if any(deciding.values()) else experiments
+    return {
+        document: [grid | {"seeds": list(seeds)} for grid in grids]
+        for document, grids in chosen.items()
+    }
 
 
 def decide_again(config: Config, profiles: Sequence[Path]) -> list[Row]:

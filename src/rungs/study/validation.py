@@ -112,12 +112,16 @@ def _validator(schema: Config) -> Any:
 
 
 def _check_count(config: Config) -> None:
-    """Four short lists ask for more runs than any memory holds."""
+    """Refuse a profile without runs, and one whose four short lists ask for more than memory holds."""
     count = sum(
         math.prod(len(grid[key]) for key in ("datasets", "variants", SIZES[axis_of(grid)], "seeds"))
         for grids in config["experiments"].values()
         for grid in grids
     )
+    if count == 0:
+        raise ConfigError(
+            "configuration key experiments: asks for no runs; give a document at least one grid."
+        )
     if count > MOST_RUNS:
         raise ConfigError(
             f"configuration key experiments: asks for {count} runs, {MOST_RUNS} at most are allowed; "
