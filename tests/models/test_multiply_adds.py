@@ -29,7 +29,10 @@ from rungs.study.settings import code_prior_settings, resolve
 
 @pytest.mark.parametrize(
     ("variant", "axis"),
-    [("vq", "codes"), ("vq-pixel", "codes"), ("conv-vae", "latent"), ("conv-vae-pixel", "latent")],
+    [
+        *[("vq", "codes"), ("vq-pixel", "codes"), ("vq-pixel-plain", "codes")],
+        *[("conv-vae", "latent"), ("conv-vae-pixel", "latent"), ("conv-vae-mog", "latent")],
+    ],
 )
 def test_counted_multiply_adds(variant: str, axis: str) -> None:
     """Convolutions' multiply-adds, counted while they run; transposed ones by their input."""
@@ -52,6 +55,10 @@ def test_counted_multiply_adds(variant: str, axis: str) -> None:
     model.objective(x, model.training_noise(1, SETTINGS, random()), SETTINGS, 1.0)
     if axis == "codes":
         counted += 49 * settings["network"]["codes"] * settings["network"]["vq"]["code_dim"]
+    if (
+        settings["network"].get("prior") == "mixture"
+    ):  # two products a unit, and 8 for an exponential
+        counted += settings["network"]["prior_components"] * (2 * 4 * 49 + 8)
     assert sum(size.multiply_adds(settings)) == counted
     assert cost.estimate(config, run).training_seconds > 0
 

@@ -18,7 +18,7 @@ from rungs.evaluation.bounds import bound_arrays
 from rungs.evaluation.convolutional import ROWS, ConvolutionalEvaluator
 from rungs.evaluation.definitions import CONVOLUTIONAL_PICTURES
 from rungs.evaluation.materials import Materials
-from rungs.models.protocol import draw_noise
+from rungs.models.protocol import draw_noise, noise_sizes
 from rungs.numerics.seeds import generator
 
 
@@ -47,7 +47,7 @@ class ConvVAEEvaluator(ConvolutionalEvaluator):
         model, random = self.model, generator(self.settings["seed"], "latents")
         found: dict[str, list[Tensor]] = {}
         for block in x.split(ROWS):
-            noise = draw_noise(model.latent_sizes, len(block), generator=random)
+            noise = draw_noise(noise_sizes(model), len(block), generator=random)
             (layer,) = model.draw(model.encode(block), noise)
             for name, value in {
                 "reconstruction": model.log_likelihood(block, layer.sample),
@@ -61,7 +61,7 @@ class ConvVAEEvaluator(ConvolutionalEvaluator):
     def pictures(self, originals: Tensor) -> dict[str, Any]:
         """Return pictures of reconstructions and samples; see :meth:`picture_arrays`."""
         model, random = self.model, generator(self.settings["seed"], "pictures")
-        noise = draw_noise(model.latent_sizes, len(originals), generator=random)
+        noise = draw_noise(noise_sizes(model), len(originals), generator=random)
         (layer,) = model.draw(model.encode(originals), noise)
-        drawn = draw_noise(model.latent_sizes, CONVOLUTIONAL_PICTURES, generator=random)
+        drawn = draw_noise(noise_sizes(model), CONVOLUTIONAL_PICTURES, generator=random)
         return self.picture_arrays(originals, layer.sample, model.generate(drawn)[0], random)

@@ -29,6 +29,8 @@ def label(settings: Mapping[str, Any]) -> str:
     network = settings["network"]
     quantiser = network.get("vq", {})
     parts = [entry(settings["model"]).family.label]
+    if network.get("prior") == "mixture":
+        parts.append("mixture prior")
     if network["decoder"] == "pixelcnn":
         parts.append("PixelCNN decoder")
     if quantiser.get("update") == "ema":

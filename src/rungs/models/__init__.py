@@ -144,7 +144,7 @@ MODELS = {
     ),
     "conv-vae": ModelEntry(
         "rungs.models.conv_vae:ConvolutionalVAE",
-        (*_CONVOLUTIONAL, "latent_sizes"),
+        (*_CONVOLUTIONAL, "latent_sizes", "prior", "prior_components"),
         axis="latent",
         evaluator="rungs.evaluation.conv_vae:ConvVAEEvaluator",
         cost="rungs.models.cost.convolutional:estimate",

@@ -1,6 +1,7 @@
 """The continuous VAE with the VQ-VAE's encoder and decoder (van den Oord et al. 2017, section 4.1).
 
-A grid of Gaussian latents takes the place of the grid of codes.
+A grid of Gaussian latents takes the place of the grid of codes. Its prior is standard Gaussian, as in the
+paper, or a learnt mixture.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from rungs.models.convolutional import Encoder, to_planes
 from rungs.models.networks import MIN_VARIANCE
 from rungs.models.objectives import Variational
 from rungs.models.pixel_decoder import PixelDecoder
+from rungs.models.priors import MixturePrior
 from rungs.models.protocol import Layer
 from rungs.probability.gaussian import DiagonalGaussian, standard_gaussian_like
 
 
 class ConvolutionalVAE(Variational, nn.Module):
-    """A VAE ``p(x | z) N(z; 0, I)`` in which z is a grid of ``latent_sizes[0]`` channels.
+    """A VAE ``p(x | z) p(z)`` in which z is a grid of ``latent_sizes[0]`` channels.
 
     Args:
         pixels: size of a flattened image.
@@ -31,6 +33,12 @@ class ConvolutionalVAE(Variational, nn.Module):
         convolutional: ``channels, residual_blocks, residual_channels, components``.
         decoder: ``convolutional`` or ``pixelcnn``.
         pixelcnn: ``channels, layers, reach``.
+        prior: ``gaussian`` (standard) or ``mixture`` (learnt), whose components are densities of the whole
+            grid.
+        prior_components: of a mixture.
+
+    Raises:
+        ConfigError: for a prior that it cannot have, or without channels.
     """
 
     binary = False
@@ -43,6 +51,8 @@ class ConvolutionalVAE(Variational, nn.Module):
         convolutional: dict[str, Any],
         decoder: str,
         pixelcnn: dict[str, Any],
+        prior: str = "gaussian",
+        prior_components: int = 1,
     ) -> None:
         super().__init__()
         self.shape = ImageShape.of(shape)
@@ -50,6 +60,10 @@ class ConvolutionalVAE(Variational, nn.Module):
         (self.latent_channels,) = latent_sizes
         if self.latent_channels < 1:
             raise ConfigError("conv-vae: latents counts channels of a grid; give at least 1.")
+        if prior not in ("gaussian", "mixture"):
+            raise ConfigError(
+                f"network.prior {prior} is not available for conv-vae; use gaussian or mixture."
+            )
         self.latent_sizes = [self.latent_channels * math.prod(self.shape.grid)]
         networks = {
             key: convolutional[key] for key in ("channels", "residual_blocks", "residual_channels")
@@ -58,6 +72,10 @@ class ConvolutionalVAE(Variational, nn.Module):
         self.decoder = PixelDecoder(
             self.shape, self.latent_channels, convolutional, decoder, pixelcnn
         )
+        (units,) = self.latent_sizes
+        self.prior = MixturePrior(prior_components, units) if prior == "mixture" else None
+        #: a draw from a mixture takes one number more, which picks the component
+        self.noise_sizes = [units + int(self.prior is not None)]
 
     def as_grid(self, z: Tensor) -> Tensor:
         """Reshape ``[batch, units]`` to ``[batch, channels, h/4, w/4]``."""
@@ -69,9 +87,11 @@ class ConvolutionalVAE(Variational, nn.Module):
         return DiagonalGaussian(mean, functional.softplus(raw) + MIN_VARIANCE)
 
     def draw(self, context: DiagonalGaussian, noise: list[Tensor]) -> list[Layer]:
-        """A draw from q for noise ``[..., batch, units]``."""
-        z = context.sample(noise[0])
-        return [Layer(z, context, standard_gaussian_like(context.mean), analytic=True)]
+        """A draw from q for noise ``[..., batch, units]``; what a row has beyond is ignored."""
+        z = context.sample(noise[0][..., : self.latent_sizes[0]])
+        if self.prior is None:
+            return [Layer(z, context, standard_gaussian_like(context.mean), analytic=True)]
+        return [Layer(z, context, self.prior(), analytic=False)]
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """``log p(x | z)`` for ``z [..., batch, units]``, ``[..., batch]``, nats."""
@@ -88,5 +108,5 @@ class ConvolutionalVAE(Variational, nn.Module):
         return self.image(z.flatten(0, -2)).unflatten(0, z.shape[:-1])
 
     def generate(self, noise: list[Tensor]) -> list[Tensor]:
-        """A draw from the prior."""
-        return [noise[0]]
+        """A draw from the prior for each ``noise [..., noise_sizes[0]]``."""
+        return [noise[0] if self.prior is None else self.prior().sample(noise[0])]

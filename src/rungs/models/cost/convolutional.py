@@ -66,10 +66,13 @@ def multiply_adds(settings: Mapping[str, Any]) -> tuple[int, int]:
     parameters = layers["components"] * (1 + 2 * shape.channels)
     pixelcnn = network["pixelcnn"]
     autoregressive = network["decoder"] == "pixelcnn"
+    mixture = network.get("prior", "gaussian") == "mixture"
+    # its density at a draw; a multiply-add and an exponential a component
+    density = network["prior_components"] * (2 * inner * grid + 8) if mixture else 0
     outputs = pixelcnn["channels"] if autoregressive else parameters
     decoder = 9 * inner * channels + _residual(channels, layers)
     decoder += 16 * channels * half + 16 * half * outputs * 4
-    decoder *= grid
+    decoder = decoder * grid + density
     if autoregressive:
         decoder += (
             shape.height
