@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 def available() -> bool:
-    """Whether pythae is installed (``make bench`` does it)."""
+    """Return whether pythae is installed (``make bench`` does it)."""
     try:
         import pythae  # noqa: F401
     except ImportError:

@@ -62,7 +62,7 @@ def binarise(intensities: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def drawn_white(intensities: Tensor, generator: torch.Generator) -> Tensor:
-    """Whether each pixel is white, with probability intensity / 255, exactly.
+    """Return whether each pixel is white, with probability intensity / 255, exactly.
 
     A draw u from {0, ..., 254} is below the intensity i with probability i / 255, and drawing
     bytes is four times as fast as drawing floats.

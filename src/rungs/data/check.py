@@ -1,4 +1,4 @@
-"""Whether a data set is what it should be: its prepared file, and the raw files it is made from."""
+"""Checks of a data set: its prepared file, and the raw files that it is made from."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Split:
 
     @property
     def labelled(self) -> bool:
-        """Whether the images have classes."""
+        """Return whether the images have classes."""
         return bool((self.labels >= 0).all())
 
     @classmethod

@@ -55,7 +55,7 @@ class Comparison:
 
     @property
     def agrees(self) -> bool:
-        """Whether both differences are within their tolerances."""
+        """Return whether both differences are within their tolerances."""
         mean = abs(self.stored - self.recomputed)
         return bool(self.difference <= self.tolerance and mean <= self.mean_tolerance)
 

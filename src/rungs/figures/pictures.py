@@ -39,7 +39,7 @@ def picture_grid(
 
 
 def is_ink(settings: Mapping[str, Any]) -> bool:
-    """Whether grey images are of ink, which is 255 and is shown dark: those of the built-in sets are,
+    """Return whether grey images are of ink, which is 255 and is shown dark: those of the built-in sets are,
     one's own where they were inverted.
 
     >>> is_ink({"dataset": "mnist5k"}), is_ink({"dataset": "mine", "inverted": False})

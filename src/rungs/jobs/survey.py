@@ -105,7 +105,7 @@ class Survey:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left."""
+        """Return whether nothing is left."""
         return all(stage.done == stage.total for stage in self.stages)
 
 

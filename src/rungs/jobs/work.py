@@ -72,7 +72,7 @@ def train_runs(config: Config, folders: Mapping[Run, Path]) -> None:
 
 
 def _wants_events(config: Config) -> bool:
-    """Whether TensorBoard's event files are to be written.
+    """Return whether TensorBoard's event files are to be written.
 
     Raises:
         RungsError: if they are, and the package is not there.

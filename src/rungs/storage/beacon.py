@@ -78,7 +78,7 @@ def read_beacon(folder: Path) -> dict[str, Any] | None:
 
 
 def has_beacon(folder: Path) -> bool:
-    """Whether ``folder`` has a beacon, of a living process or not."""
+    """Return whether ``folder`` has a beacon, of a living process or not."""
     return any((folder / name).exists() for name in (PROGRESS_FILE, PART))
 
 

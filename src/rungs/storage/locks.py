@@ -121,7 +121,7 @@ def _holder(path: Path) -> dict[str, object]:
 
 
 def _alive(holder: dict[str, object], path: Path, mine: Path) -> bool:
-    """Whether the lock's holder is alive; ``mine`` gives the file server's present time."""
+    """Return whether the lock's holder is alive; ``mine`` gives the file server's present time."""
 
     def age() -> float:
         mine.touch()

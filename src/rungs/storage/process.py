@@ -30,7 +30,7 @@ def identity() -> dict[str, object]:
 
 
 def is_alive(who: Mapping[str, object], age: Callable[[], float]) -> bool:
-    """Whether a process is alive.
+    """Return whether a process is alive.
 
     Args:
         who: its :func:`identity`, as a file gives it, which need not be well-formed.
@@ -77,7 +77,7 @@ def writer() -> str:
 
 
 def writer_is_gone(name: str) -> bool:
-    """Whether the process of a :func:`writer`'s name is known to be gone. Nothing is known of a process
+    """Return whether the process of a :func:`writer`'s name is known to be gone. Nothing is known of a process
     on another machine.
 
     >>> writer_is_gone(writer()), writer_is_gone(f"{MACHINE}-{os.getpid()}-earlier")

@@ -93,7 +93,7 @@ def _is_docstring(node: ast.stmt) -> bool:
 
 
 def _is_in_a_room(name: str) -> bool:
-    """Whether a name, which may be that of a function, is that of a module in a room."""
+    """Return whether a name, which may be that of a function, is that of a module in a room."""
     return name.startswith("rungs.") and name.count(".") > 1 and source_of(name).is_file()
 
 
