@@ -77,8 +77,9 @@ def writer() -> str:
 
 
 def writer_is_gone(name: str) -> bool:
-    """Return whether the process of a :func:`writer`'s name is known to be gone. Nothing is known of a process
-    on another machine.
+    """Return whether the process of a :func:`writer`'s name is known to be gone.
+
+    Nothing is known of a process on another machine.
 
     >>> writer_is_gone(writer()), writer_is_gone(f"{MACHINE}-{os.getpid()}-earlier")
     (False, True)
