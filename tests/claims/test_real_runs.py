@@ -171,6 +171,7 @@ CONTROLS: dict[tuple[str, str], dict[str, Source]] = {
     ("vq.2", "a tenth"): {"new": ("vq", 64, "untrained"), "old": ("vq", 64, "untrained")},
     ("vq.2", "a hundredth"): {"new": ("vq", 64, "untrained"), "old": ("vq", 64, "untrained")},
     ("vq.3", "excess"): {"vq": ("vq", 64, "untrained"), "vae": ("conv-vae", 4, "trained")},
+    ("vq.4", "quality"): {"vq": ("vq", 64, "untrained"), "vae": ("conv-vae", 4, "trained")},
 }
 
 
@@ -233,6 +234,7 @@ def test_a_decoder_that_owes_nothing_to_its_codes_is_seen(real: Real) -> None:
     shuffled = decide_passed_off(
         name, {"vq": broken(found, test__reconstruction=found["test/swapped"])}
     )
+    assert "test/mse" not in found.arrays
     assert plain.measured.value > 0
     assert shuffled.measured.value == pytest.approx(0)
     assert shuffled.verdict == "not reproduced"
@@ -267,8 +269,12 @@ def test_the_table_of_the_vq_vae(real: Real) -> None:
     bits = -evaluation["test/lk"].mean() / (784 * math.log(2))
     assert row["bits_per_dim"] == pytest.approx(bits)
     pictures = [evaluation[f"pictures/{n}"] / 255 for n in ("originals", "reconstructions")]
-    error = np.square(pictures[0] - pictures[1]).mean()
-    assert row["reconstruction_mse"] == pytest.approx(error, rel=0.02)
+    errors = np.square(pictures[0] - pictures[1]).mean(1)
+    shown = evaluation["test/mse"][: len(errors)]
+    np.testing.assert_allclose(shown, errors, rtol=0.1)
+    assert shown.mean() == pytest.approx(errors.mean(), rel=0.02)
+    assert row["reconstruction_mse"] == pytest.approx(evaluation["test/mse"].mean())
+    assert len(evaluation["test/mse"]) == SETTINGS["images"]
     used = np.unique(evaluation["test/codes"])
     assert (row["codes_used"], 1 <= row["perplexity"] <= len(used)) == (len(used), True)
     assert math.isnan(other["codes"])

@@ -42,7 +42,9 @@ class ConvVAEEvaluator(ConvolutionalEvaluator):
         """Return the terms of one draw of the latents of each of the test images ``x [n, pixels]``.
 
         ``test/reconstruction`` is ``log p(x|z)``, ``test/swapped`` the same given another image's draw,
-        ``test/kl`` the KL divergence, all ``[n]``, nats.
+        ``test/kl`` the KL divergence, all ``[n]``, nats. ``test/mse`` is the mean squared error of each
+        image's reconstruction from the same draw, intensities from 0 to 1; autoregressive decoders have
+        none.
         """
         model, random = self.model, generator(self.settings["seed"], "latents")
         found: dict[str, list[Tensor]] = {}
@@ -53,6 +55,7 @@ class ConvVAEEvaluator(ConvolutionalEvaluator):
                 "reconstruction": model.log_likelihood(block, layer.sample),
                 "swapped": model.log_likelihood(block, layer.sample.roll(1, 0)),
                 "kl": layer.kl().sum(-1),
+                **self.errors(block, layer.sample),
             }.items():
                 found.setdefault(name, []).append(value)
         return {f"test/{name}": torch.cat(parts) for name, parts in found.items()}

@@ -29,13 +29,33 @@ class ConvolutionalEvaluator(Evaluator):
 
         They are mean images, or draws where the decoder is autoregressive.
         """
-        if self.settings["network"]["decoder"] != "pixelcnn":
+        if self.has_mean_images:
             return torch.cat([self.model.image(part) for part in latents.split(ROWS)])
         shape = self.model.shape
         planes = (1 + shape.channels, shape.height, shape.width)
         noise = uniform(len(latents), *planes, random=random)
         drawn: Tensor = self.model.image(latents, noise)
         return drawn
+
+    @property
+    def has_mean_images(self) -> bool:
+        """Whether the decoder gives a mean image; one that draws pixel by pixel has none."""
+        decoder: str = self.settings["network"]["decoder"]
+        return decoder != "pixelcnn"
+
+    def errors(self, originals: Tensor, latents: Tensor) -> dict[str, Tensor]:
+        """Return the mean squared error of each mean image, ``mse [n]``, intensities from 0 to 1.
+
+        There is none where the decoder is autoregressive: a draw of 784 pixels in turn costs as much as
+        the rest of the evaluation, and its error is not that of a mean.
+
+        Args:
+            originals: ``[n, pixels]``.
+            latents: of these images.
+        """
+        if not self.has_mean_images:
+            return {}
+        return {"mse": (self.model.image(latents) - originals).square().mean(-1)}
 
     def picture_arrays(
         self, originals: Tensor, latents: Tensor, drawn: Tensor, random: torch.Generator

@@ -6,6 +6,7 @@ array                       content; n is the number of test images
 ``frechet/sample_features`` the classifier's features of n samples' mean images, ``[n, features]``
 ``frechet/test_features``   the same of the test images' intensities
 ``frechet/distance``        the Frechet distance between the two
+``frechet/active_features`` of the samples, the inactive latents being 0; see :func:`active_arrays`
 ``samples/confidence``      highest class probability of each sample, ``[n]``
 ``samples/label``           the class of that probability, ``[n]``
 ``average/model``           mean of the samples, ``[pixels]``
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor
 
 from rungs.evaluation.classifier import Classifier
+from rungs.evaluation.definitions import ACTIVE_KL
 from rungs.evaluation.frechet import frechet_distance
 from rungs.models.protocol import draw_noise, noise_sizes
 from rungs.numerics.seeds import generator
@@ -35,8 +37,18 @@ def mean_images(model: Any, count: int, seed: int, rows: int) -> Tensor:
     Args:
         rows: draws that pass the decoder at once.
     """
+    return decoded(model, prior_latents(model, count, seed), rows)
+
+
+def prior_latents(model: Any, count: int, seed: int) -> Tensor:
+    """Return the draws from the prior of which :func:`mean_images` are the images, ``[count, units]``."""
     noise = draw_noise(noise_sizes(model), count, generator=generator(seed, "samples"))
-    latents = model.generate(noise)[0]
+    latents: Tensor = model.generate(noise)[0]
+    return latents
+
+
+def decoded(model: Any, latents: Tensor, rows: int) -> Tensor:
+    """Return the mean images of ``latents [n, units]``, ``[n, pixels]``."""
     return torch.cat([model.decode(block) for block in latents.split(rows)])
 
 
@@ -61,3 +73,30 @@ def sample_arrays(
         "samples/confidence": confidence.numpy(),
         "samples/label": label.numpy(),
     }
+
+
+@torch.no_grad()
+def active_arrays(
+    model: Any,
+    settings: RunSettings,
+    kl: Tensor,
+    count: int,
+    classifier: Classifier | None,
+    rows: int,
+) -> dict[str, Any]:
+    """Return the features of the same samples, decoded without the inactive latents.
+
+    The latents are those of ``frechet/sample_features``, the inactive ones (mean KL of at most 0.01
+    nats) being at 0, the mean of their prior. Without a classifier, or where KL has no term a latent
+    (the prior or the posterior does not factorise), there is no such array.
+
+    Args:
+        kl: mean KL of each latent over the test images, ``[units]``, nats.
+        count: of the samples, as many as there are test images.
+    """
+    separate = model.units > 0 and len(kl) == model.units
+    if classifier is None or settings["network"]["prior"] != "gaussian" or not separate:
+        return {}
+    latents = prior_latents(model, count, settings["seed"])
+    images = decoded(model, latents * (kl > ACTIVE_KL), rows)
+    return {"frechet/active_features": classifier.features(images)}

@@ -1,10 +1,10 @@
 """The evaluation of models with one stochastic layer.
 
 Beside the arrays of every hierarchy there are those of :mod:`rungs.evaluation.samples`,
-:mod:`~rungs.evaluation.mixture_prior`, :mod:`~rungs.evaluation.posterior_shape`,
-:mod:`~rungs.evaluation.latent_space`, :mod:`~rungs.evaluation.fitted_density`,
-:mod:`~rungs.evaluation.probe` and :mod:`~rungs.evaluation.rescaled_training`, and ``average/train``, the mean
-training image, ``[pixels]``.
+:mod:`~rungs.evaluation.lines`, :mod:`~rungs.evaluation.mixture_prior`,
+:mod:`~rungs.evaluation.posterior_shape`, :mod:`~rungs.evaluation.latent_space`,
+:mod:`~rungs.evaluation.fitted_density`, :mod:`~rungs.evaluation.probe` and
+:mod:`~rungs.evaluation.rescaled_training`, and ``average/train``, the mean training image, ``[pixels]``.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from rungs.evaluation.latent_space import (
     rescaled_arrays,
     scale_arrays,
 )
+from rungs.evaluation.lines import line_arrays
 from rungs.evaluation.materials import Materials
 from rungs.evaluation.mixture_prior import component_arrays, divergence_arrays
 from rungs.evaluation.posterior_shape import shape_arrays
 from rungs.evaluation.probe import probe_arrays
 from rungs.evaluation.rescaled_training import rescaled_training_arrays
-from rungs.evaluation.samples import sample_arrays
+from rungs.evaluation.samples import active_arrays, sample_arrays
 from rungs.models.protocol import draw_noise, noise_sizes
 from rungs.numerics.seeds import generator
 from rungs.study.settings import RunSettings
@@ -40,11 +41,14 @@ class SingleLayerEvaluator(HierarchicalEvaluator):
         """Return the arrays of a hierarchy, and those that need a single layer."""
         model, settings, test = self.model, self.settings, materials.test
         classifier, rows = materials.classifier, materials.evaluation["chunk_rows"]
+        arrays = super().arrays(materials)
         return {
-            **super().arrays(materials),
+            **arrays,
             "average/train": materials.average,
             **sample_arrays(model, settings, materials.test_intensities.x, classifier, rows),
+            **active_arrays(model, settings, arrays["layers/1/kl"], len(test.x), classifier, rows),
             **interpolation_arrays(model, test),
+            **line_arrays(model, test, settings["seed"], rows),
             **component_arrays(model, test, classifier),
             **divergence_arrays(model, settings, test),
             **shape_arrays(model, settings, test.x, rows),

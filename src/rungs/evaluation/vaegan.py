@@ -1,8 +1,8 @@
 """The evaluation of the VAE/GAN, which has no likelihood.
 
-The arrays are those of :mod:`rungs.evaluation.samples`, :mod:`~rungs.evaluation.latent_space` and
-:mod:`~rungs.evaluation.mixture_prior`, pictures as in :mod:`~rungs.evaluation.pictures`, and
-``average/train``, the mean training image, ``[pixels]``.
+The arrays are those of :mod:`rungs.evaluation.samples`, :mod:`~rungs.evaluation.latent_space`,
+:mod:`~rungs.evaluation.lines` and :mod:`~rungs.evaluation.mixture_prior`, pictures as in
+:mod:`~rungs.evaluation.pictures`, and ``average/train``, the mean training image, ``[pixels]``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor
 from rungs.evaluation.definitions import PICTURES
 from rungs.evaluation.evaluator import Evaluator
 from rungs.evaluation.latent_space import interpolation_arrays
+from rungs.evaluation.lines import line_arrays
 from rungs.evaluation.materials import Materials
 from rungs.evaluation.mixture_prior import component_arrays
 from rungs.evaluation.pictures import as_bytes
@@ -38,6 +39,7 @@ class VAEGANEvaluator(Evaluator):
             "pictures/reconstructions": reconstructions(model, test.x),
             **sample_arrays(model, settings, test.x, classifier, rows),
             **interpolation_arrays(model, test),
+            **line_arrays(model, test, settings["seed"], rows),
             **component_arrays(model, test, classifier),
         }
 

@@ -12,6 +12,8 @@ array                       content; n is the number of test images
 ``test/prior``              ``log p(codes)``, ``[n]``, nats
 ``test/commitment``         ``|z_e - e|^2`` averaged over positions, ``[n]``
 ``test/encoder_square``     ``|z_e|^2`` averaged over positions, ``[n]``
+``test/mse``                mean squared error of each image's reconstruction, intensities from 0 to
+                            1, ``[n]``; not for autoregressive decoders
 ``codebook``                ``[codes, dim]``
 ==========================  =======================================================================
 
@@ -77,6 +79,7 @@ class VQEvaluator(ConvolutionalEvaluator):
                 "encoder_square": (
                     quantised.encoded.square().sum(-1).unflatten(0, codes.shape).mean(1)
                 ),
+                **self.errors(block, codes),
             }.items():
                 found.setdefault(name, []).append(value)
         arrays = {f"test/{name}": torch.cat(parts) for name, parts in found.items()}

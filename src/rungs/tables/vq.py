@@ -56,9 +56,11 @@ def _row(settings: RunSettings, evaluation: result_file.Stored) -> dict[str, obj
     to_bits = -1 / (shape.pixels * math.log(2))
     bound = evaluation["test/lk"]
     reconstruction = evaluation["test/reconstruction"]
+    # an autoregressive decoder draws the pictures alone
+    error = "test/mse" if "test/mse" in evaluation.arrays else "pictures/mse"
     row = {name: settings[name] for name in ("run", "dataset", "variant", "seed")} | {
         "decoder": network["decoder"],
-        "reconstruction_mse": evaluation["pictures/mse"].mean(dtype=np.float64),
+        "reconstruction_mse": evaluation[error].mean(dtype=np.float64),
         "reconstruction_nats": reconstruction.mean(dtype=np.float64),
         "swapped_nats": (reconstruction - evaluation["test/swapped"]).mean(dtype=np.float64),
         "bits_per_dim": to_bits * bound.mean(),
