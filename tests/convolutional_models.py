@@ -17,6 +17,7 @@ PIXELCNN = {"channels": 4, "layers": 2, "reach": 2}
 VQ = {
     "code_dim": 6,
     "likelihood": "dimension",
+    "distance": "sum",
     "beta": 0.25,
     "update": "gradient",
     "decay": 0.99,

@@ -110,6 +110,26 @@ def test_the_gradient_passes_straight_through() -> None:
     assert float(gradient.norm()) > 0
 
 
+@pytest.mark.parametrize("update", ["gradient", "ema"])
+def test_squared_distances_are_summed_over_the_entries_or_averaged(update: str) -> None:
+    """Against the two losses as the authors' library writes them, ``mean((z_e - e)^2)`` of everything."""
+    x = images(3, 96)
+    summed, averaged = (vqvae(distance=distance, update=update) for distance in ("sum", "mean"))
+    quantised = averaged.quantise(averaged.encode(x))
+    mean = torch.nn.functional.mse_loss(quantised.encoded, quantised.vectors)
+    weight = 0.25 + (update == "gradient")
+    found = [model.eval().objective(x, [], SETTINGS, 1.0) for model in (summed, averaged)]
+    likelihood = float(found[1].statistics["reconstruction"]) / 96
+    assert float(found[1].loss.detach() + likelihood) == pytest.approx(
+        weight * float(mean), rel=1e-4
+    )
+    assert float(found[0].loss.detach() + likelihood) == pytest.approx(
+        6 * weight * float(mean), rel=1e-4
+    ), "6 entries"
+    for name, value in found[0].statistics.items():
+        assert torch.equal(value, found[1].statistics[name]), "what is reported does not change"
+
+
 def test_the_loss_of_an_image_is_that_of_its_dimensions() -> None:
     x = images(3, 96)
     by_image, by_dimension = vqvae(likelihood="image"), vqvae()

@@ -6,9 +6,10 @@ The objective has three terms (eq. 3), sg being the stop-gradient:
 
 ``log p(x | z_q) - |sg[z_e] - e|^2 - beta |z_e - sg[e]|^2``,
 
-The last two terms are averaged over the positions of the grid, as in the paper, and the first over
-pixels, as in the authors' released example; with ``likelihood: image`` the first is the sum over pixels,
-against which a beta of 0.25 has no effect (docs/findings.md). The gradient of the first term passes the
+The last two terms are averaged over the positions of the grid. How much they weigh beside the first
+differs between the paper and the authors' library (docs/vq.md). ``likelihood`` takes the first of an
+image, as the paper writes it, or averages it over dimensions; ``distance`` sums the squares over the
+entries of a vector, as the paper writes it, or averages them. The gradient of the first term passes the
 quantiser unchanged (straight-through) and reaches decoder and encoder; that of the second reaches only
 the codebook, that of the third only the encoder.
 """
@@ -210,10 +211,11 @@ class VQVAE(nn.Module):
         codes: K, the codebook's size.
         convolutional: ``channels, residual_blocks, residual_channels, components``.
         vq: ``code_dim``; ``likelihood``, ``dimension`` or ``image``: whether the loss contains the
-            log-likelihood a dimension or an image; ``beta``, the weight of the commitment loss;
-            ``update``, ``gradient`` (as published) or ``ema``; ``decay`` of the averages; ``speed`` of
-            the codebook; ``kmeans``, whether the codebook starts at k-means centres; ``revive``, the
-            average use a batch below which a code is moved, 0 for never.
+            log-likelihood a dimension or an image; ``distance``, ``sum`` or ``mean``: whether it contains
+            the sum of the squared differences of two vectors' entries or their mean; ``beta``, the weight
+            of the commitment loss; ``update``, ``gradient`` (as published) or ``ema``; ``decay`` of the
+            averages; ``speed`` of the codebook; ``kmeans``, whether the codebook starts at k-means centres;
+            ``revive``, the average use a batch below which a code is moved, 0 for never.
         decoder: ``convolutional`` or ``pixelcnn``.
         pixelcnn: ``channels, layers, reach``.
     """
@@ -295,9 +297,10 @@ class VQVAE(nn.Module):
         quantised = self.quantise(encoded)
         likelihood = self.decoder.log_likelihood(x, self.as_grid(quantised.straight_through)).mean()
         weight = 1 / self.pixels if self.settings["likelihood"] == "dimension" else 1.0
-        loss = self.settings["beta"] * quantised.commitment_loss - weight * likelihood
+        share = 1 / encoded.shape[-1] if self.settings["distance"] == "mean" else 1.0
+        loss = share * self.settings["beta"] * quantised.commitment_loss - weight * likelihood
         if self.codebook.moved is not None:
-            loss = loss + quantised.codebook_loss
+            loss = loss + share * quantised.codebook_loss
         found = self.statistics(quantised, likelihood.detach())
         if self.training:
             rows = encoded.detach()
