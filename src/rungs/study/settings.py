@@ -32,6 +32,7 @@ class NetworkSettings(TypedDict, total=False):
     posterior_components: int
     likelihood: str
     divergence: str
+    affine_speed: float
     convolutional: dict[str, int]
     decoder: str
     pixelcnn: dict[str, int]
