@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
+from dense_models import built as dense
 from rungs.models import build
 from rungs.models.networks import (
+    ACTIVATIONS,
     MLP,
     BatchNorm,
     Dense,
@@ -106,3 +109,49 @@ def test_variance_is_bounded_below() -> None:
     initialise(built, torch.Generator().manual_seed(0))
     posterior = built.double()(torch.full((2, 20), -1e4, dtype=torch.float64))
     assert float(posterior.variance.detach().min()) >= 1e-5
+
+
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+def test_hidden_layers_against_their_formula(name: str) -> None:
+    """Rectifiers of slope 0.01; tanh; an affine map times the sigmoid of another."""
+    mlp = MLP(9, 7, batch_norm=False, activation=name)
+    initialise(mlp, torch.Generator().manual_seed(0))
+    mlp.double()
+    x = torch.randn(5, 9, generator=torch.Generator().manual_seed(1)).double()
+    hidden = x.numpy()
+    for layer in (mlp.first, mlp.second):
+        assert layer.bias is not None
+        torch.nn.init.normal_(layer.bias, generator=torch.Generator().manual_seed(2))
+        outer = hidden @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
+        if name == "leaky":
+            hidden = np.where(outer > 0, outer, 0.01 * outer)
+        elif name == "tanh":
+            hidden = np.tanh(outer)
+        else:
+            hidden = outer[:, :7] / (1 + np.exp(-outer[:, 7:]))
+    np.testing.assert_allclose(mlp(x).detach().numpy(), hidden, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "gain"), [("leaky", 2**0.5), ("tanh", 1.0), ("gated", 1.0)])
+def test_each_map_of_a_layer_starts_by_its_own_fan_out(name: str, gain: float) -> None:
+    mlp = MLP(300, 200, batch_norm=False, activation=name)
+    initialise(mlp, torch.Generator().manual_seed(0))
+    for weight in mlp.first.weight.detach().split(200):
+        assert float(weight.std()) == pytest.approx(gain * (2 / 500) ** 0.5, rel=0.02)
+
+
+@pytest.mark.parametrize("model", ["vae", "lvae"])
+@pytest.mark.parametrize("activation", ["tanh", "gated"])
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_every_hidden_layer_of_a_hierarchy_has_the_activation(
+    model: str, activation: str, batch_norm: bool
+) -> None:
+    own = {"upward": "mu", "share_top_down": False} if model == "lvae" else {}
+    made = dense(
+        model, 3, activation=activation, **own, **({"batch_norm": True} if batch_norm else {})
+    )
+    found = [module for module in made.modules() if isinstance(module, MLP)]
+    assert len(found) > 5
+    assert {mlp.activation for mlp in found} == {ACTIVATIONS[activation]}
+    layers = made.draw(made.encode(torch.ones(4, 30)), [torch.zeros(4, n) for n in (6, 4, 3)])
+    assert torch.isfinite(made.log_likelihood(torch.ones(4, 30), layers[0].sample)).all()

@@ -3,6 +3,7 @@ network, in a desktop's window and in a phone's."""
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
@@ -19,12 +20,16 @@ import pytest
 from rungs.claims import claims, published
 from rungs.claims.stated import stated
 from rungs.figures import FIGURES
+from rungs.paths import ROOT
 from rungs.report import scorecard, seeds
 from rungs.report.captions import captions
 from rungs.report.claims import count
 from rungs.report.seeds import compare
+from rungs.study import profile
 from rungs.study.documents import DOCUMENTS, document_name
 from rungs.study.layout import Layout
+from rungs.study.runs import all_runs
+from rungs.study.settings import resolve
 from rungs.tables import TABLES
 from rungs.tables.html import table_page
 
@@ -174,6 +179,25 @@ def test_runs_of_another_recipe_or_binarisation_have_no_published_number() -> No
     for variant in ("lvae-bn-wu-ft", "lvae-bn-wu-iw10", "gauss", "vamp"):
         other = published.beside(run | {"variant": variant}, "L5000")
         assert math.isnan(other["published"])
+
+
+def test_importance_weighted_autoencoders_stand_beside_their_own_numbers() -> None:
+    """Burda et al. 2016, table 1, on MNIST that is binarised anew every epoch."""
+    config = profile.load([ROOT / "config" / "iwae.yaml"])
+    found = {}
+    for run in all_runs(config):
+        own = resolve(config, run)
+        found[run.variant] = published.beside(own, "L5000")["published"]
+        small: Any = copy.deepcopy(own)
+        small["network"]["hidden_sizes"][0] = 100
+        assert math.isnan(published.beside(small, "L5000")["published"])
+        leaky: Any = copy.deepcopy(own)
+        leaky["network"]["activation"] = "leaky"
+        assert math.isnan(published.beside(leaky, "L5000")["published"])
+    assert found == {
+        **{"iwae-k1": -86.76, "iwae-k5": -85.54, "iwae-k50": -84.78},
+        **{"iwae2-k1": -85.33, "iwae2-k5": -83.89, "iwae2-k50": -82.9},
+    }
 
 
 def test_the_scorecard_in_plain_text() -> None:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from rungs.training.schedules import kl_weight, learning_rate
+from rungs.training.schedules import kl_weight, learning_rate, stage_factor
 
 
 def test_warm_up() -> None:
@@ -33,3 +33,23 @@ def test_a_rise_within_the_annealing_multiplies_it() -> None:
         cosine = 0.5 * (1 + math.cos(math.pi * step / 100))
         ramp = min(1.0, (step + 1) / 11)
         assert learning_rate(step, 100, 2.0, 1.0, 0.1) == pytest.approx(2 * cosine * ramp)
+
+
+def test_the_stages_of_burda() -> None:
+    """3^i epochs at a rate of 0.001 * 10^(-i/7), i = 0 to 7: 3,280 epochs in all."""
+    batches, start = 7, 0
+    for i in range(8):
+        epochs = range(start, start + 3**i)
+        for epoch in {epochs[0], epochs[-1]}:
+            for step in (epoch * batches, (epoch + 1) * batches - 1):
+                rate = 0.001 * stage_factor(step, 3280 * batches, 8, 3, 0.1)
+                assert rate == pytest.approx(0.001 * 10 ** (-i / 7)), (i, epoch)
+        start += 3**i
+    assert start == 3280
+
+
+def test_stages_keep_their_proportions_in_a_shorter_training() -> None:
+    factors = [stage_factor(step, 70, 3, 2, 0.01) for step in range(70)]
+    assert factors == pytest.approx(10 * [1.0] + 20 * [0.1] + 40 * [0.01])
+    assert {stage_factor(step, 9, 1, 3, 0.1) for step in range(9)} == {1.0}
+    assert [stage_factor(step, 4, 2, 1, 0.5) for step in range(4)] == [1.0, 1.0, 0.5, 0.5]

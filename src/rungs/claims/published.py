@@ -15,11 +15,22 @@ from typing import Any
 from rungs.paths import ROOT
 
 PUBLISHED = ROOT / "resources" / "published.csv"
-#: document -> the sizes of its networks, of which a run of depth d has the first d
-NETWORKS: dict[str, dict[str, tuple[int, ...]]] = {
-    "ladder": {
-        "latent_sizes": (64, 32, 16, 8, 4),
-        "hidden_sizes": (512, 256, 128, 64, 32),
+Networks = dict[str, Any]
+#: settings of networks where a run has none of that name
+DEFAULTS = {"activation": "leaky", "prior": "gaussian", "prior_components": 1}
+
+
+def _ladder(depth: int) -> Networks:
+    sizes = {"latent_sizes": [64, 32, 16, 8, 4], "hidden_sizes": [512, 256, 128, 64, 32]}
+    return {"activation": "leaky"} | {name: of[:depth] for name, of in sizes.items()}
+
+
+#: document -> depth -> what the settings of a run's network must be
+NETWORKS: dict[str, dict[int, Networks]] = {
+    "ladder": {depth: _ladder(depth) for depth in range(1, 6)},
+    "iwae": {
+        1: {"latent_sizes": [50], "hidden_sizes": [200], "activation": "tanh"},
+        2: {"latent_sizes": [100, 50], "hidden_sizes": [200, 100], "activation": "tanh"},
     },
 }
 #: how runs are binarised; empty for data of 256 values, which are not
@@ -36,13 +47,11 @@ def rows() -> tuple[Row, ...]:
 
 def same_networks(settings: Mapping[str, Any], document: str = "ladder") -> bool:
     """Return whether a run has the networks of a document."""
-    depth, network = settings["depth"], settings["network"]
-    if document not in NETWORKS:
-        return False
-    return all(
-        tuple(network.get(name, ())[:depth]) == sizes[:depth]
-        for name, sizes in NETWORKS[document].items()
-    )
+    wanted = NETWORKS.get(document, {}).get(settings["depth"])
+    own = DEFAULTS | settings["network"]
+    for name in ("latent_sizes", "hidden_sizes"):
+        own[name] = list(own.get(name, ()))[: settings["depth"]]
+    return wanted is not None and all(own.get(name) == value for name, value in wanted.items())
 
 
 def comparable(row: Row, settings: Mapping[str, Any]) -> bool:

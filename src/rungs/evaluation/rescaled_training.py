@@ -65,6 +65,7 @@ def continuation(recipe: TrainingSettings) -> TrainingSettings:
         "learning_rate": recipe["learning_rate"] / 3,
         "annealing": 1.0,
         "rise": 0.0,
+        "stages": None,
         "warm_up": False,
     }
     return cast(TrainingSettings, {**recipe, **changes})

@@ -95,7 +95,8 @@ class ModelEntry:
 
 
 _HIERARCHY = Family(prior="hierarchy")
-_DENSE = ("latent_sizes", "hidden_sizes", "batch_norm")
+_DENSE = ("latent_sizes", "hidden_sizes", "batch_norm", "activation")
+_HIERARCHICAL = (*_DENSE, "pixel_bias")
 _SINGLE = (
     *("prior", "prior_components", "posterior", "posterior_components"),
     *("likelihood", "divergence"),
@@ -104,10 +105,10 @@ _CONVOLUTIONAL = ("shape", "convolutional", "decoder", "pixelcnn")
 
 #: name in the configuration -> module, class and network settings
 MODELS = {
-    "vae": ModelEntry("rungs.models.vae:BottomUpVAE", _DENSE, family=_HIERARCHY),
+    "vae": ModelEntry("rungs.models.vae:BottomUpVAE", _HIERARCHICAL, family=_HIERARCHY),
     "lvae": ModelEntry(
         "rungs.models.ladder:LadderVAE",
-        (*_DENSE, "upward", "share_top_down"),
+        (*_HIERARCHICAL, "upward", "share_top_down"),
         cost="rungs.models.cost.dense:ladder",
         family=_HIERARCHY,
     ),

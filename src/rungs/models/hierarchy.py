@@ -13,13 +13,18 @@ from rungs.probability.gaussian import (
     standard_gaussian_like,
 )
 
+#: the least probability of black or white at which the bias of a pixel starts, as released
+RAREST = 1e-3
+#: images that are added up at once
+ROWS = 1000
+
 
 def top_down_networks(
-    latent_sizes: list[int], hidden_sizes: list[int], batch_norm: bool
+    latent_sizes: list[int], hidden_sizes: list[int], batch_norm: bool, activation: str
 ) -> nn.ModuleList:
     """The networks from z_{i+1} to z_i, bottom first; each has the hidden size of level i+1."""
     return nn.ModuleList(
-        GaussianMLP(above, hidden, below, batch_norm)
+        GaussianMLP(above, hidden, below, batch_norm, activation)
         for below, above, hidden in zip(
             latent_sizes, latent_sizes[1:], hidden_sizes[1:], strict=False
         )
@@ -34,6 +39,9 @@ class Hierarchy(Variational, nn.Module):
         latent_sizes: units of z_1 to z_d.
         hidden_sizes: units of the networks of levels 1 to d.
         batch_norm: whether every dense layer but the pixels' is batch-normalised.
+        activation: of the hidden units, a key of :data:`rungs.models.networks.ACTIVATIONS`.
+        pixel_bias: where the bias of the pixels' logits starts, ``zero`` or ``average``, the logit of the
+            average training image (Burda et al. 2016, their release).
 
     Raises:
         ValueError: if there are not as many hidden sizes as latent ones.
@@ -45,6 +53,8 @@ class Hierarchy(Variational, nn.Module):
         latent_sizes: list[int],
         hidden_sizes: list[int],
         batch_norm: bool,
+        activation: str = "leaky",
+        pixel_bias: str = "zero",
     ) -> None:
         super().__init__()
         if len(latent_sizes) != len(hidden_sizes):
@@ -55,9 +65,24 @@ class Hierarchy(Variational, nn.Module):
         self.latent_sizes = list(latent_sizes)
         self.hidden_sizes = list(hidden_sizes)
         self.batch_norm = batch_norm
-        self.top_down = top_down_networks(self.latent_sizes, self.hidden_sizes, batch_norm)
-        self.decoder = MLP(self.latent_sizes[0], self.hidden_sizes[0], batch_norm)
+        self.activation, self.pixel_bias = activation, pixel_bias
+        self.top_down = self.new_top_down()
+        self.decoder = MLP(self.latent_sizes[0], self.hidden_sizes[0], batch_norm, activation)
         self.pixel_logits = Dense(self.hidden_sizes[0], pixels, batch_norm=False)
+
+    def new_top_down(self) -> nn.ModuleList:
+        """Top-down networks of the model's sizes."""
+        return top_down_networks(
+            self.latent_sizes, self.hidden_sizes, self.batch_norm, self.activation
+        )
+
+    @torch.no_grad()
+    def start_at(self, images: Tensor) -> None:
+        """Start the pixels' bias at the average of the images, where the model's settings say so."""
+        if self.pixel_bias == "average" and self.pixel_logits.bias is not None:
+            white = torch.stack([part.sum(0) for part in images.split(ROWS)]).sum(0)
+            average = white / (255 * len(images))
+            self.pixel_logits.bias.copy_(average.clamp(RAREST, 1 - RAREST).logit())
 
     def logits(self, z: Tensor) -> Tensor:
         """Logits of p(x | z_1), ``[..., pixels]``."""

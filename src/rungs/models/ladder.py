@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from rungs.models.hierarchy import Hierarchy, top_down_networks
+from rungs.models.hierarchy import Hierarchy
 from rungs.models.networks import MLP, GaussianHead
 from rungs.models.protocol import Layer
 from rungs.probability.gaussian import DiagonalGaussian, standard_gaussian_like
@@ -34,24 +34,22 @@ class LadderVAE(Hierarchy):
         batch_norm: bool,
         upward: Literal["mu", "hidden"],
         share_top_down: bool,
+        activation: str = "leaky",
+        pixel_bias: str = "zero",
     ) -> None:
-        super().__init__(pixels, latent_sizes, hidden_sizes, batch_norm)
+        super().__init__(pixels, latent_sizes, hidden_sizes, batch_norm, activation, pixel_bias)
         self.upward = upward
         passed = self.latent_sizes if upward == "mu" else self.hidden_sizes
         inputs = [pixels, *passed[:-1]]
         self.bottom_up = nn.ModuleList(
-            MLP(size, hidden, batch_norm)
+            MLP(size, hidden, batch_norm, activation)
             for size, hidden in zip(inputs, self.hidden_sizes, strict=True)
         )
         self.evidence = nn.ModuleList(
             GaussianHead(hidden, units, batch_norm)
             for hidden, units in zip(self.hidden_sizes, self.latent_sizes, strict=True)
         )
-        self.inference_top_down = (
-            None
-            if share_top_down
-            else top_down_networks(self.latent_sizes, self.hidden_sizes, batch_norm)
-        )
+        self.inference_top_down = None if share_top_down else self.new_top_down()
 
     def encode(self, x: Tensor) -> list[DiagonalGaussian]:
         """The upward Gaussian of every level for ``x [batch, pixels]``, bottom first."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -146,18 +147,53 @@ class Dense(nn.Module):
         return product if bias is None else product + bias
 
 
-class MLP(nn.Module):
-    """Two dense layers with leaky rectifiers."""
+@dataclass(frozen=True)
+class Activation:
+    """What follows a dense layer of an :class:`MLP`.
 
-    def __init__(self, inputs: int, hidden: int, batch_norm: bool) -> None:
+    Attributes:
+        function: changes its argument or returns another tensor.
+        gain: of the layer's initial weights.
+        outputs: that the layer has for each hidden unit.
+    """
+
+    function: Callable[[Tensor], Tensor]
+    gain: float = 1.0
+    outputs: int = 1
+
+
+#: leaky rectifiers (Sonderby et al. 2016), tanh (Burda et al. 2016), and gated units, an affine map times
+#: the sigmoid of another (Dauphin et al. 2017; Tomczak and Welling 2018)
+ACTIVATIONS = {
+    "leaky": Activation(lambda x: functional.leaky_relu_(x, SLOPE), RECTIFIER_GAIN),
+    "tanh": Activation(torch.tanh_),
+    "gated": Activation(lambda x: functional.glu(x, -1), outputs=2),
+}
+
+
+class MLP(nn.Module):
+    """Two dense layers, each with an activation.
+
+    Args:
+        inputs, hidden: units.
+        activation: a key of :data:`ACTIVATIONS`.
+    """
+
+    def __init__(
+        self, inputs: int, hidden: int, batch_norm: bool, activation: str = "leaky"
+    ) -> None:
         super().__init__()
-        self.first = Dense(inputs, hidden, batch_norm, RECTIFIER_GAIN)
-        self.second = Dense(hidden, hidden, batch_norm, RECTIFIER_GAIN)
+        self.activation = ACTIVATIONS[activation]
+        outputs, gain = self.activation.outputs, self.activation.gain
+        self.first = Dense(inputs, outputs * hidden, batch_norm, gain)
+        self.second = Dense(hidden, outputs * hidden, batch_norm, gain)
+        if outputs > 1:
+            self.first.blocks = self.second.blocks = outputs * [hidden]
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[..., inputs]`` to ``[..., hidden]``."""
-        x = functional.leaky_relu_(self.first(x), SLOPE)
-        return functional.leaky_relu_(self.second(x), SLOPE)
+        activate = self.activation.function
+        return activate(self.second(activate(self.first(x))))
 
 
 class GaussianHead(nn.Module):
@@ -178,9 +214,11 @@ class GaussianHead(nn.Module):
 class GaussianMLP(nn.Module):
     """A conditional Gaussian with an MLP for its parameters."""
 
-    def __init__(self, inputs: int, hidden: int, units: int, batch_norm: bool) -> None:
+    def __init__(
+        self, inputs: int, hidden: int, units: int, batch_norm: bool, activation: str = "leaky"
+    ) -> None:
         super().__init__()
-        self.hidden = MLP(inputs, hidden, batch_norm)
+        self.hidden = MLP(inputs, hidden, batch_norm, activation)
         self.head = GaussianHead(hidden, units, batch_norm)
 
     def forward(self, x: Tensor) -> DiagonalGaussian:

@@ -80,7 +80,9 @@ class Trainable(Protocol):
     Attributes:
         binary: True if the model takes binarised images, False for intensities from 0 to 1.
 
-    A model with an attribute ``may_start``, names of parameters, can continue a run that lacks them.
+    A model with an attribute ``may_start``, names of parameters, can continue a run that lacks them. The
+    method ``start_at`` of a model that has one gets the training images, uint8 ``[n, pixels]``, before a run
+    starts from drawn weights.
     """
 
     binary: bool

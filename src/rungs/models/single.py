@@ -53,6 +53,7 @@ class SingleLayerVAE(Variational, nn.Module):
         affine_speed: of a learnt affine map of the latents before the decoder
             (:mod:`rungs.models.affine_map`), whose steps are so many times as long as those of other
             parameters; 0 for no such map.
+        activation: of the hidden units, a key of :data:`rungs.models.networks.ACTIVATIONS`.
 
     Raises:
         ConfigError: for a combination that does not exist.
@@ -77,6 +78,7 @@ class SingleLayerVAE(Variational, nn.Module):
         likelihood: str,
         divergence: str,
         affine_speed: float = 0.0,
+        activation: str = "leaky",
     ) -> None:
         super().__init__()
         _check(prior, posterior, divergence, batch_norm)
@@ -88,11 +90,11 @@ class SingleLayerVAE(Variational, nn.Module):
         self.divergence = divergence
         self.strata = posterior_components if posterior == "mixture" else 1
         self.is_stratified = posterior == "mixture"
-        self.encoder = MLP(pixels, hidden, batch_norm) if units else None
+        self.encoder = MLP(pixels, hidden, batch_norm, activation) if units else None
         self.head = _head(posterior, hidden, units, posterior_components, batch_norm)
         self.prior = self._make_prior(prior, prior_components, pixels)
         self.affine = AffineMap(units, affine_speed) if affine_speed and units else None
-        self.decoder = MLP(units, hidden, batch_norm)
+        self.decoder = MLP(units, hidden, batch_norm, activation)
         self.pixel_outputs = Dense(hidden, self.likelihood.outputs * pixels, batch_norm=False)
         #: a draw from a mixture takes one number more, which picks the component
         more = self.is_stratified or prior != "gaussian"

@@ -20,11 +20,13 @@ class BottomUpVAE(Hierarchy):
         latent_sizes: list[int],
         hidden_sizes: list[int],
         batch_norm: bool,
+        activation: str = "leaky",
+        pixel_bias: str = "zero",
     ) -> None:
-        super().__init__(pixels, latent_sizes, hidden_sizes, batch_norm)
+        super().__init__(pixels, latent_sizes, hidden_sizes, batch_norm, activation, pixel_bias)
         inputs = [pixels, *self.latent_sizes[:-1]]
         self.bottom_up = nn.ModuleList(
-            GaussianMLP(size, hidden, units, batch_norm)
+            GaussianMLP(size, hidden, units, batch_norm, activation)
             for size, hidden, units in zip(
                 inputs, self.hidden_sizes, self.latent_sizes, strict=True
             )

@@ -24,6 +24,8 @@ class NetworkSettings(TypedDict, total=False):
     latent_sizes: list[int]
     hidden_sizes: list[int]
     batch_norm: bool
+    activation: str
+    pixel_bias: str
     upward: str
     share_top_down: bool
     prior: str
@@ -46,6 +48,14 @@ class NetworkSettings(TypedDict, total=False):
     dropout: float
 
 
+class StageSettings(TypedDict):
+    """The stages of a learning rate; see :func:`rungs.training.schedules.stage_factor`."""
+
+    number: int
+    growth: float
+    decay: float
+
+
 class TrainingSettings(TypedDict):
     """The recipe of a training: the configuration's section ``training`` as one run sees it."""
 
@@ -53,6 +63,7 @@ class TrainingSettings(TypedDict):
     batch_size: int
     learning_rate: float
     rise: float
+    stages: StageSettings | None
     annealing: float
     adam_epsilon: float
     max_gradient_norm: float
@@ -211,7 +222,7 @@ def prior_settings(config: Config, run: Run) -> PriorSettings:
 
 
 #: what the training of a prior does not take from the configuration: no KL term, one draw
-_OF_PRIOR = {"warm_up": False, "monte_carlo_samples": 1, "importance_samples": 1}
+_OF_PRIOR = {"stages": None, "warm_up": False, "monte_carlo_samples": 1, "importance_samples": 1}
 
 
 def code_prior_settings(config: Config, run: Run) -> RunSettings | None:

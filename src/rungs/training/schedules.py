@@ -34,3 +34,21 @@ def learning_rate(step: int, steps: int, base: float, annealing: float, rise: fl
     if step <= steps - falling:
         return base
     return base * 0.5 * (1 + math.cos(math.pi * (1 - (steps - step) / falling)))
+
+
+def stage_factor(step: int, steps: int, number: int, growth: float, decay: float) -> float:
+    """Return by what the learning rate is multiplied in the stage of a step (counted from 0) of ``steps``.
+
+    The steps are divided into ``number`` stages, each ``growth`` times as long as the one before; the
+    factor falls geometrically from 1 in the first stage to ``decay`` in the last (Burda et al. 2016).
+
+    >>> [round(stage_factor(s, 7, 3, 2, 0.01), 3) for s in range(7)]
+    [1.0, 0.1, 0.1, 0.01, 0.01, 0.01, 0.01]
+    """
+    lengths = [growth**i for i in range(number)]
+    done = 0.0
+    for i, length in enumerate(lengths[:-1]):
+        done += length
+        if step * sum(lengths) < done * steps:
+            return float(decay ** (i / (number - 1)))
+    return decay if number > 1 else 1.0

@@ -28,7 +28,7 @@ from rungs.study.settings import RunSettings
 from rungs.training.history import History
 from rungs.training.objective_call import Unrecordable
 from rungs.training.optimiser import Adam, FlatParameters, clip_gradients
-from rungs.training.schedules import kl_weight, learning_rate
+from rungs.training.schedules import kl_weight, learning_rate, stage_factor
 
 if TYPE_CHECKING:
     from rungs.training.recorded_step import Recording
@@ -66,6 +66,8 @@ class Trainer:
         set_arithmetic(self.model, self.arithmetic)
         if start is not None:
             load_weights(self.model, start, getattr(self.model, "may_start", ()))
+        elif callable(start_at := getattr(self.model, "start_at", None)):
+            start_at(self.images)
         self.parameters = FlatParameters(self.model)
         self.optimiser = Adam(self.parameters.values, self.recipe)
         self.generator = generator(settings["seed"], "training", device)
@@ -156,6 +158,8 @@ class Trainer:
         recipe, total = self.recipe, self.recipe["epochs"] * self.batches
         step = self.epoch * self.batches + i
         base, annealing, rise = (recipe[key] for key in ("learning_rate", "annealing", "rise"))
+        if recipe["stages"] is not None:
+            base *= stage_factor(step, total, **recipe["stages"])
         return learning_rate(step, total, base, annealing, rise)
 
     def batch(self, i: int) -> tuple[Tensor, list[Tensor]]:

@@ -53,9 +53,11 @@ def _levels(settings: Mapping[str, Any], pixels: int) -> tuple[list[int], int]:
     """Multiply-adds of the encoder of each level, and those of the top-down networks, decoder and prior."""
     network = settings["network"]
     latents, hidden = network["latent_sizes"], network["hidden_sizes"]
+    # a gated unit has two affine maps
+    maps = 2 if network.get("activation") == "gated" else 1
 
     def layers(inputs: int, width: int, outputs: int) -> int:
-        return inputs * width + width * width + width * outputs
+        return maps * (inputs * width + width * width) + width * outputs
 
     encoders = [
         layers(size, width, 2 * units)
