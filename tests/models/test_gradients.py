@@ -228,7 +228,7 @@ RUNS = [
     *("gauss-full/latent3", "gauss-mixq/latent3", "mog-mixq/latent3", "mog-full/latent3"),
     *("mog-upper/latent3", "mog-lower/latent3", "gauss-iw10/latent3", "gauss-mixq-iw10/latent3"),
     *("ae/latent3", "ae-linear/latent3", "conv-vae/latent2", "conv-vae-pixel/latent2"),
-    *("conv-vae-mog/latent2", "gauss-affine/latent3"),
+    *("conv-vae-mog/latent2", "gauss-affine/latent3", "iwae-k5/depth1", "iwae2-k1/depth2"),
 ]
 
 
