@@ -42,7 +42,7 @@ def test_evaluation_of_a_trained_run(settings_of: SettingsOf, digits: Path, tmp_
 def test_shards_are_merged_exactly(settings_of: Any, digits: Path, tmp_path: Path) -> None:
     train(settings_of(epochs=1), digits, tmp_path, 5)
     settings = {
-        "samples": 7,
+        "samples": 100,
         "images": 230,
         "train_images": 20,
         "unit_samples": 2,
@@ -55,5 +55,6 @@ def test_shards_are_merged_exactly(settings_of: Any, digits: Path, tmp_path: Pat
         evaluate_shard(inputs, (i, 3), path)
     assert [len(result_file.read(path)["test/lk"]) for path in shards] == [50, 100, 80]
     evaluate(replace(inputs, shards=shards), tmp_path / "merged")
+    assert result_file.read(tmp_path / "merged" / "evaluation.h5")["test/lk_gap"] >= 0
     whole, merged = (tmp_path / name / "evaluation.h5" for name in ("whole", "merged"))
     assert whole.read_bytes() == merged.read_bytes()

@@ -8,6 +8,8 @@ array                       content; n is the number of test images
 ``test/ess``                effective sample size of L_k, ``[n]``
 ``test/nested_k``           the ks of the nested bounds
 ``test/nested_lk``          the nested bounds, ``[ks, n]``, nats
+``test/lk_gap``             estimate of the mean of ``log p(x) - L_k``, ``[]``, nats; see
+                            :mod:`rungs.evaluation.remaining_gap`
 ``train/elbo``              one-draw ELBO of the training images, nats
 ==========================  =======================================================================
 """
@@ -25,6 +27,7 @@ from torch import Tensor
 from rungs.errors import StoreError
 from rungs.evaluation.likelihood import estimate
 from rungs.evaluation.materials import Materials
+from rungs.evaluation.remaining_gap import remaining_gap
 from rungs.models.objectives import elbo_terms, objective_noise
 from rungs.models.protocol import LatentVariableModel, noise_sizes
 from rungs.numerics.seeds import generator
@@ -45,7 +48,17 @@ def bound_arrays(
         if materials.shards
         else likelihood_arrays(model, settings, materials.test.x, materials.evaluation)
     )
-    return {"train/elbo": elbo(model, materials.train.x, settings["seed"], chunk_rows), **found}
+    return {
+        "train/elbo": elbo(model, materials.train.x, settings["seed"], chunk_rows),
+        **found,
+        **gap_arrays(found["test/nested_k"], np.asarray(found["test/nested_lk"])),
+    }
+
+
+def gap_arrays(nested_k: np.ndarray, nested_lk: np.ndarray) -> dict[str, np.ndarray]:
+    """Return ``test/lk_gap`` from the nested bounds of all test images, ``[ks, n]``, if they give one."""
+    gap = remaining_gap(nested_k, nested_lk.mean(1))
+    return {} if gap is None else {"test/lk_gap": np.array(gap)}
 
 
 def likelihood_arrays(

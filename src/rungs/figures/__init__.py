@@ -125,9 +125,10 @@ FIGURES = {
         ("calibration", "evaluation"),
         "L_k against k where log p(x) is known, and on a trained model of each family",
         look_for=(
-            "Left: the estimate must rise towards zero, from below, and reach it where the "
-            "proposal is good. Right: a curve that still rises at the largest k means that L_k "
-            "understates that model's likelihood."
+            "First panel: L_k must rise towards zero, from below, and reach it where the "
+            "proposal is good. Others: a curve that still rises at the largest k means that L_k "
+            "understates that model's likelihood. Hollow markers: the estimated limit, with the "
+            "range in which it is trusted; families with fewer than 100 samples have none."
         ),
     ),
     "mixture_samples": FigureEntry(

@@ -28,6 +28,10 @@ class LinearGaussian:
             proposal narrower than the posterior has weights of infinite variance once
             ``spread^2 <= 1/2``. With 1 and ``shift`` 0 the proposal is the exact posterior.
         shift: the offset of the proposal's mean, in posterior standard deviations.
+        miss: a further offset ``miss * exp(uneven * h) * e`` that differs from image to image, as that
+            of an amortised encoder does: e has an independent N(0, 1) entry a unit, h is N(0, 1), and
+            both are functions of what of x no z explains. It needs ``pixels > 2 * units``.
+        uneven: how unequal the images are in this.
     """
 
     def __init__(
@@ -37,6 +41,8 @@ class LinearGaussian:
         generator: torch.Generator,
         spread: float = 1.0,
         shift: float = 0.0,
+        miss: float = 0.0,
+        uneven: float = 0.0,
     ) -> None:
         self.latent_sizes = [units]
         columns = torch.randn(pixels, units, generator=generator, dtype=torch.float64)
@@ -45,6 +51,11 @@ class LinearGaussian:
         self.offset = torch.randn(pixels, generator=generator, dtype=torch.float64)
         self.noise_variance = 0.25
         self.spread, self.shift = spread, shift
+        self.miss, self.uneven = miss, uneven
+        if miss:
+            rest = torch.randn(pixels, units + 1, generator=generator, dtype=torch.float64)
+            #: orthonormal directions of x that z does not reach
+            self.unexplained = torch.linalg.qr(torch.cat([columns, rest], 1)).Q[:, units:]
 
     def exact_log_likelihood(self, x: Tensor) -> Tensor:
         """``log p(x)``, ``[batch]``, nats, in closed form."""
@@ -62,9 +73,16 @@ class LinearGaussian:
         precision = 1 + self.weight.square().sum(0) / self.noise_variance
         mean = (x - self.offset) @ self.weight / self.noise_variance / precision
         deviation = precision.rsqrt()
+        offset = self.shift + self.misses(x) if self.miss else self.shift
         return DiagonalGaussian(
-            mean + self.shift * deviation, (self.spread * deviation).square().expand_as(mean)
+            mean + offset * deviation, (self.spread * deviation).square().expand_as(mean)
         )
+
+    def misses(self, x: Tensor) -> Tensor:
+        """The offsets of the proposal's means by ``miss``, ``[batch, units]``, posterior deviations."""
+        noise = (x - self.offset) @ self.unexplained / math.sqrt(self.noise_variance)
+        scale: Tensor = self.miss * (self.uneven * noise[:, -1:]).exp()
+        return scale * noise[:, :-1]
 
     def draw(self, context: DiagonalGaussian, noise: list[Tensor]) -> list[Layer]:
         """Draw from the proposal."""

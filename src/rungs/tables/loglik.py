@@ -14,9 +14,15 @@ from rungs.study.layout import Files
 from rungs.study.settings import settings_of
 from rungs.tables.families import family_columns
 
+GAP = "test/lk_gap"
+
 
 def make(files: Files) -> pd.DataFrame:
-    """One row a run. Log-likelihoods are means over images in nats; higher is better."""
+    """One row a run. Log-likelihoods are means over images in nats; higher is better.
+
+    ``test_lk_gap`` is the estimate of what L_k lacks to log p(x)
+    (:mod:`rungs.evaluation.remaining_gap`).
+    """
     rows = []
     for training_path, evaluation_path in zip(files["training"], files["evaluation"], strict=True):
         training = result_file.read(training_path, only=["elbo", "objective"])
@@ -42,6 +48,7 @@ def make(files: Files) -> pd.DataFrame:
                 "k": int(evaluation["test/nested_k"][-1]),
                 "test_lk": lk.mean(),
                 "test_lk_se": lk.std(ddof=1) / math.sqrt(len(lk)),
+                "test_lk_gap": float(evaluation[GAP]) if GAP in evaluation.arrays else math.nan,
                 "test_images": len(lk),
                 "ess_median": np.median(evaluation["test/ess"]),
                 "converged": converged(training, evaluation),
