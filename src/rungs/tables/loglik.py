@@ -30,7 +30,7 @@ def make(files: Files) -> pd.DataFrame:
         if "test/lk" not in evaluation.arrays:
             continue  # a model without a likelihood
         settings = settings_of(evaluation)
-        lk = evaluation["test/lk"]
+        lk, published = evaluation["test/lk"], beside(settings, "L5000")
         rows.append(
             {
                 "run": settings["run"],
@@ -52,7 +52,7 @@ def make(files: Files) -> pd.DataFrame:
                 "test_images": len(lk),
                 "ess_median": np.median(evaluation["test/ess"]),
                 "converged": converged(training, evaluation),
-                **beside(settings, "L5000"),
+                **published,
             }
         )
     return pd.DataFrame(rows)
