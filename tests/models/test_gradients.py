@@ -229,6 +229,7 @@ RUNS = [
     *("mog-upper/latent3", "mog-lower/latent3", "gauss-iw10/latent3", "gauss-mixq-iw10/latent3"),
     *("ae/latent3", "ae-linear/latent3", "conv-vae/latent2", "conv-vae-pixel/latent2"),
     *("conv-vae-mog/latent2", "gauss-affine/latent3", "iwae-k5/depth1", "iwae2-k1/depth2"),
+    *("vamp-release/latent3", "gauss-release/latent3"),
 ]
 
 

@@ -28,7 +28,7 @@ from rungs.report.seeds import compare
 from rungs.study import profile
 from rungs.study.documents import DOCUMENTS, document_name
 from rungs.study.layout import Layout
-from rungs.study.runs import all_runs
+from rungs.study.runs import Run, all_runs
 from rungs.study.settings import resolve
 from rungs.tables import TABLES
 from rungs.tables.html import table_page
@@ -198,6 +198,18 @@ def test_importance_weighted_autoencoders_stand_beside_their_own_numbers() -> No
         **{"iwae-k1": -86.76, "iwae-k5": -85.54, "iwae-k50": -84.78},
         **{"iwae2-k1": -85.33, "iwae2-k5": -83.89, "iwae2-k50": -82.9},
     }
+
+
+def test_a_vampprior_stands_beside_the_release_with_its_networks_only() -> None:
+    config = profile.load([ROOT / "config" / "quick.yaml"])
+    numbers = {"gauss-release": -84.45, "vamp-release": -82.43}
+    for variant, value in numbers.items():
+        own: Any = resolve(config, Run("mnist", variant, 40, 0, "latent"))
+        assert published.beside(own, "L5000")["published"] == value
+        own = resolve(config, Run("mnist", variant, 10, 0, "latent"))
+        assert math.isnan(published.beside(own, "L5000")["published"])
+    own = resolve(config, Run("mnist", "vamp", 40, 0, "latent"))
+    assert math.isnan(published.beside(own, "L5000")["published"])
 
 
 def test_the_scorecard_in_plain_text() -> None:

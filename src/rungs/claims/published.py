@@ -17,7 +17,7 @@ from rungs.paths import ROOT
 PUBLISHED = ROOT / "resources" / "published.csv"
 Networks = dict[str, Any]
 #: settings of networks where a run has none of that name
-DEFAULTS = {"activation": "leaky", "prior": "gaussian", "prior_components": 1}
+DEFAULTS = {"activation": "leaky"}
 
 
 def _ladder(depth: int) -> Networks:
@@ -32,6 +32,8 @@ NETWORKS: dict[str, dict[int, Networks]] = {
         1: {"latent_sizes": [50], "hidden_sizes": [200], "activation": "tanh"},
         2: {"latent_sizes": [100, 50], "hidden_sizes": [200, 100], "activation": "tanh"},
     },
+    # VAE and VampPrior of Tomczak and Welling 2018
+    "mixture": {1: {"latent_sizes": [40], "hidden_sizes": [300], "activation": "gated"}},
 }
 #: how runs are binarised; empty for data of 256 values, which are not
 BINARISATIONS = ("dynamic", "")
