@@ -19,8 +19,10 @@ from rungs.models.protocol import Objective
 
 def cost(request: Request) -> Cost:
     """A millisecond an image and epoch."""
-    images = request.train_images * request.settings["training"]["epochs"]
-    return Cost(1e-3 * images, 1e-3 * request.evaluated_images, BASE_MEMORY_MB, 1.0)
+    images = request.train_images * request.epochs
+    return Cost(
+        1e-3 * images, 1e-3 * request.evaluations * request.evaluated_images, BASE_MEMORY_MB, 1.0
+    )
 
 
 class AbsoluteAutoencoder(nn.Module):

@@ -52,8 +52,8 @@ def make_runs(profile: str, seeds: tuple[int, ...], gain: float) -> None:
             attributes = {"run": resolve(config, run)}
             arrays = {"test/lk": lk + images * (1 if variant == "vae" else 1.001)}
             result_file.write(folder / "training.h5", {}, attributes)
-            for name in ("evaluation.h5", "evaluation-before.h5"):
-                result_file.write(folder / name, arrays, attributes)
+            arrays |= {f"before/{name}": array for name, array in arrays.items()}
+            result_file.write(folder / "evaluation.h5", arrays, attributes)
 
 
 def test_claims_are_shown_from_the_stored_table(rungs: Rungs) -> None:

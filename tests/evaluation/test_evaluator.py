@@ -86,8 +86,8 @@ def test_it_is_trained_and_evaluated() -> None:
 
 def test_it_estimates_its_cost(config: dict[str, Any]) -> None:
     found = cost.estimate(config, RUN)
-    assert found.training_seconds == pytest.approx(1e-3 * 4000 * 3)
-    assert found.evaluation_seconds == pytest.approx(0.12)
+    assert found.training_seconds == pytest.approx(1e-3 * 4000 * 4)
+    assert found.evaluation_seconds == pytest.approx(0.24)
 
 
 def test_it_is_verified_and_exported(config: dict[str, Any], tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ import torch
 from rungs.evaluation.materials import Materials
 from rungs.evaluation.rescaled_training import (
     FACTORS,
-    continuation,
     rescale,
     rescaled_training_arrays,
     second_moments,
@@ -93,12 +92,3 @@ def test_a_factor_of_one_changes_nothing(trained: tuple[Any, Any, Materials]) ->
     arrays = rescaled_training_arrays(model, settings, materials, (1.0,))
     own = second_moments(model, materials.population.x, 2000)
     np.testing.assert_allclose(arrays["rescaled/start"], own[None], rtol=1e-6)
-
-
-def test_training_on_takes_a_fifth_of_the_epochs_from_a_third_of_the_rate() -> None:
-    recipe: Any = {"epochs": 60, "learning_rate": 3e-3, "warm_up": True, "batch_size": 7}
-    found = continuation(recipe)
-    assert found["epochs"] == 12
-    assert found["learning_rate"] == pytest.approx(1e-3)
-    assert (found["annealing"], found["rise"], found["warm_up"]) == (1.0, 0.0, False)
-    assert found["batch_size"] == 7

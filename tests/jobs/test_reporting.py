@@ -40,7 +40,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def test_a_run_in_training_tells_of_itself(
     settings_of: SettingsOf, digits: Path, tmp_path: Path, told: list[dict[str, Any]]
 ) -> None:
-    all_settings = [settings_of(epochs=2) | {"seed": seed, "run": f"r/{seed}"} for seed in (0, 1)]
+    all_settings = [settings_of(epochs=1) | {"seed": seed, "run": f"r/{seed}"} for seed in (0, 1)]
     train(all_settings[0], digits, tmp_path / "alone", 5)
     first, last = told
     assert (first["run"], first["stage"], first["epoch"], first["epochs"]) == ("r/0", "train", 1, 2)
@@ -71,7 +71,7 @@ def scalars(folder: Path) -> dict[str, list[int]]:
 
 
 def test_the_prior_tells_in_the_name_of_its_run(settings_of: SettingsOf) -> None:
-    settings = settings_of(epochs=3) | {"run": "mnist5k/vq/codes16/seed0/prior"}
+    settings = settings_of(epochs=3, continuation=0.0) | {"run": "mnist5k/vq/codes16/seed0/prior"}
     trainer: Any = SimpleNamespace(settings=settings, recipe=settings["training"], epoch=0)
     assert progress._about(trainer)["run"] == "mnist5k/vq/codes16/seed0"
     assert progress._about(trainer)["stage"] == "prior"

@@ -33,7 +33,7 @@ def test_a_time_limit_saves_and_stops(
         signal.raise_signal(signal.SIGALRM)
 
     monkeypatch.setattr(Trainer, "run_epoch", and_the_time_is_up)
-    with pytest.raises(Interrupted, match="SIGALRM after epoch 1/4"):
+    with pytest.raises(Interrupted, match="SIGALRM after epoch 1/5"):
         train(settings_of(epochs=4), digits, tmp_path, 5)
     assert len(list(tmp_path.glob("checkpoint-*.safetensors"))) == 1
     with pytest.raises(SystemExit) as stopped, interruptible(1e-6):
@@ -77,5 +77,5 @@ def test_a_training_stops_though_the_exception_was_discarded(
         gc.callbacks.append(come)
         gc.collect()
         assert discarded == [Interrupted]
-        with pytest.raises(Interrupted, match="SIGALRM after epoch 1/4"):
+        with pytest.raises(Interrupted, match="SIGALRM after epoch 1/5"):
             train(settings_of(epochs=4), digits, tmp_path, 5)

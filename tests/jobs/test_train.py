@@ -105,7 +105,7 @@ def test_a_terminated_run_saves_itself(
     assert "the same command continues it" in output
     tensors, metadata = load_tensors(next(tmp_path.glob("checkpoint-*")))
     assert metadata["key"] == run_key(settings, digits)
-    assert f"epoch {len(tensors['history/elbo'])}/2000" in output
+    assert f"epoch {len(tensors['history/elbo'])}/2400" in output
 
 
 def test_weights_of_another_model_are_refused(

@@ -47,7 +47,12 @@ def test_the_importance_weighted_objective(
         return [n.double() for n in draw_noise(model.latent_sizes, 2, 3, 3, generator=random)]
 
     settings = {"monte_carlo_samples": 2, "importance_samples": 3}
-    found = model.objective(x, noise(), settings, 1.0).loss
+    objective = model.objective(x, noise(), settings, 1.0)
+    found = objective.loss
+    assert float(objective.statistics["trained_bound"]) == pytest.approx(-float(found.detach()))
+    tempered = model.objective(x, noise(), settings, 0.5)
+    assert tempered.statistics["trained_bound"] == objective.statistics["trained_bound"]
+    assert float(tempered.loss.detach()) != pytest.approx(float(found.detach()))
     expected = -torch.stack(
         [bound_by_hand(model, x, [n[m] for n in noise()]) for m in (0, 1)]
     ).mean()

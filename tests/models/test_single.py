@@ -84,6 +84,10 @@ def test_every_combination_trains_and_evaluates(
         before = found.loss.item() if before is None else before
     assert found.loss.item() < before - 0.5
     assert {"elbo", "reconstruction"} <= set(found.statistics)
+    other = importance > 1 or divergence in ("upper", "lower")
+    assert ("trained_bound" in found.statistics) == other
+    if other:
+        assert float(found.statistics["trained_bound"]) == pytest.approx(-found.loss.item())
     model.eval()
     with torch.no_grad():
         noise = draw_noise(noise_sizes(model), 5, len(BITS), generator=generator())

@@ -115,7 +115,7 @@ def test_an_interrupted_ensemble_continues(
 
     jobs = [TrainingJob(s, tmp_path / f"b{i}") for i, s in enumerate(all_settings)]
     monkeypatch.setattr(Ensemble, "run_epoch", stop_after_one)
-    with pytest.raises(Interrupted, match="after epoch 1/3"):
+    with pytest.raises(Interrupted, match="after epoch 1/4"):
         train_together(jobs, digits, 5)
     monkeypatch.setattr(Ensemble, "run_epoch", whole)
     # one member alone continues too, and then the others join at another epoch

@@ -1,8 +1,8 @@
 """The arrays of an evaluation that the claims read; the interface between the two rooms.
 
 n is the number of test images, S of a latent is ``Var(mu) + E[sigma^2]`` over all training images. The
-arrays of ``evaluation-before.h5`` are the same, computed on the weights at the end of the schedule; it
-may lack pictures. An array that an evaluation lacks makes the parts that need it undecided.
+same arrays, computed on the weights at the end of the schedule, have names that begin with ``before/``
+(:data:`rungs.study.layout.BEFORE`). An array that an evaluation lacks makes the parts that need it undecided.
 
 ==============================  ==============  =======================================================
 array                           shape           definition
@@ -76,7 +76,7 @@ import numpy as np
 
 from rungs.claims.resampling import Resampling
 from rungs.errors import StoreError
-from rungs.evaluation.definitions import ACTIVE_KL
+from rungs.evaluation.definitions import ACTIVE_KL, CLAIMED
 from rungs.evaluation.frechet import frechet_distance
 from rungs.storage.result_file import Stored
 
@@ -89,11 +89,7 @@ BATCHES = 20
 OF_LABELS = ("frechet/", "samples/", "components/", "probe/", "lines/", "/knn_correct")
 LK, LK_GAP = "test/lk", "test/lk_gap"
 #: names and prefixes of the arrays above, all that has to be read of a file
-READ = (
-    *("test/", "layers/", "average/", "frechet/", "samples/confidence", "components/weights"),
-    *("components/label", "components/confidence", "posterior/components", "lines/", "probe/"),
-    *("stationarity/", "rescaled/", "codebook", "prior/objective"),
-)
+READ = tuple(dict.fromkeys(pattern.partition("*")[0] for pattern in CLAIMED))
 
 
 def needed(evaluation: Stored, name: str, least: int = 1) -> np.ndarray:

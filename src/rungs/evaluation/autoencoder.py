@@ -52,13 +52,17 @@ class AutoencoderEvaluator(Evaluator):
         with torch.no_grad():
             codes, test_codes = model.encode(train.x), model.encode(test.x)
         arrays = {
-            **error_arrays(model, train.x, test.x, list(shape_of(settings))),
             **sample_arrays(model, settings, test.x, classifier, evaluation["chunk_rows"]),
             **fitted_arrays(model.decode, codes, test_codes, test.x, classifier, seed),
-            **plane_arrays(model, test_codes[0]),
-            "pictures/samples": as_bytes(mean_images(model, len(test.x), seed, ROWS)[:PICTURES]),
         }
-        if units <= MOST_FITTED:
+        if not materials.brief:
+            drawn = mean_images(model, len(test.x), seed, ROWS)[:PICTURES]
+            arrays |= {
+                **error_arrays(model, train.x, test.x, list(shape_of(settings))),
+                **plane_arrays(model, test_codes[0]),
+                "pictures/samples": as_bytes(drawn),
+            }
+        if units <= MOST_FITTED and not materials.brief:
             arrays["layers/1/code"] = test_codes.numpy()
         if test.labelled and units in evaluation.get("probe_latents", ()):
             arrays |= probe_arrays(model, code_of, train, test, evaluation["probe_labels"], seed)

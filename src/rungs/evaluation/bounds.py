@@ -32,27 +32,27 @@ from rungs.models.objectives import elbo_terms, objective_noise
 from rungs.models.protocol import LatentVariableModel, noise_sizes
 from rungs.numerics.seeds import generator
 from rungs.storage import result_file
+from rungs.study.layout import BEFORE
 from rungs.study.settings import EvaluationSettings, RunSettings
 
 
 def bound_arrays(
     model: LatentVariableModel, settings: RunSettings, materials: Materials, chunk_rows: int
 ) -> dict[str, Any]:
-    """Return the bounds of test and training images.
+    """Return the bounds of test and training images; of the test images alone in a brief evaluation.
 
     Args:
         chunk_rows: training images that pass the networks at once.
     """
     found = (
-        merged(materials.shards)
+        merged(materials.shards, BEFORE if materials.brief else "")
         if materials.shards
         else likelihood_arrays(model, settings, materials.test.x, materials.evaluation)
     )
-    return {
-        "train/elbo": elbo(model, materials.train.x, settings["seed"], chunk_rows),
-        **found,
-        **gap_arrays(found["test/nested_k"], np.asarray(found["test/nested_lk"])),
-    }
+    found |= gap_arrays(found["test/nested_k"], np.asarray(found["test/nested_lk"]))
+    if materials.brief:
+        return found
+    return {"train/elbo": elbo(model, materials.train.x, settings["seed"], chunk_rows), **found}
 
 
 def gap_arrays(nested_k: np.ndarray, nested_lk: np.ndarray) -> dict[str, np.ndarray]:
@@ -94,12 +94,16 @@ def likelihood_arrays(
     }
 
 
-def merged(shards: Sequence[Path]) -> dict[str, np.ndarray]:
-    """Return the arrays of all test images from those of the shards, in order."""
-    parts = [result_file.read(path) for path in shards]
+def merged(shards: Sequence[Path], prefix: str = "") -> dict[str, np.ndarray]:
+    """Return the arrays of all test images from those of the shards, in order.
+
+    Args:
+        prefix: of the arrays' names in the shards, which their names in the result lack.
+    """
+    parts = [result_file.read(path, only=[f"{prefix}test/"]) for path in shards]
     return {
-        name: array
-        if name == "test/nested_k"
+        name.removeprefix(prefix): array
+        if name.endswith("test/nested_k")
         else np.concatenate([part[name] for part in parts], axis=-1)
         for name, array in parts[0].arrays.items()
     }

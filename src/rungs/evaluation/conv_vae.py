@@ -29,13 +29,15 @@ class ConvVAEEvaluator(ConvolutionalEvaluator):
         """Return bounds, statistics of units, terms of one draw, pictures and aggregate posteriors."""
         model, settings = self.model, self.settings
         train, test = materials.train.x, materials.test.x
-        return {
+        found = {
             **bound_arrays(model, settings, materials, ROWS),
             **unit_arrays(model, settings, test, materials.evaluation),
             **self.draw_arrays(test),
-            **self.pictures(test[:CONVOLUTIONAL_PICTURES]),
             **aggregate_arrays(model, settings["seed"], materials.population.x, train, test, ROWS),
         }
+        if materials.brief:
+            return found
+        return found | self.pictures(test[:CONVOLUTIONAL_PICTURES])
 
     @torch.no_grad()
     def draw_arrays(self, x: Tensor) -> dict[str, Any]:

@@ -25,12 +25,12 @@ class HierarchicalEvaluator(Evaluator):
         """Return bounds, statistics of units, representations, pictures and aggregate posteriors."""
         model, settings, evaluation = self.model, self.settings, materials.evaluation
         train, test, rows = materials.train, materials.test, evaluation["chunk_rows"]
-        return {
+        found = {
             **bound_arrays(model, settings, materials, rows),
             **unit_arrays(model, settings, test.x, evaluation),
             **representation_arrays(model, settings, train, test),
-            **picture_arrays(model, settings, test.x),
             **aggregate_arrays(
                 model, settings["seed"], materials.population.x, train.x, test.x, rows
             ),
         }
+        return found if materials.brief else found | picture_arrays(model, settings, test.x)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -26,6 +26,9 @@ class Materials:
         classifier: compares samples; None for a data set without labels.
         shards: files of :func:`rungs.evaluation.run.evaluate_shard` with the parts of the likelihood, in
             order; none where the likelihood is to be estimated at once.
+        brief: whether only the arrays that claims read are wanted
+            (:data:`rungs.evaluation.definitions.CLAIMED`): evaluators leave out what takes time or space
+            besides, and no random number may depend on it.
     """
 
     data: Path
@@ -33,6 +36,13 @@ class Materials:
     binary: bool
     classifier: Classifier | None = None
     shards: Sequence[Path] = ()
+    brief: bool = False
+
+    def briefly(self) -> Materials:
+        """Return these materials, with the images that have been read, for a brief evaluation."""
+        found = replace(self, brief=True)
+        found.__dict__.update({**self.__dict__, "brief": True})
+        return found
 
     @cached_property
     def test(self) -> Split:

@@ -27,8 +27,9 @@ from rungs.evaluation.moments import moments
 from rungs.numerics.seeds import generator
 from rungs.probability.gaussian import DiagonalGaussian
 from rungs.probability.mixture import Mixture
-from rungs.study.settings import RunSettings, TrainingSettings
+from rungs.study.settings import RunSettings
 from rungs.training.loop import train_epochs
+from rungs.training.schedules import continuation_epochs, continuation_recipe
 from rungs.training.trainer import Trainer
 
 FACTORS = (0.8, 1.25)
@@ -57,27 +58,16 @@ def rescale(model: Any, factor: float) -> None:
     model.undo_scale(factor)
 
 
-def continuation(recipe: TrainingSettings) -> TrainingSettings:
-    """Return the recipe of a continuation: a fifth of the epochs from a third of the learning rate, which
-    falls to 0."""
-    changes = {
-        "epochs": max(1, round(recipe["epochs"] / 5)),
-        "learning_rate": recipe["learning_rate"] / 3,
-        "annealing": 1.0,
-        "rise": 0.0,
-        "stages": None,
-        "warm_up": False,
-    }
-    return cast(TrainingSettings, {**recipe, **changes})
-
-
 def rescaled_training_arrays(
     model: Any, settings: RunSettings, materials: Materials, factors: tuple[float, ...] = FACTORS
 ) -> dict[str, Any]:
     """Return S of rescaled latents before and after they are trained on.
 
-    Posteriors that are not diagonal and mixture priors have none of these arrays.
+    Posteriors that are not diagonal, mixture priors and runs without continuation have none of these
+    arrays.
     """
+    if not continuation_epochs(settings["training"]):
+        return {}
     x, rows = materials.population.x, materials.evaluation["chunk_rows"]
     with torch.no_grad():
         posterior, prior = model.encode(x[:2])
@@ -101,7 +91,7 @@ def rescaled_training_arrays(
 
 def _trainer(model: Any, settings: RunSettings, images: Tensor) -> Trainer:
     """Return a trainer of a copy of a trained model, with the recipe of a continuation."""
-    recipe = continuation(settings["training"])
+    recipe = continuation_recipe(settings["training"])
     trainer = Trainer(cast(RunSettings, {**settings, "training": recipe}), images, "cpu")
     trainer.model.load_state_dict(model.state_dict())
     trainer.generator = generator(settings["seed"], "rescaled")

@@ -1,6 +1,9 @@
 """The evaluation of a run: reads the trained run and its data, measures, writes ``evaluation.h5``.
 
-The statistics are those of the family's evaluator (:mod:`rungs.evaluation.evaluator`).
+The statistics are those of the family's evaluator (:mod:`rungs.evaluation.evaluator`). A run with a
+continuation is measured twice, with the same random numbers: the arrays that claims read are there of the
+weights at the end of the schedule too, their names beginning with :data:`rungs.study.layout.BEFORE`. The
+prior that was learnt over a run's codes is that of its final weights in both.
 """
 
 from __future__ import annotations
@@ -11,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from rungs.errors import RungsError, StoreError
 from rungs.evaluation.bounds import likelihood_arrays
 from rungs.evaluation.classifier import Classifier
-from rungs.evaluation.definitions import PRIOR_OBJECTIVE
+from rungs.evaluation.definitions import PRIOR_OBJECTIVE, is_claimed
 from rungs.evaluation.evaluator import Evaluator, evaluator_of
 from rungs.evaluation.materials import Materials
 from rungs.models.arithmetic import arithmetic, set_decoding_arithmetic
@@ -23,10 +28,18 @@ from rungs.numerics.torch_setup import prepare_process
 from rungs.storage import result_file
 from rungs.storage.atomic import sha256
 from rungs.storage.cost_file import read_seconds, write_cost
-from rungs.storage.tensors import load_weights
+from rungs.storage.tensors import load_weights, set_weights
 from rungs.study import keys, provenance
 from rungs.study.layers import Config
-from rungs.study.layout import EVALUATION, EVALUATION_COST, HISTORY, WEIGHTS, Layout
+from rungs.study.layout import (
+    BEFORE,
+    EVALUATION,
+    EVALUATION_COST,
+    HISTORY,
+    SCHEDULED,
+    WEIGHTS,
+    Layout,
+)
 from rungs.study.runs import PRIOR_FOLDER, Run
 from rungs.study.settings import (
     EvaluationSettings,
@@ -34,6 +47,7 @@ from rungs.study.settings import (
     code_prior_settings,
     evaluation_settings,
 )
+from rungs.training.schedules import continuation_epochs
 
 
 @dataclass(frozen=True)
@@ -95,8 +109,11 @@ def is_evaluated(output: Path, key: str) -> bool:
     return (output / EVALUATION_COST).is_file() and found.attributes.get("key") == key
 
 
-def load_model(folder: Path) -> tuple[Any, RunSettings]:
+def load_model(folder: Path, scheduled: bool = False) -> tuple[Any, RunSettings]:
     """Return a trained run's model in test mode, on the CPU, and its settings.
+
+    Args:
+        scheduled: with the weights at the end of the schedule instead of the final ones.
 
     Raises:
         StoreError: if the run is not trained or its files do not agree.
@@ -111,29 +128,36 @@ def load_model(folder: Path) -> tuple[Any, RunSettings]:
         raise StoreError(
             f"{trained.path}: its settings describe no model of this version ({error}). Train the run again."
         ) from error
-    load_weights(model, folder / WEIGHTS)
+    if scheduled:
+        kept = result_file.read(trained.path, only=[SCHEDULED])
+        tensors = {n.removeprefix(SCHEDULED): torch.from_numpy(a) for n, a in kept.arrays.items()}
+        set_weights(model, tensors, trained.path)
+    else:
+        load_weights(model, folder / WEIGHTS)
     set_decoding_arithmetic(model, arithmetic(settings))
     model.eval()
     return model, settings
 
 
-def load_evaluator(folder: Path, with_prior: bool) -> Evaluator:
+def load_evaluator(folder: Path, with_prior: bool, scheduled: bool = False) -> Evaluator:
     """Return the evaluator of a trained run.
 
     Args:
         with_prior: whether to load the prior that was learnt over its codes.
+        scheduled: with the weights at the end of the schedule instead of the final ones.
 
     Raises:
         StoreError: if the run is not trained or its files do not agree.
     """
-    model, settings = load_model(folder)
+    model, settings = load_model(folder, scheduled)
     return evaluator_of(
         model, settings, load_model(folder / PRIOR_FOLDER)[0] if with_prior else None
     )
 
 
 def evaluate(inputs: Inputs, output: Path | None = None) -> None:
-    """Measure a trained run; write ``evaluation.h5`` and ``evaluation-cost.json``.
+    """Measure a trained run, its weights before the continuation as well; write ``evaluation.h5`` and
+    ``evaluation-cost.json``.
 
     Args:
         output: the folder to write to; by default that of the run.
@@ -150,10 +174,11 @@ def evaluate(inputs: Inputs, output: Path | None = None) -> None:
         None if inputs.classifier is None else Classifier.read(inputs.classifier),
         inputs.shards,
     )
-    arrays = {"test/labels": materials.test.labels, **evaluator.arrays(materials)}
-    if with_prior:
-        history = result_file.read(inputs.folder / PRIOR_FOLDER / HISTORY, only=["objective"])
-        arrays[PRIOR_OBJECTIVE] = history["objective"]
+    arrays = _measured(evaluator, materials, inputs)
+    if continuation_epochs(settings["training"]):
+        scheduled = load_evaluator(inputs.folder, with_prior, scheduled=True)
+        found = _measured(scheduled, materials.briefly(), inputs)
+        arrays |= {f"{BEFORE}{name}": array for name, array in found.items() if is_claimed(name)}
     attributes = {
         "run": settings,
         "evaluation": inputs.evaluation,
@@ -167,8 +192,17 @@ def evaluate(inputs: Inputs, output: Path | None = None) -> None:
     result_file.write(output / EVALUATION, arrays, attributes)
 
 
+def _measured(evaluator: Evaluator, materials: Materials, inputs: Inputs) -> dict[str, Any]:
+    """Return the arrays of a model, labels and the objective of a learnt prior among them."""
+    arrays = {"test/labels": materials.test.labels, **evaluator.arrays(materials)}
+    if "prior" in inputs.evaluation:
+        history = result_file.read(inputs.folder / PRIOR_FOLDER / HISTORY, only=["objective"])
+        arrays[PRIOR_OBJECTIVE] = history["objective"]
+    return arrays
+
+
 def evaluate_shard(inputs: Inputs, shard: tuple[int, int], output: Path) -> None:
-    """Estimate the likelihood of a part of the test images.
+    """Estimate the likelihood of a part of the test images, before the continuation as well.
 
     Args:
         shard: ``(i, n)`` for the i-th of n parts.
@@ -179,5 +213,9 @@ def evaluate_shard(inputs: Inputs, shard: tuple[int, int], output: Path) -> None
     prepare_process(settings["threads"])
     test = Materials(inputs.data, inputs.evaluation, model.binary).test
     arrays = likelihood_arrays(model, settings, test.x, inputs.evaluation, shard)
+    if continuation_epochs(settings["training"]):
+        scheduled, _ = load_model(inputs.folder, scheduled=True)
+        found = likelihood_arrays(scheduled, settings, test.x, inputs.evaluation, shard)
+        arrays |= {f"{BEFORE}{name}": array for name, array in found.items()}
     result_file.write(output, arrays, {"run": settings})
     write_cost(output.with_suffix(".json"), time.perf_counter() - started, len(test.x), settings)

@@ -42,15 +42,13 @@ class SingleLayerEvaluator(HierarchicalEvaluator):
         model, settings, test = self.model, self.settings, materials.test
         classifier, rows = materials.classifier, materials.evaluation["chunk_rows"]
         arrays = super().arrays(materials)
-        return {
+        found = {
             **arrays,
             "average/train": materials.average,
             **sample_arrays(model, settings, materials.test_intensities.x, classifier, rows),
             **active_arrays(model, settings, arrays["layers/1/kl"], len(test.x), classifier, rows),
-            **interpolation_arrays(model, test),
             **line_arrays(model, test, settings["seed"], rows),
             **component_arrays(model, test, classifier),
-            **divergence_arrays(model, settings, test),
             **shape_arrays(model, settings, test.x, rows),
             **latent_arrays(model, settings, materials),
             **(
@@ -58,6 +56,13 @@ class SingleLayerEvaluator(HierarchicalEvaluator):
                 if materials.evaluation.get("rescale", False)
                 else {}
             ),
+        }
+        if materials.brief:
+            return found
+        return {
+            **found,
+            **interpolation_arrays(model, test),
+            **divergence_arrays(model, settings, test),
         }
 
 
@@ -77,12 +82,11 @@ def latent_arrays(model: Any, settings: RunSettings, materials: Materials) -> di
         return sample
 
     codes, test_codes = draw(train.x), draw(test.x)
-    arrays = {
-        **plane_arrays(model, code_of(model, test.x[:1])[0]),
-        **rescaled_arrays(model, test.x, seed, rows),
-        **scale_arrays(model, test.x),
-        **fitted_arrays(model.decode, codes, test_codes, intensities, classifier, seed),
-    }
+    arrays = fitted_arrays(model.decode, codes, test_codes, intensities, classifier, seed)
+    if not materials.brief:
+        arrays |= plane_arrays(model, code_of(model, test.x[:1])[0])
+        arrays |= rescaled_arrays(model, test.x, seed, rows)
+        arrays |= scale_arrays(model, test.x)
     if test.labelled and model.units in evaluation.get("probe_latents", ()):
         with torch.enable_grad():
             arrays |= probe_arrays(model, code_of, train, test, evaluation["probe_labels"], seed)

@@ -32,15 +32,20 @@ class VAEGANEvaluator(Evaluator):
         """Return samples, reconstructions, lines between images, and the prior's components."""
         model, settings, rows = self.model, self.settings, materials.evaluation["chunk_rows"]
         test, classifier = materials.test, materials.classifier
-        return {
+        found = {
             "average/train": materials.average,
+            **sample_arrays(model, settings, test.x, classifier, rows),
+            **component_arrays(model, test, classifier),
+            **line_arrays(model, test, settings["seed"], rows),
+        }
+        if materials.brief:
+            return found
+        return {
+            **found,
             "pictures/samples": as_bytes(mean_images(model, PICTURES, settings["seed"], rows)),
             "pictures/originals": as_bytes(test.x[:PICTURES]),
             "pictures/reconstructions": reconstructions(model, test.x),
-            **sample_arrays(model, settings, test.x, classifier, rows),
             **interpolation_arrays(model, test),
-            **line_arrays(model, test, settings["seed"], rows),
-            **component_arrays(model, test, classifier),
         }
 
     def recomputed(self, x: Tensor, evaluation: EvaluationSettings) -> dict[str, np.ndarray]:

@@ -49,15 +49,19 @@ class VQEvaluator(ConvolutionalEvaluator):
         """Return bounds, losses and use of the codes, and pictures."""
         test = self.code_arrays(materials.test.x)
         bound = (test["test/reconstruction"] + test["test/prior"]).double()
-        return {
+        found = {
             **test,
             "test/lk": bound,
             "test/elbo": bound,
+            "codebook": self.model.codebook.vectors().detach(),
+        }
+        if materials.brief:
+            return found
+        return found | {
             "test/ess": torch.ones_like(bound),
             "test/nested_k": torch.ones(1, dtype=torch.long),
             "test/nested_lk": bound[None],
             "train/elbo": self.code_bound(materials.train.x),
-            "codebook": self.model.codebook.vectors().detach(),
             **self.pictures(materials.test.x[:CONVOLUTIONAL_PICTURES]),
         }
 

@@ -18,6 +18,7 @@ from rungs.models import entry
 from rungs.storage.result_file import Stored
 from rungs.study.layers import Config
 from rungs.study.runs import Run
+from rungs.training.schedules import total_epochs
 
 
 def numbers_of(training: Stored, evaluation: Stored) -> dict[str, Any]:
@@ -28,8 +29,8 @@ def numbers_of(training: Stored, evaluation: Stored) -> dict[str, Any]:
     settings = training.attributes["run"]
     found: dict[str, Any] = {
         "parameters": training.attributes["parameters"],
-        "epochs": settings["training"]["epochs"],
-        "converged": converged(training, evaluation),
+        "epochs": total_epochs(settings["training"]),
+        "converged": converged(training),
     }
     arrays = evaluation.arrays
     if "test/lk" in arrays:
@@ -91,7 +92,8 @@ def readme(
         title: of the data set.
     """
     lines = [f"# {run.path}", "", "A trained run of rungs, written by `rungs export`.", ""]
-    lines += [f"- {name.replace('_', ' ')}: {_text(value)}" for name, value in numbers.items()]
+    known = {name: value for name, value in numbers.items() if value is not None}
+    lines += [f"- {name.replace('_', ' ')}: {_text(value)}" for name, value in known.items()]
     if half is not None:
         lines.append(
             f"- weights: float16, which moves {half['quantity']} of {half['images']} test images by "
@@ -102,7 +104,10 @@ def readme(
     lines += ["rungs load THIS.zip --as some/folder   # unpack and show the numbers"]
     lines += ["rungs verify THIS.zip                  # compute a sample of them again", "```", ""]
     lines += [f"![{Path(n).stem}]({n})" for n in PICTURES if n in members]
-    lines += ["", "Left out, to stay small (arrays above 256 KiB):"]
+    lines += [
+        "",
+        "Left out, to stay small (arrays above 256 KiB, and the weights before the continuation):",
+    ]
     lines += [f"- {name}" for name in left_out] or ["nothing"]
     return "\n".join(lines) + "\n"
 

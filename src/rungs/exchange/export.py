@@ -31,7 +31,7 @@ from rungs.storage import result_file
 from rungs.storage.atomic import replacing, sha256
 from rungs.storage.result_file import Stored
 from rungs.study.layers import Config
-from rungs.study.layout import EVALUATION, HISTORY, WEIGHTS, Layout
+from rungs.study.layout import EVALUATION, HISTORY, SCHEDULED, WEIGHTS, Layout
 from rungs.study.runs import Run
 from rungs.study.settings import code_prior_settings, resolve
 
@@ -132,15 +132,17 @@ def _check_settings(config: Config, run: Run, training: Stored, evaluation: Stor
 
 
 def _compact(path: Path) -> tuple[bytes, list[str]]:
-    """Return a results file without its large arrays, and their names."""
+    """Return a results file without its large arrays and the weights before the continuation, and the
+    names of what is left out."""
     found = result_file.read(path)
     wanted = KEPT | entry(found.attributes["run"]["model"]).verified.keys()
-    left_out = sorted(
-        name for name, a in found.arrays.items() if a.nbytes > LARGE and name not in wanted
-    )
+    # of weights a part is of no use
+    kept = {n: a for n, a in found.arrays.items() if not n.startswith(SCHEDULED)}
+    left_out = [SCHEDULED] if len(kept) < len(found.arrays) else []
+    left_out += sorted(name for name, a in kept.items() if a.nbytes > LARGE and name not in wanted)
     if not left_out:
         return path.read_bytes(), []
-    kept = {name: array for name, array in found.arrays.items() if name not in left_out}
+    kept = {name: array for name, array in kept.items() if name not in left_out}
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / path.name
         result_file.write(target, kept, found.attributes | {LEFT_OUT: left_out})

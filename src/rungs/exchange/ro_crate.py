@@ -65,7 +65,7 @@ FORMATS = {
 #: file of a run -> its description
 DESCRIPTIONS = {
     WEIGHTS: "weights",
-    HISTORY: "a value an epoch of training",
+    HISTORY: "a value an epoch of training, and the weights before the continuation",
     EVALUATION: "what was measured",
     f"{PRIOR_FOLDER}/{WEIGHTS}": "weights of the prior over its codes",
     f"{PRIOR_FOLDER}/{HISTORY}": "a value an epoch of the prior's training",

@@ -21,7 +21,7 @@ from rungs.storage.cost_file import read_seconds
 from rungs.study import profile as configuration
 from rungs.study.keys import run_key
 from rungs.study.layers import Config
-from rungs.study.layout import EVALUATION, HISTORY, STAGES, WEIGHTS, Layout
+from rungs.study.layout import BEFORE, EVALUATION, HISTORY, STAGES, WEIGHTS, Layout
 from rungs.study.runs import Run, all_runs, runs
 from rungs.study.settings import code_prior_settings, resolve
 from rungs.tables import TABLES
@@ -166,7 +166,8 @@ def _check_evaluation(config: Config, run: Run, path: Path) -> None:
     if found.attributes["evaluation"] != inputs.evaluation:
         raise StoreError(f"{path}: was evaluated with other settings than the configuration's")
     file_checks.check_key(path, found, inputs.key())
-    for name in ("test/lk", "test/elbo"):
+    bounds = ("test/lk", "test/elbo")
+    for name in (*bounds, *(f"{BEFORE}{bound}" for bound in bounds)):
         if name in found.arrays and not np.isfinite(found[name]).all():
             raise StoreError(f"{path}: {name} is not finite")
 

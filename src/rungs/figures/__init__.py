@@ -39,8 +39,8 @@ FIGURES = {
         look_for=(
             "The plain VAE's test L_k should stop rising at two layers, while batch norm, warm-up "
             "and the ladder go on. The gap between ELBO and L_k shows how loose the bound is. "
-            "Hollow points have not converged. Crosses are published values and appear only where "
-            "data and networks are the published ones."
+            "Hollow points have not converged, or have no continuation. Crosses are published values and "
+            "appear only where data and networks are the published ones."
         ),
         resources=("published.csv",),
     ),
@@ -63,7 +63,7 @@ FIGURES = {
         look_for=(
             "A dark row is a unit that carries nothing. In the plain VAE the upper layers should "
             "be dark from the first epochs on, with warm-up and in the ladder they should stay "
-            "alight."
+            "alight. The continuation begins at the dotted line."
         ),
     ),
     "active_units_history": FigureEntry(
@@ -74,7 +74,7 @@ FIGURES = {
         look_for=(
             "Units above the second layer should die early in the plain VAE and survive with "
             "batch norm and warm-up, and in the ladder. A line that still moves at the last epoch "
-            "belongs to a run to be trained longer."
+            "belongs to a run to be trained longer. The continuation begins at the dotted line."
         ),
     ),
     "ladder_pca": FigureEntry(
@@ -198,7 +198,8 @@ FIGURES = {
         "VQ-VAE: use of every code, perplexity of the codebook, growth of the encoder's output",
         look_for=(
             "A curve that falls to zero early means unused codes. Without the commitment loss the "
-            "encoder's norm should grow, the more the slower the codebook learns."
+            "encoder's norm should grow, the more the slower the codebook learns. The continuation begins "
+            "at the dotted line."
         ),
     ),
     "vae_samples": FigureEntry(

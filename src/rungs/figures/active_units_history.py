@@ -11,13 +11,14 @@ from rungs.evaluation.definitions import ACTIVE_KL
 from rungs.figures.style import (
     LAYER_COLOURS,
     legend_below,
+    mark_schedule,
     nothing_to_show,
     panels,
     variant_label,
 )
 from rungs.storage import result_file
 from rungs.study.layout import Files
-from rungs.study.settings import run_of
+from rungs.study.settings import run_of, settings_of
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
@@ -26,7 +27,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     A unit is active in an epoch if its mean KL over that epoch's training images exceeds
     0.01 nats. The scale is logarithmic above 1, as layers differ by orders of magnitude.
     """
-    shown = [result_file.read(path) for path in files["training"]]
+    shown = [result_file.read(path, only=["layers/"]) for path in files["training"]]
     if not shown:
         return nothing_to_show(settings)
     deepest = max(len(history.layers("kl")) for history in shown)
@@ -40,6 +41,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             active = np.count_nonzero(kl > ACTIVE_KL, axis=1)
             epochs = np.arange(1, len(active) + 1)
             axis.plot(epochs, active, color=LAYER_COLOURS[number % len(LAYER_COLOURS)])
+        mark_schedule(axis, settings_of(history))
         axis.set_yscale("symlog", linthresh=1, linscale=0.6)
         axis.set_yticks([0, 1, 4, 16, 64], labels=["0", "1", "4", "16", "64"])
         axis.minorticks_off()

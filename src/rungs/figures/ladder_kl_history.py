@@ -9,10 +9,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from rungs.figures.style import nothing_to_show, panels, variant_label
+from rungs.figures.style import mark_schedule, nothing_to_show, panels, variant_label
 from rungs.storage import result_file
 from rungs.study.layout import Files
-from rungs.study.settings import run_of
+from rungs.study.settings import run_of, settings_of
 
 #: sampled terms can be slightly negative: the logarithm has a floor
 FLOOR, CEILING = 1e-3, 10.0
@@ -24,7 +24,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     Each panel has a line of pixels a unit, sorted by the KL of the last epoch; the colour is the
     unit's mean KL over the training images of the epoch, logarithmic, cut off below 0.001 nats.
     """
-    shown = [result_file.read(path) for path in files["training"]]
+    shown = [result_file.read(path, only=["layers/"]) for path in files["training"]]
     if not shown:
         return nothing_to_show(settings)
     datasets = list(dict.fromkeys(run_of(h).dataset for h in shown))
@@ -47,6 +47,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
                 interpolation="nearest",
                 extent=(0, len(kl), kl.shape[1], 0),
             )
+            mark_schedule(axis, settings_of(history))
             axis.grid(False)
             axis.set_yticks([0, kl.shape[1]])
             axis.tick_params(labelbottom=number == 1, labelleft=column == 0)

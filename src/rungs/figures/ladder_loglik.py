@@ -17,7 +17,8 @@ COLUMNS = (("train_elbo", "Train ELBO"), ("test_elbo", "Test ELBO"), ("test_lk",
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """A row of panels a data set; a line a variant; mean over seeds, bar one standard error.
 
-    Unconverged points are hollow; published values, where ours may be compared, are crosses.
+    Points of runs that have not converged, or have no continuation that could tell, are hollow;
+    published values, where ours may be compared, are crosses.
     """
     table = loglik.make(files)
     if table.empty:
@@ -39,9 +40,9 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         axis.set_xlabel("stochastic layers")
     handles = [axes[0][0].plot([], [], **style)[0] for style in styles.values()]
     labels = [variant_label(variant) for variant in styles]
-    if not table["converged"].all():
+    if not table["converged"].eq(True).all():
         handles.append(axes[0][0].plot([], [], "ko", mfc="white", ls="")[0])
-        labels.append("unconverged")
+        labels.append("not known to have converged")
     if table["published"].notna().any():
         handles.append(axes[0][0].plot([], [], "kx", ls="")[0])
         labels.append("published")
@@ -63,7 +64,7 @@ def _line(axis: Any, rows: pd.DataFrame, column: str, style: dict[str, Any]) -> 
         elinewidth=0.7,
         **style,
     )
-    converged = by_depth["converged"].all()
+    converged = rows["converged"].eq(True).groupby(rows["depth"]).all()
     hollow = mean[~converged]
     axis.plot(hollow.index, hollow, style["marker"], mfc="white", mec=style["color"], zorder=5)
     published = by_depth["published"].first().dropna()

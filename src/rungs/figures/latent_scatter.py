@@ -12,6 +12,7 @@ from rungs.figures.style import PALETTE, nothing_to_show, panels
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import run_of, settings_of
+from rungs.training.schedules import total_epochs
 
 NAMES = ("layers/1/posterior_mean", "layers/1/posterior_variance", "posterior/scale", "test/labels")
 LIMIT = 4.2
@@ -43,7 +44,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         axis.set(xlim=(-LIMIT, LIMIT), ylim=(-LIMIT, LIMIT), aspect="equal", xlabel="$z_1$")
         trained = settings_of(evaluation)
         kind = "full covariance, " if trained["network"]["posterior"] == "full" else ""
-        axis.set_title(f"{kind}{trained['training']['epochs']} epochs")
+        axis.set_title(f"{kind}{total_epochs(trained['training'])} epochs")
     axes[0][0].set_ylabel("$z_2$")
     present = np.unique(np.concatenate([e["test/labels"] for e in shown]))[:10]
     if present[0] < 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from rungs.storage.atomic import replacing
+from rungs.training.schedules import continuation_epochs
 
 PALETTE = sns.color_palette("colorblind", 10)
 MARKERS = "osD^vPX*<>"
@@ -91,6 +92,16 @@ def panels(
     )
     sns.despine(figure)
     return figure, axes
+
+
+def mark_schedule(axis: Any, settings: Mapping[str, Any]) -> None:
+    """Draw a dotted line over an axis of epochs where a run's schedule ends and its continuation begins.
+
+    Args:
+        settings: of the run.
+    """
+    if continuation_epochs(settings["training"]):
+        axis.axvline(settings["training"]["epochs"], color="0.6", ls=":", lw=0.8, zorder=1)
 
 
 def nothing_to_show(settings: dict[str, Any]) -> Figure:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from rungs.figures.style import PALETTE, legend_below, nothing_to_show, panels
+from rungs.figures.style import PALETTE, legend_below, mark_schedule, nothing_to_show, panels
 from rungs.figures.vq_pictures import label
 from rungs.storage import result_file
 from rungs.study.layout import Files
@@ -45,6 +45,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             epochs = np.arange(1, len(history) + 1)
             (handles[name],) = row[1].plot(epochs, [perplexity(u) for u in history], **style)
             row[2].plot(epochs, training["encoder_norm"], **style)
+            for axis in row[1:]:
+                mark_schedule(axis, settings_of(training))
         row[0].set(ylabel=f"{dataset}\nshare of positions", yscale="symlog")
         row[0].set_yscale("symlog", linthresh=1e-3)
         row[1].set(ylabel="perplexity", ylim=(0, None))

@@ -18,6 +18,7 @@ from rungs.models.cost import Cost, Request
 from rungs.study.layers import Config
 from rungs.study.runs import Run, all_runs, runs
 from rungs.study.settings import code_prior_settings, evaluation_settings, resolve
+from rungs.training.schedules import continuation_epochs, total_epochs
 
 #: seconds to start a process and import torch
 START_SECONDS = 4.0
@@ -39,11 +40,14 @@ def together(costs: Sequence[Cost]) -> Cost:
 def estimate(config: Config, run: Run) -> Cost:
     """The cost of one run, as the registry's entry of its model estimates it."""
     settings, data = resolve(config, run), catalogue(config)[run.dataset]
-    model = entry(settings["model"])
+    model, prior = entry(settings["model"]), code_prior_settings(config, run)
     request = Request(
         settings,
         evaluation_settings(config, run),
-        code_prior_settings(config, run),
+        prior,
+        total_epochs(settings["training"]),
+        0 if prior is None else total_epochs(prior["training"]),
+        continuation_epochs(settings["training"]),
         data.train,
         data.test,
         math.prod(data.shape),

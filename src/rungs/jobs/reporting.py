@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rungs.evaluation.definitions import ACTIVE_KL
 from rungs.storage.beacon import Beacon
 from rungs.study.runs import PRIOR_FOLDER
+from rungs.training.schedules import total_epochs
 
 if TYPE_CHECKING:
     from rungs.training.trainer import Trainer
@@ -94,7 +95,7 @@ class Reporter:
         if trainer.unrecorded is not None and trainer.epoch == self._first + 1:
             name = trainer.settings["run"]
             print(f"{name}: steps are not recorded ({trainer.unrecorded})", file=sys.stderr)
-        self._line.update(self._described(), trainer.epoch / trainer.recipe["epochs"])
+        self._line.update(self._described(), trainer.epoch / total_epochs(trainer.recipe))
         self._beacon.show(self._state)
         for events in self._events:
             events.write_epoch()
@@ -128,7 +129,7 @@ class Reporter:
 
 def describe(trainer: Trainer) -> str:
     """The progress line of a run in training."""
-    total, kl = trainer.recipe["epochs"], trainer.history.last("units/kl")
+    total, kl = total_epochs(trainer.recipe), trainer.history.last("units/kl")
     units = ""
     if kl is not None:
         parts = kl.split(trainer.latent_sizes)
@@ -144,7 +145,7 @@ def describe(trainer: Trainer) -> str:
 
 def _about(trainer: Trainer) -> dict[str, Any]:
     """The constant part of a run's beacon. The prior of a run's codes is trained in the run's name."""
-    run, epochs = trainer.settings["run"], trainer.recipe["epochs"]
+    run, epochs = trainer.settings["run"], total_epochs(trainer.recipe)
     name = run.removesuffix(f"/{PRIOR_FOLDER}")
     stage = "train" if name == run else "prior"
     return {"run": name, "stage": stage, "epoch": trainer.epoch, "epochs": epochs}

@@ -25,9 +25,10 @@ from rungs.storage.locks import locked
 from rungs.storage.tensors import save_tensors
 from rungs.study import provenance
 from rungs.study.keys import run_key
-from rungs.study.layout import HISTORY, TRAINING_COST, WEIGHTS
+from rungs.study.layout import HISTORY, SCHEDULED, TRAINING_COST, WEIGHTS
 from rungs.study.settings import RunSettings
 from rungs.training.loop import train_epochs
+from rungs.training.schedules import total_epochs
 from rungs.training.trainer import Trainer
 
 
@@ -134,7 +135,7 @@ def _train_group(group: Sequence[Member], minutes: float, events: bool) -> None:
                     first = trainers[0]
                     raise Interrupted(
                         f"{names}: stopped by {asked[0].name} after epoch "
-                        f"{first.epoch}/{first.recipe['epochs']}; the same command continues it."
+                        f"{first.epoch}/{total_epochs(first.recipe)}; the same command continues it."
                     )
 
             train_epochs(trainers, after_epoch)
@@ -159,7 +160,9 @@ def _finish(member: Member) -> None:
         "pixels": trainer.images.shape[1],
         "provenance": provenance.describe(),
     }
-    result_file.write(folder / HISTORY, trainer.history.arrays(trainer.latent_sizes), attributes)
+    arrays = trainer.history.arrays(trainer.latent_sizes)
+    arrays |= {f"{SCHEDULED}{name}": w.cpu().numpy() for name, w in trainer.scheduled.items()}
+    result_file.write(folder / HISTORY, arrays, attributes)
     checkpoints.remove_all(folder)
 
 

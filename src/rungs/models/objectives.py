@@ -165,7 +165,8 @@ class Variational:
             return Objective(elbo_loss(terms, kl_weight), statistics(terms))
         log_ratio = torch.stack([layer.log_ratio().sum(-1) for layer in layers]).sum(0)
         loss = importance_weighted_loss(reconstruction + kl_weight * log_ratio)
-        return Objective(loss, statistics(terms))
+        bound = -importance_weighted_loss((reconstruction + log_ratio).detach())
+        return Objective(loss, statistics(terms) | {"trained_bound": bound})
 
 
 def statistics(terms: ElboTerms) -> dict[str, Tensor]:

@@ -66,7 +66,8 @@ class Objective:
         loss: the scalar that training minimises, nats.
         statistics: scalars and vectors, detached, which the history keeps, averaged over the batches
             of an epoch. One of them is ``elbo`` (KL weight 1) or, where a model has none,
-            ``objective``: convergence is judged by it. Statistics named ``units/...`` have one entry
+            ``objective``. Where another bound than the ELBO is trained, ``trained_bound`` is that one.
+            Statistics named ``units/...`` have one entry
             for each latent unit, all layers side by side, and are stored layer by layer.
     """
 

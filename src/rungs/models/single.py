@@ -200,16 +200,23 @@ class SingleLayerVAE(Variational, nn.Module):
         :mod:`rungs.probability.divergences`; the statistics are those of the sampled ELBO."""
         terms = draw.elbo_terms()
         bound = BOUNDS[self.divergence](draw.layer.posterior, draw.layer.prior).mean()
-        loss = kl_weight * bound - terms.reconstruction.mean()
-        return Objective(loss, statistics(terms) | {"kl_trained": bound.detach()})
+        reconstruction = terms.reconstruction.mean()
+        found = {"kl_trained": bound, "trained_bound": reconstruction - bound}
+        found = {name: value.detach() for name, value in found.items()}
+        return Objective(kl_weight * bound - reconstruction, statistics(terms) | found)
 
     def _importance_weighted(self, draw: StratifiedDraw, kl_weight: Tensor | float) -> Objective:
         """The importance weighted objective ``log (1/k) sum_i sum_c u_c w_ic``,
         ``w = p(x, z)/q(z|x)`` (Burda et al. 2016, eq. 8; Morningstar et al. 2020, eq. 9)."""
-        log_weights = draw.reconstruction + kl_weight * draw.log_ratio
-        if draw.log_strata is not None:
-            log_weights = (log_weights + draw.log_strata).logsumexp(-2)
-        return Objective(importance_weighted_loss(log_weights), statistics(draw.elbo_terms()))
+
+        def loss(weight: Tensor | float) -> Tensor:
+            log_weights = draw.reconstruction + weight * draw.log_ratio
+            if draw.log_strata is not None:
+                log_weights = (log_weights + draw.log_strata).logsumexp(-2)
+            return importance_weighted_loss(log_weights)
+
+        bound = {"trained_bound": -loss(1.0).detach()}
+        return Objective(loss(kl_weight), statistics(draw.elbo_terms()) | bound)
 
 
 def _check(prior: str, posterior: str, divergence: str, batch_norm: bool) -> None:

@@ -131,7 +131,7 @@ def _bounds(layout: Layout) -> list[str]:
             *numbers,
             row["k"],
             ", ".join(active.get(row["run"], [])),
-            row["converged"],
+            row["converged"] or "no continuation",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return lines

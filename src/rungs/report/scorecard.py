@@ -4,13 +4,13 @@ page of the report."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from textwrap import fill, shorten
 
 from rungs.claims import claims
-from rungs.evaluation.convergence import converged
+from rungs.evaluation.convergence import CRITERIA, converged
 from rungs.figures import FIGURES
 from rungs.report.claims import (
     Row,
@@ -34,32 +34,40 @@ from rungs.study.runs import runs
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a profile's results come from."""
+    """Where a profile's results come from.
+
+    Attributes:
+        runs: how many.
+        unconverged: the runs that have not converged.
+        open: the runs without a continuation that could tell.
+    """
 
     profile: str
     runs: int
     unconverged: list[str]
     commits: list[str]
     machines: list[str]
+    open: list[str] = field(default_factory=list)
 
 
 def read_origin(config: Config) -> Origin:
     """How many runs there are, which have not converged, and what made them."""
     layout, found = Layout(config["profile"]), runs(config)
-    unconverged, provenance = [], []
+    by_convergence: dict[bool | None, list[str]] = {True: [], False: [], None: []}
+    provenance = []
     for run in found:
         folder = Path(layout.run(run))
-        training = result_file.read(folder / HISTORY, only=["elbo", "objective"])
-        evaluation = result_file.read(folder / EVALUATION, only=["prior/objective"])
-        if not converged(training, evaluation):
-            unconverged.append(run.path)
+        training = result_file.read(folder / HISTORY, only=CRITERIA)
+        evaluation = result_file.read(folder / EVALUATION, only=())
+        by_convergence[converged(training)].append(run.path)
         provenance += [training.attributes["provenance"], evaluation.attributes["provenance"]]
     return Origin(
         config["profile"],
         len(found),
-        unconverged,
+        by_convergence[False],
         sorted({made["commit"] for made in provenance}),
         sorted({made["machine"] for made in provenance}),
+        by_convergence[None],
     )
 
 
@@ -142,6 +150,8 @@ def _published(part: Row) -> str:
 
 def _origin_lines(origin: Origin) -> list[str]:
     lines = [f"{origin.runs} runs, {len(origin.unconverged)} of them not converged"]
+    if origin.open:
+        lines[0] += f", {len(origin.open)} without a continuation"
     lines.append(f"commit {', '.join(origin.commits)}")
     lines.append(f"machine: {'; '.join(origin.machines)}")
     return lines

@@ -34,7 +34,7 @@ def summarise(config: Config) -> str:
             f"{' '.join(active[row['run']])}{'  *' if marked else ''}"
         )
     if unconverged:
-        lines += ["", "* not converged"]
+        lines += ["", "* not converged, or without a continuation"]
     lines += [
         "",
         to_text(read_claims(config)),

@@ -11,13 +11,17 @@ file                arrays
 data                ``train/images, train/labels, test/images, test/labels``; images uint8
                     ``[n, height, width]``
 training            ``elbo, reconstruction, kl_weight, learning_rate`` ``[epochs]``;
-                    ``layers/<i>/kl, layers/<i>/mean_variance`` ``[epochs, units]``
+                    ``layers/<i>/kl, layers/<i>/mean_variance`` ``[epochs, units]``;
+                    ``scheduled/<name>``, float32, the weights at the end of the schedule by
+                    their names in the model's state dict, if a continuation followed
 evaluation          ``test/lk, test/elbo, test/ess, test/labels`` ``[images]``; ``test/nested_k``
                     ``[ks]`` and ``test/nested_lk`` ``[ks, images]``; ``train/elbo``
                     ``[train images]``; ``layers/<i>/kl, layers/<i>/active_variance`` ``[units]``,
                     ``layers/<i>/image_kl, layers/<i>/sample`` ``[images, units]``,
                     ``layers/<i>/knn_correct`` ``[images]``; ``pictures/samples,
-                    pictures/originals, pictures/reconstructions`` uint8 ``[pictures, pixels]``
+                    pictures/originals, pictures/reconstructions`` uint8 ``[pictures, pixels]``;
+                    ``before/<name>``, the arrays that claims read, measured on the weights at
+                    the end of the schedule
 calibration         ``exact``, ``lk`` ``[images]``; ``nested_k`` ``[ks]``; ``nested_lk``
                     ``[ks, images]`` for each proposal
 ==================  =============================================================================

@@ -89,7 +89,13 @@ def load_weights(model: nn.Module, path: Path, may_lack: Collection[str] = ()) -
         StoreError: if the file is damaged, belongs to a model of another shape, or holds values that
             are not finite.
     """
-    tensors, _ = load_tensors(path)
+    set_weights(model, load_tensors(path)[0], path, may_lack)
+
+
+def set_weights(
+    model: nn.Module, tensors: dict[str, Tensor], path: Path, may_lack: Collection[str] = ()
+) -> None:
+    """Give a model weights and statistics that were read from a file; as :func:`load_weights`."""
     for name, own in model.state_dict().items():
         if name in may_lack:
             tensors.setdefault(name, own)

@@ -22,8 +22,9 @@ RUN_PATTERN = "{dataset}/{variant}/{size}/seed{seed}"
 #: the files of a run, in its folder; those of the prior of its codes lie in :data:`PRIOR_FOLDER` below it
 WEIGHTS, HISTORY, TRAINING_COST = "weights.safetensors", "training.h5", "training-cost.json"
 EVALUATION, EVALUATION_COST = "evaluation.h5", "evaluation-cost.json"
-#: the evaluation of the weights before a run's continuation, of runs that have one
-EVALUATION_BEFORE = "evaluation-before.h5"
+#: how the arrays begin, in the history, of the weights at the end of the schedule, and, in the evaluation,
+#: of what was measured on these; of runs that have a continuation
+SCHEDULED, BEFORE = "scheduled/", "before/"
 #: stage -> the files that it makes, in the run's folder or the prior's
 STAGES = {
     "train": (WEIGHTS, HISTORY, TRAINING_COST),

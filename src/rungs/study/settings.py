@@ -57,9 +57,14 @@ class StageSettings(TypedDict):
 
 
 class TrainingSettings(TypedDict):
-    """The recipe of a training: the configuration's section ``training`` as one run sees it."""
+    """The recipe of a training: the configuration's section ``training`` as one run sees it.
+
+    ``epochs`` are those of the schedule; :func:`rungs.training.schedules.total_epochs` has the
+    continuation as well.
+    """
 
     epochs: int
+    continuation: float
     batch_size: int
     learning_rate: float
     rise: float

@@ -45,8 +45,9 @@ TABLES = {
         look_for=(
             "test_lk is the estimate of the log-likelihood, in nats an image, higher is better. Its standard "
             "error is over test images, which runs on one data set share: a difference between them is surer "
-            "than their errors suggest. Published values appear "
-            "only where data and networks are the published ones; published_checked says how it was checked."
+            "than their errors suggest. converged is empty for a run without continuation. Published values "
+            "appear only where data and networks are the published ones; published_checked says how it was "
+            "checked."
         ),
         resources=("published.csv",),
     ),

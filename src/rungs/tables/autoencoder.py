@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from rungs.evaluation.convergence import converged
+from rungs.evaluation.convergence import CRITERIA, converged
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import settings_of
@@ -33,7 +33,7 @@ def make(files: Files) -> pd.DataFrame:
         evaluation = result_file.read(evaluation_path, only=NAMES)
         if not {"frechet/distance", "autoencoder/squared_error"} & evaluation.arrays.keys():
             continue
-        training = result_file.read(training_path, only=["elbo", "objective"])
+        training = result_file.read(training_path, only=CRITERIA)
         settings, pixels = settings_of(evaluation), training.attributes["pixels"]
         errors = [evaluation.arrays.get(f"autoencoder/{name}") for name in ERRORS]
         distances = [evaluation.arrays.get(f"frechet/{name}") for name in DISTANCES]

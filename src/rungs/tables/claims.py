@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from rungs.claims.intervals import Measurement
 from rungs.claims.stated import stated
 from rungs.claims.verdicts import Decision, PartDecision, decide
 from rungs.storage import result_file
-from rungs.study.layout import EVALUATION_BEFORE, Files
+from rungs.study.layout import BEFORE, Files
 
 COLUMNS = [
     *(
@@ -57,12 +58,15 @@ def make(files: Files) -> pd.DataFrame:
 
 
 def read_run(training: Path, evaluation: Path) -> StoredRun:
-    """Read what the claims need of a run."""
-    before = evaluation.with_name(EVALUATION_BEFORE)
+    """Read what the claims need of a run, the evaluation before its continuation apart."""
+    found = result_file.read(evaluation, only=(*READ, BEFORE))
+    before = {n: array for n, array in found.arrays.items() if n.startswith(BEFORE)}
+    after = {n: array for n, array in found.arrays.items() if n not in before}
+    before = {name.removeprefix(BEFORE): array for name, array in before.items()}
     return StoredRun(
         result_file.read(training, only=()),
-        result_file.read(evaluation, only=READ),
-        result_file.read(before, only=READ) if before.is_file() else None,
+        replace(found, arrays=after),
+        replace(found, arrays=before) if before else None,
     )
 
 

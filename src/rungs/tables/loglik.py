@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from rungs.claims.published import beside
-from rungs.evaluation.convergence import converged
+from rungs.evaluation.convergence import CRITERIA, converged
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import settings_of
 from rungs.tables.families import family_columns
+from rungs.training.schedules import total_epochs
 
 GAP = "test/lk_gap"
 
@@ -22,10 +23,11 @@ def make(files: Files) -> pd.DataFrame:
 
     ``test_lk_gap`` is the estimate of what L_k lacks to log p(x)
     (:mod:`rungs.evaluation.remaining_gap`).
+    ``epochs`` are those of schedule and continuation; ``converged`` is empty without a continuation.
     """
     rows = []
     for training_path, evaluation_path in zip(files["training"], files["evaluation"], strict=True):
-        training = result_file.read(training_path, only=["elbo", "objective"])
+        training = result_file.read(training_path, only=CRITERIA)
         evaluation = result_file.read(evaluation_path)
         if "test/lk" not in evaluation.arrays:
             continue  # a model without a likelihood
@@ -42,7 +44,7 @@ def make(files: Files) -> pd.DataFrame:
                 "likelihood": family_columns(settings)["likelihood"],
                 "seed": settings["seed"],
                 "parameters": training.attributes["parameters"],
-                "epochs": settings["training"]["epochs"],
+                "epochs": total_epochs(settings["training"]),
                 "train_elbo": evaluation["train/elbo"].mean(dtype=np.float64),
                 "test_elbo": evaluation["test/elbo"].mean(),
                 "k": int(evaluation["test/nested_k"][-1]),
@@ -51,7 +53,7 @@ def make(files: Files) -> pd.DataFrame:
                 "test_lk_gap": float(evaluation[GAP]) if GAP in evaluation.arrays else math.nan,
                 "test_images": len(lk),
                 "ess_median": np.median(evaluation["test/ess"]),
-                "converged": converged(training, evaluation),
+                "converged": converged(training),
                 **published,
             }
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rungs.data.image_shape import ImageShape
-from rungs.evaluation.convergence import converged
+from rungs.evaluation.convergence import CRITERIA, converged
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import RunSettings, settings_of
@@ -44,9 +44,9 @@ def make(files: Files) -> pd.DataFrame:
         settings = settings_of(result_file.read(path, only=()))
         if "convolutional" not in settings["network"]:
             continue
-        training = result_file.read(training_path, only=["elbo", "objective"])
+        training = result_file.read(training_path, only=CRITERIA)
         evaluation = result_file.read(path)
-        rows.append(_row(settings, evaluation) | {"converged": converged(training, evaluation)})
+        rows.append(_row(settings, evaluation) | {"converged": converged(training)})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -44,7 +44,7 @@ class History:
 
     @property
     def criterion(self) -> float:
-        """The latest value of the statistic by which convergence is judged."""
+        """The latest value of the ELBO or, for a model without, of the objective."""
         return float(self.values["elbo" if "elbo" in self.values else "objective"][len(self) - 1])
 
     def tensors(self) -> dict[str, Tensor]:

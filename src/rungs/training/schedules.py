@@ -1,8 +1,67 @@
-"""The schedules of training: the weight of the KL term and the learning rate."""
+"""The schedules of training: its length, the weight of the KL term and the learning rate.
+
+After the ``epochs`` of its schedule a run trains on, in the *continuation*: by what its bound gains there
+one sees whether it has converged, and by what a claim's statistic changes, its drift. Annealing the
+learning rate to 0 makes any training look finished, so the continuation starts at
+:data:`RESTART` of the rate and anneals it again. Adam's moments and the random numbers go on.
+"""
 
 from __future__ import annotations
 
 import math
+
+from rungs.study.settings import TrainingSettings
+
+#: the learning rate at the start of the continuation, as a share of the schedule's
+RESTART = 1 / 3
+
+
+def continuation_epochs(recipe: TrainingSettings) -> int:
+    """Return the number of epochs of a run's continuation; 0 where it has none.
+
+    It is at least one, however short the schedule is.
+    """
+    share = recipe["continuation"]
+    return max(1, round(share * recipe["epochs"])) if share > 0 else 0
+
+
+def total_epochs(recipe: TrainingSettings) -> int:
+    """Return the number of epochs of a run: of its schedule and of its continuation."""
+    return recipe["epochs"] + continuation_epochs(recipe)
+
+
+def continuation_recipe(recipe: TrainingSettings) -> TrainingSettings:
+    """Return the recipe of a training that is as a run's continuation, which it must have."""
+    return recipe | {
+        "epochs": continuation_epochs(recipe),
+        "continuation": 0.0,
+        "learning_rate": RESTART * recipe["learning_rate"],
+        "rise": 0.0,
+        "stages": None,
+        "annealing": 1.0,
+        "warm_up": False,
+    }
+
+
+def epoch_kl_weight(recipe: TrainingSettings, epoch: int) -> float:
+    """Return the weight of the KL term in an epoch of a run, counted from 0; 1 in the continuation."""
+    if epoch >= recipe["epochs"]:
+        return 1.0
+    return kl_weight(epoch, recipe["warm_up"], recipe["warm_up_epochs"])
+
+
+def step_rate(recipe: TrainingSettings, step: int, batches: int) -> float:
+    """Return the learning rate of a step of a run, counted from 0.
+
+    Args:
+        batches: steps in an epoch.
+    """
+    steps, base = recipe["epochs"] * batches, recipe["learning_rate"]
+    if step >= steps and recipe["continuation"]:
+        return step_rate(continuation_recipe(recipe), step - steps, batches)
+    if recipe["stages"] is not None:
+        base *= stage_factor(step, steps, **recipe["stages"])
+    return learning_rate(step, steps, base, recipe["annealing"], recipe["rise"])
 
 
 def kl_weight(epoch: int, warm_up: bool, warm_up_epochs: int) -> float:

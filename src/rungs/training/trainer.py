@@ -28,7 +28,12 @@ from rungs.study.settings import RunSettings
 from rungs.training.history import History
 from rungs.training.objective_call import Unrecordable
 from rungs.training.optimiser import Adam, FlatParameters, clip_gradients
-from rungs.training.schedules import kl_weight, learning_rate, stage_factor
+from rungs.training.schedules import (
+    continuation_epochs,
+    epoch_kl_weight,
+    step_rate,
+    total_epochs,
+)
 
 if TYPE_CHECKING:
     from rungs.training.recorded_step import Recording
@@ -51,6 +56,8 @@ class Trainer:
     Attributes:
         recordable: whether a step may be recorded and replayed (:mod:`rungs.training.recorded_step`);
             on a GPU a step is a CUDA graph instead.
+        scheduled: the weights at the end of the schedule, a state dict with the batch norm statistics for
+            testing; empty until then, and without a continuation.
         unrecorded: the reason why steps are computed as they are written, where one was found.
     """
 
@@ -75,6 +82,7 @@ class Trainer:
         #: the remainder of an epoch is left out; the next epoch shuffles anew
         self.batches = len(images) // self.batch_size
         self.history = History()
+        self.scheduled: dict[str, Tensor] = {}
         self.seconds = 0.0
         self.recordable = device == "cpu"
         self.unrecorded: str | None = None
@@ -143,7 +151,7 @@ class Trainer:
     @property
     def steps_left(self) -> int:
         """The number of steps in the epochs that are left."""
-        return int(self.recipe["epochs"] - self.epoch) * self.batches
+        return (total_epochs(self.recipe) - self.epoch) * self.batches
 
     def begin_epoch(self) -> float:
         """Binarise and shuffle anew; return the epoch's KL weight."""
@@ -151,16 +159,11 @@ class Trainer:
         self._order = torch.randperm(
             len(self.images), generator=self.generator, device=self.device
         ).split(self.batch_size)
-        return kl_weight(self.epoch, self.recipe["warm_up"], self.recipe["warm_up_epochs"])
+        return epoch_kl_weight(self.recipe, self.epoch)
 
     def rate(self, i: int) -> float:
         """The learning rate of the epoch's i-th batch."""
-        recipe, total = self.recipe, self.recipe["epochs"] * self.batches
-        step = self.epoch * self.batches + i
-        base, annealing, rise = (recipe[key] for key in ("learning_rate", "annealing", "rise"))
-        if recipe["stages"] is not None:
-            base *= stage_factor(step, total, **recipe["stages"])
-        return learning_rate(step, total, base, annealing, rise)
+        return step_rate(self.recipe, self.epoch * self.batches + i, self.batches)
 
     def batch(self, i: int) -> tuple[Tensor, list[Tensor]]:
         """The epoch's i-th batch ``[batch, pixels]`` and all the noise that it needs."""
@@ -169,6 +172,8 @@ class Trainer:
 
     def end_epoch(self, sums: dict[str, Tensor], weight: float, rate: float) -> None:
         """Append the epoch's statistics, given as sums over its batches, to the history.
+
+        At the end of the schedule the weights are kept, if a continuation follows.
 
         Raises:
             TrainingError: if the loss is not finite.
@@ -182,6 +187,20 @@ class Trainer:
                 f"run {self.settings['run']}: the loss is not finite in epoch {self.epoch}. Lower "
                 "training.learning_rate or training.max_gradient_norm for this variant and run it again."
             )
+        if self.epoch == self.recipe["epochs"] and continuation_epochs(self.recipe):
+            self._keep_weights()
+
+    def _keep_weights(self) -> None:
+        """Keep the weights as they would be if the training ended here.
+
+        That collects batch norm statistics; afterwards the buffers are put back, so that the training
+        goes on as if nothing had been kept.
+        """
+        buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+        self.finish()
+        self.scheduled = {n: t.detach().clone() for n, t in self.model.state_dict().items()}
+        for name, buffer in self.model.named_buffers():
+            buffer.copy_(buffers[name])
 
     def finish(self) -> None:
         """Collect the batch norm statistics of the whole training set, for testing."""
@@ -205,6 +224,7 @@ class Trainer:
             **{f"adam/{name}": tensor for name, tensor in self.optimiser.state.items()},
             **{f"buffer/{name}": tensor for name, tensor in self.model.named_buffers()},
             **{f"history/{name}": tensor for name, tensor in self.history.tensors().items()},
+            **{f"scheduled/{name}": tensor for name, tensor in self.scheduled.items()},
         }
         return tensors, {"seconds": repr(self.seconds)}
 
@@ -214,22 +234,23 @@ class Trainer:
         Raises:
             StoreError: if it is incomplete, or of another shape.
         """
-        prefix = "history/"
         # everything is checked before anything is taken over: copy_ would broadcast and convert
         own = {"parameters": self.parameters.values}
         own |= {f"adam/{name}": tensor for name, tensor in self.optimiser.state.items()}
         own |= {f"buffer/{name}": buffer for name, buffer in self.model.named_buffers()}
+        history = _below("history/", tensors)
+        lengths = {len(t) if t.dim() else 0 for t in history.values()}
+        if len(lengths) != 1 or not 1 <= max(lengths) <= total_epochs(self.recipe):
+            raise StoreError("the checkpoint is incomplete (its history is not of these epochs)")
         like = own | {"generator": self.generator.get_state()}
+        if max(lengths) >= self.recipe["epochs"] and continuation_epochs(self.recipe):
+            like |= {f"scheduled/{name}": t for name, t in self.model.state_dict().items()}
         for name, expected in like.items():
             given = tensors.get(name)
             if given is None or given.shape != expected.shape or given.dtype != expected.dtype:
                 raise StoreError(
                     f"the checkpoint is incomplete ({name!r} is missing or of another shape)"
                 )
-        history = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-        lengths = {len(t) if t.dim() else 0 for t in history.values()}
-        if len(lengths) != 1 or not 1 <= max(lengths) <= self.recipe["epochs"]:
-            raise StoreError("the checkpoint is incomplete (its history is not of these epochs)")
         for name in like:
             found = tensors[name]
             if found.is_floating_point() and not bool(torch.isfinite(found).all()):
@@ -242,7 +263,13 @@ class Trainer:
         for name, tensor in own.items():
             tensor.copy_(tensors[name])
         self.history = History.of(history)
+        self.scheduled = _below("scheduled/", {name: tensors[name] for name in like})
 
     def images_per_second(self) -> float:
         """The training throughput of the run so far."""
         return self.epoch * self.batches * self.batch_size / max(self.seconds, 1e-9)
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with a prefix, by the rest of their names."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

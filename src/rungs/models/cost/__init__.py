@@ -25,6 +25,8 @@ class Request:
         settings: of the run, resolved.
         evaluation: the configuration's ``evaluation`` section as the run sees it.
         prior: the settings of the training of the prior of its codes, if one is learnt.
+        epochs, prior_epochs: of the two trainings, those of a continuation included.
+        continuation_epochs: those of the run's continuation; with one the run is measured twice.
         train_images, test_images: the number of images in the data set.
         pixels: of an image, all channels.
         sampled: whether the likelihood is estimated by sampling.
@@ -34,11 +36,19 @@ class Request:
     settings: Mapping[str, Any]
     evaluation: Mapping[str, Any]
     prior: Mapping[str, Any] | None
+    epochs: int
+    prior_epochs: int
+    continuation_epochs: int
     train_images: int
     test_images: int
     pixels: int
     sampled: bool
     drawn: int
+
+    @property
+    def evaluations(self) -> int:
+        """How many times a run is measured: before and after its continuation, or once."""
+        return 2 if self.continuation_epochs else 1
 
     @property
     def evaluated_images(self) -> int:

@@ -18,13 +18,13 @@ def estimate(request: Request) -> Cost:
     settings, evaluation = request.settings, request.evaluation
     once, each = multiply_adds(settings)
     training = settings["training"]
-    train = 3 * request.train_images * training["epochs"] * (once + each) / RATE
+    train = 3 * request.train_images * request.epochs * (once + each) / RATE
     draws = evaluation["samples"] if request.sampled else 2
-    evaluate = request.evaluated_images * (once + draws * each) / RATE
+    evaluate = request.evaluations * request.evaluated_images * (once + draws * each) / RATE
     evaluate += request.drawn * sampling_multiply_adds(settings) / RATE
     learning = 0.0
     if request.prior is not None:
-        images = request.train_images * request.prior["training"]["epochs"]
+        images = request.train_images * request.prior_epochs
         learning = 3 * images * prior_multiply_adds(request.prior) / RATE
     data = request.train_images * request.pixels
     live = 4e-6 * 60 * training["batch_size"] * widest(settings)

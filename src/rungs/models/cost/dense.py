@@ -31,7 +31,7 @@ def ladder(request: Request) -> Cost:
 def vaegan(request: Request) -> Cost:
     """The cost of a VAE/GAN: that of a VAE, and its discriminator's in training."""
     cost = bottom_up(request)
-    images = request.train_images * request.settings["training"]["epochs"]
+    images = request.train_images * request.epochs
     seconds = 3 * DISCRIMINATOR * images / RATE
     return replace(cost, training_seconds=cost.training_seconds + seconds)
 
@@ -92,7 +92,8 @@ def _estimate(request: Request, once: int, each: int) -> Cost:
     parameters = 4 * (once + each)
     memory = live + 6 * parameters + 8 * request.train_images * request.pixels
     units = sum(network["latent_sizes"])
-    disk = (2 * parameters + 16 * training["epochs"] * units + 16 * test * units) / 1e6 + 1
+    numbers = 16 * (request.epochs + request.evaluations * test) * units
+    disk = ((1 + request.evaluations) * parameters + numbers) / 1e6 + 1
     return Cost(
         _training_seconds(request, once, each, draws),
         _evaluation_seconds(request, once, each),
@@ -104,7 +105,7 @@ def _estimate(request: Request, once: int, each: int) -> Cost:
 def _training_seconds(request: Request, once: int, each: int, draws: int) -> float:
     settings = request.settings
     training, network = settings["training"], settings["network"]
-    images = request.train_images * training["epochs"]
+    images = request.train_images * request.epochs
     steps = images / training["batch_size"]
     # a step makes three times the multiply-adds of a forward pass
     seconds = 3 * images * (once + draws * each) / RATE
@@ -122,6 +123,7 @@ def _evaluation_seconds(request: Request, once: int, each: int) -> float:
     seconds *= 1.4  # log-likelihoods and densities, which are no multiply-adds
     if settings["axis"] == "latent" and settings["size"] in evaluation["probe_latents"]:
         seconds += PROBE_SECONDS * len(evaluation["probe_labels"])
-    if evaluation.get("rescale"):  # two continuations, each of a fifth of the epochs
-        seconds += 2 / 5 * _training_seconds(request, once, each, 1)
-    return float(seconds)
+    if evaluation.get("rescale"):  # two continuations
+        share = request.continuation_epochs / request.epochs
+        seconds += 2 * share * _training_seconds(request, once, each, 1)
+    return float(request.evaluations * seconds)
