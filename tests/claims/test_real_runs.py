@@ -15,7 +15,7 @@ from made_runs import CLAIMS, PARTS, SIZES, part_of, size_of
 from rungs.claims.core import StoredRun
 from rungs.claims.verdicts import PartDecision, decide
 from rungs.data.prepared import read_images
-from rungs.evaluation import classifier
+from rungs.evaluation import classifier, probe
 from rungs.evaluation.probe import KINDS
 from rungs.evaluation.run import Inputs, evaluate
 from rungs.figures import vq_codebook, vq_reconstructions, vq_samples
@@ -87,7 +87,9 @@ def real(
             untrained = {"epochs": 1, "learning_rate": 1e-12}
             spec["training"] |= trained if state == "trained" else untrained
             train(spec, digits, folder, 5)
-            evaluate(Inputs(folder, digits, SETTINGS, judge if model.classifier else None))
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(probe, "MOST_DRAWS", 2)
+                evaluate(Inputs(folder, digits, SETTINGS, judge if model.classifier else None))
             cache[key] = result_file.read(folder / "evaluation.h5")
         return cache[key]
 

@@ -65,7 +65,9 @@ class AutoencoderEvaluator(Evaluator):
         if units <= MOST_FITTED and not materials.brief:
             arrays["layers/1/code"] = test_codes.numpy()
         if test.labelled and units in evaluation.get("probe_latents", ()):
-            arrays |= probe_arrays(model, code_of, train, test, evaluation["probe_labels"], seed)
+            grey = materials.train_intensities.x, materials.test_intensities.x
+            labels = evaluation["probe_labels"]
+            arrays |= probe_arrays(model, code_of, train, test, grey, labels, seed)
         return arrays
 
     def recomputed(self, x: Tensor, evaluation: EvaluationSettings) -> dict[str, np.ndarray]:

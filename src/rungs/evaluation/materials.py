@@ -68,6 +68,11 @@ class Materials:
         return Split.read(self.data, "test", self.evaluation["images"], binary=False)
 
     @cached_property
+    def train_intensities(self) -> Split:
+        """The images of :attr:`train` as intensities."""
+        return Split.read(self.data, "train", self.evaluation["train_images"], binary=False)
+
+    @cached_property
     def average(self) -> np.ndarray:
         """The mean of all training images, from 0 to 1, ``[pixels]`` float32."""
         images = read_images(self.data, "train")

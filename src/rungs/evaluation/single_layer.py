@@ -89,7 +89,9 @@ def latent_arrays(model: Any, settings: RunSettings, materials: Materials) -> di
         arrays |= scale_arrays(model, test.x)
     if test.labelled and model.units in evaluation.get("probe_latents", ()):
         with torch.enable_grad():
-            arrays |= probe_arrays(model, code_of, train, test, evaluation["probe_labels"], seed)
+            grey = materials.train_intensities.x, intensities
+            labels = evaluation["probe_labels"]
+            arrays |= probe_arrays(model, code_of, train, test, grey, labels, seed)
     return arrays
 
 

@@ -14,20 +14,21 @@ from rungs.study.settings import settings_of
 #: stored name -> what is classified, and whether the encoder stays as it is
 WAYS = {
     "encoder": ("code", "frozen"),
-    "pixels": ("raw pixels", "frozen"),
+    "grey": ("grey pixels", "frozen"),
     "pca": ("as many principal components", "frozen"),
     "finetuned": ("network initialised with the encoder", "trained"),
     "random": ("network initialised at random", "trained"),
 }
 COLUMNS = [
     *("run", "dataset", "variant", "latent_dim", "seed", "layer", "features", "encoder"),
-    *("labels_a_class", "labels", "accuracy", "accuracy_se"),
+    *("labels_a_class", "labels", "draws", "accuracy", "accuracy_se", "draws_se"),
 ]
 
 
 def make(files: Files) -> pd.DataFrame:
-    """One row a run, number of labels and way; accuracy on the test images, its standard error over
-    them. With few labels an image's correctness is an average over several draws of the labels."""
+    """One row a run, number of labels and way: the mean accuracy over test images and draws of the labels,
+    its standard error over images (``accuracy_se``) and over draws (``draws_se``; of one draw there is
+    none)."""
     rows = []
     for path in files["evaluation"]:
         evaluation = result_file.read(path, only=["probe/"])
@@ -35,7 +36,8 @@ def make(files: Files) -> pd.DataFrame:
         matches = [re.fullmatch(r"probe/(\d+)/count", name) for name in evaluation.arrays]
         for each in sorted(int(match[1]) for match in matches if match):
             for name, (features, encoder) in WAYS.items():
-                correct = evaluation[f"probe/{each}/{name}"].astype(np.float64)
+                correct = evaluation[f"probe/{each}/correct/{name}"].astype(np.float64)
+                by_draw, by_image = correct.mean(1), correct.mean(0)
                 rows.append(
                     {
                         **{key: settings[key] for key in ("run", "dataset", "variant")},
@@ -46,8 +48,15 @@ def make(files: Files) -> pd.DataFrame:
                         "encoder": encoder,
                         "labels_a_class": each,
                         "labels": int(evaluation[f"probe/{each}/count"]),
+                        "draws": len(correct),
                         "accuracy": correct.mean(),
-                        "accuracy_se": correct.std(ddof=1) / np.sqrt(len(correct)),
+                        "accuracy_se": _error(by_image),
+                        "draws_se": _error(by_draw),
                     }
                 )
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _error(values: np.ndarray) -> float:
+    """Return the standard error of a mean, NaN of one value."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.nan
