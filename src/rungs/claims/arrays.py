@@ -45,9 +45,11 @@ array                           shape           definition
                                                 other kinds; :data:`LABEL_DRAWS` at least
 ``stationarity/r``              ``[b, units]``  ``E[z_j d/dz_j log p(x|z)]`` at the decoder's input, z drawn
                                                 from q(z|x): the derivative of the expected reconstruction
-                                                by the logarithm of the scale of latent j, nats; over each
-                                                of b disjoint batches that make up the training images,
-                                                b at least :data:`BATCHES`. The encoder is stationary in
+                                                by the logarithm of the scale of latent j, nats; b times over
+                                                all training images, the population, with draws of their
+                                                own, b at least :data:`BATCHES`: disjoint batches of
+                                                images would show how images differ (0.1 nats with 4,000),
+                                                which is no error of R. The encoder is stationary in
                                                 scale where S - 1 = R, the decoder where R = 0
 ``rescaled/factors``            ``[2]``         0.8 and 1.25
 ``rescaled/start``              ``[2, units]``  S after every latent was multiplied by the factor, which the
@@ -82,7 +84,7 @@ from rungs.storage.result_file import Stored
 
 #: draws of labelled images over which a probe's accuracy is averaged, at least
 LABEL_DRAWS = 20
-#: batches over which the error of R is known, at least
+#: independent estimates of R, over which its error is known, at least
 BATCHES = 20
 
 #: what an evaluation lacks where the data set has no labels

@@ -3,8 +3,9 @@
 Beside the arrays of every hierarchy there are those of :mod:`rungs.evaluation.samples`,
 :mod:`~rungs.evaluation.lines`, :mod:`~rungs.evaluation.mixture_prior`,
 :mod:`~rungs.evaluation.posterior_shape`, :mod:`~rungs.evaluation.latent_space`,
-:mod:`~rungs.evaluation.fitted_density`, :mod:`~rungs.evaluation.probe` and
-:mod:`~rungs.evaluation.rescaled_training`, and ``average/train``, the mean training image, ``[pixels]``.
+:mod:`~rungs.evaluation.fitted_density`, :mod:`~rungs.evaluation.probe`,
+:mod:`~rungs.evaluation.stationarity` and :mod:`~rungs.evaluation.rescaled_training`, and
+``average/train``, the mean training image, ``[pixels]``.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from rungs.evaluation.posterior_shape import shape_arrays
 from rungs.evaluation.probe import probe_arrays
 from rungs.evaluation.rescaled_training import rescaled_training_arrays
 from rungs.evaluation.samples import active_arrays, sample_arrays
+from rungs.evaluation.stationarity import stationarity_arrays
 from rungs.models.protocol import draw_noise, noise_sizes
 from rungs.numerics.seeds import generator
 from rungs.study.settings import RunSettings
@@ -51,6 +53,7 @@ class SingleLayerEvaluator(HierarchicalEvaluator):
             **component_arrays(model, test, classifier),
             **shape_arrays(model, settings, test.x, rows),
             **latent_arrays(model, settings, materials),
+            **stationarity_arrays(model, settings, materials),
             **(
                 rescaled_training_arrays(model, settings, materials)
                 if materials.evaluation.get("rescale", False)

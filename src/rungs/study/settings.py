@@ -91,6 +91,8 @@ class EvaluationSettings(TypedDict):
     unit_samples: int
     chunk_rows: int
     rescale: NotRequired[bool]
+    stationarity_latents: NotRequired[list[int]]
+    stationarity_pairs: NotRequired[int]
     probe_latents: NotRequired[list[int]]
     probe_labels: NotRequired[list[int]]
     prior: NotRequired[str]

@@ -14,6 +14,8 @@ NEEDED = ("test_moments", "train_moments", "posterior_kind", "kl", "active_varia
 #: what is shown of the training images as well
 TRAINING = ("second_moment_sum", "kurtosis", "ks_statistic")
 
+R = "stationarity/r"
+
 
 def make(files: Files) -> pd.DataFrame:
     """One row a run, layer and latent: moments over the test images, some over the training images.
@@ -22,7 +24,9 @@ def make(files: Files) -> pd.DataFrame:
     ``conditional`` and ``points``, of the latent standardised by its prior, with one draw an image of
     the layers between (see :mod:`rungs.evaluation.aggregate`). ``prior`` is N(0, I) or not, for the
     variance law is about N(0, I). ``active``: mean KL above 0.01 nats, or, where KL has no term a
-    latent, Burda's A_u.
+    latent, Burda's A_u. ``r`` and its standard error ``r_se``, nats, of single layers that have it: how
+    the expected reconstruction changes with the logarithm of the latent's scale
+    (:mod:`rungs.evaluation.stationarity`).
     """
     rows = []
     for path in files["evaluation"]:
@@ -61,12 +65,21 @@ def make(files: Files) -> pd.DataFrame:
                         "active": active,
                         **test,
                         **{f"train_{name}": train[name] for name in TRAINING},
+                        **_slope(evaluation, len(active)),
                     }
                 )
             )
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 
 
+def _slope(evaluation: result_file.Stored, units: int) -> dict[str, np.ndarray]:
+    """Return R of each latent and its standard error over independent draws, NaN where there is none."""
+    if R not in evaluation.arrays:
+        return {name: np.full(units, np.nan) for name in ("r", "r_se")}
+    r = evaluation[R]
+    return {"r": r.mean(0), "r_se": r.std(0, ddof=1) / np.sqrt(len(r))}
+
+
 def _names() -> list[str]:
     """Arrays to read; no run has more layers than this."""
-    return [f"layers/{i}/{name}" for i in range(1, 101) for name in NEEDED]
+    return [R, *(f"layers/{i}/{name}" for i in range(1, 101) for name in NEEDED)]
