@@ -13,7 +13,16 @@ from blobs import blobs
 from rungs.claims.arrays import LABEL_DRAWS
 from rungs.evaluation import probe
 from rungs.evaluation.logistic_regression import classify
-from rungs.evaluation.probe import KINDS, MOST_DRAWS, draws_of, labelled, probe_arrays, scaled, tune
+from rungs.evaluation.probe import (
+    KINDS,
+    MOST_DRAWS,
+    WEIGHTLESS,
+    draws_of,
+    labelled,
+    probe_arrays,
+    scaled,
+    tune,
+)
 from rungs.evaluation.splits import Split
 from rungs.models.autoencoder import Autoencoder
 from rungs.models.networks import initialise
@@ -69,7 +78,7 @@ def test_probe_arrays(task: tuple[Split, Split], monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(probe, "MOST_DRAWS", 5)
     train, test = task
     grey = train.x, test.x
-    arrays = probe_arrays(model, code, *task, grey, labels=[2, 100], seed=0)
+    arrays = probe_arrays(model, code, *task, grey, labels=[2, 100], seed=0, known={})
     names = [*(f"correct/{kind}" for kind in KINDS), "count"]
     assert set(arrays) == {f"probe/{n}/{name}" for n in (2, 100) for name in names}
     assert {arrays[f"probe/2/correct/{kind}"].shape for kind in KINDS} == {(5, 300)}
@@ -88,13 +97,21 @@ def test_probe_arrays(task: tuple[Split, Split], monkeypatch: pytest.MonkeyPatch
     assert accuracy["probe/2/finetuned"] > accuracy["probe/2/random"]
     assert all(accuracy[f"probe/100/{k}"] > 0.85 for k in ("encoder", "grey", "finetuned"))
     monkeypatch.setattr(probe, "MOST_DRAWS", 2)
-    again = probe_arrays(model, code, *task, grey, labels=[2], seed=0)
+    again = probe_arrays(model, code, *task, grey, labels=[2], seed=0, known={})
     assert all(
         np.array_equal(again[name], arrays[name][:2] if "correct" in name else arrays[name])
         for name in again
     )
     # an encoder without use is no better than pixels
-    useless = probe_arrays(model_of(task, good=False), code, *task, grey, labels=[100], seed=0)
+    # a second evaluation of the run takes over what does not depend on its weights
+    known: dict[str, np.ndarray] = {}
+    probe_arrays(model_of(task, good=False), code, *task, grey, labels=[2], seed=0, known=known)
+    assert {name.rpartition("/")[2] for name in known} == set(WEIGHTLESS)
+    taken = probe_arrays(model, code, *task, grey, labels=[2], seed=0, known=known)
+    assert all(np.array_equal(taken[name], again[name]) for name in again)
+    useless = probe_arrays(
+        model_of(task, good=False), code, *task, grey, labels=[100], seed=0, known={}
+    )
     assert useless["probe/100/correct/encoder"].mean() < accuracy["probe/100/grey"]
 
 
@@ -105,7 +122,9 @@ def test_grey_images_are_probed_beside_what_the_model_takes(
     monkeypatch.setattr(probe, "MOST_DRAWS", 2)
     model, grey = model_of(task, good=True), tuple(split.x for split in task)
     blank = tuple(torch.zeros_like(x) for x in grey)
-    seen, unseen = (probe_arrays(model, code, *task, x, labels=[2], seed=0) for x in (grey, blank))
+    seen, unseen = (
+        probe_arrays(model, code, *task, x, labels=[2], seed=0, known={}) for x in (grey, blank)
+    )
     for kind in KINDS:
         name = f"probe/2/correct/{kind}"
         assert np.array_equal(seen[name], unseen[name]) == (kind != "grey")

@@ -67,7 +67,9 @@ class AutoencoderEvaluator(Evaluator):
         if test.labelled and units in evaluation.get("probe_latents", ()):
             grey = materials.train_intensities.x, materials.test_intensities.x
             labels = evaluation["probe_labels"]
-            arrays |= probe_arrays(model, code_of, train, test, grey, labels, seed)
+            arrays |= probe_arrays(
+                model, code_of, train, test, grey, labels, seed, materials.probed
+            )
         return arrays
 
     def recomputed(self, x: Tensor, evaluation: EvaluationSettings) -> dict[str, np.ndarray]:

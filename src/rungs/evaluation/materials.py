@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -29,6 +29,8 @@ class Materials:
         brief: whether only the arrays that claims read are wanted
             (:data:`rungs.evaluation.definitions.CLAIMED`): evaluators leave out what takes time or space
             besides, and no random number may depend on it.
+        probed: arrays of the probe that do not depend on the model's weights
+            (:func:`rungs.evaluation.probe.probe_arrays`), kept for the other evaluation of the run.
     """
 
     data: Path
@@ -37,6 +39,7 @@ class Materials:
     classifier: Classifier | None = None
     shards: Sequence[Path] = ()
     brief: bool = False
+    probed: dict[str, np.ndarray] = field(default_factory=dict)
 
     def briefly(self) -> Materials:
         """Return these materials, with the images that have been read, for a brief evaluation."""

@@ -34,6 +34,8 @@ MOST_DRAWS, LABELS_IN_ALL, SOME_DRAWS = 20, 50, 5
 STEPS, BATCH, LEARNING_RATE = 300, 100, 1e-3
 #: the ways, in the order of the table
 KINDS = ("encoder", "grey", "pca", "finetuned", "random")
+#: those that do not depend on the weights of the run
+WEIGHTLESS = ("grey", "pca", "random")
 
 
 def draws_of(labels: int, smallest: int) -> int:
@@ -66,6 +68,7 @@ def probe_arrays(
     grey: tuple[Tensor, Tensor],
     labels: list[int],
     seed: int,
+    known: dict[str, np.ndarray],
 ) -> dict[str, Any]:
     """Classify the test images from each number of labels a class, in each of the ways :data:`KINDS`.
 
@@ -74,6 +77,8 @@ def probe_arrays(
         train, test: the images as the model takes them.
         grey: the same images as intensities, ``[n, pixels]`` each.
         labels: numbers of labels a class.
+        known: the arrays of :data:`WEIGHTLESS` ways that another evaluation of the same run has found, or
+            none; those that are found are added.
 
     Returns:
         ``probe/<labels>/correct/<kind>``, whether each test image was classified rightly in each draw of
@@ -82,35 +87,47 @@ def probe_arrays(
     """
     with torch.no_grad():
         own = [code(model, split.x).numpy().astype(np.float64) for split in (train, test)]
-    pixels = [split.x.numpy().astype(np.float64) for split in (train, test)]
-    intensities = [x.numpy().astype(np.float64) for x in grey]
-    centre, axes = principal_axes(pixels[0], own[0].shape[1])
-    features = {
-        "encoder": scaled(*own),
-        "grey": scaled(*intensities),
-        "pca": scaled(*((x - centre) @ axes for x in pixels)),
-    }
+    features = {"encoder": scaled(*own)}
+    if not known:
+        features |= _fixed_features(train, test, grey, own[0].shape[1])
     arrays: dict[str, Any] = {}
     for each in labels:
         random = np.random.default_rng(derive_seed(seed, f"probe {each}"))
-        correct: dict[str, list[np.ndarray]] = {kind: [] for kind in KINDS}
+        correct: dict[str, list[np.ndarray]] = {}
         count = 0
         for draw in range(draws_of(each, min(labels))):
             rows = labelled(train.labels, each, random)
             count = len(rows)
             y = train.labels[rows]
             for kind, (x, query) in features.items():
-                predicted = classify(x[rows], y, query)
-                correct[kind].append(predicted == test.labels)
+                correct.setdefault(kind, []).append(classify(x[rows], y, query) == test.labels)
             purpose = f"probe {each} {draw}"
-            for kind, start in (("finetuned", model), ("random", reset(model, seed, purpose))):
+            starts = {"finetuned": model}
+            if not known:
+                starts["random"] = reset(model, seed, purpose)
+            for kind, start in starts.items():
                 random_batches = generator(seed, purpose)
                 predicted = tune(start, code, train.x[rows], y, test.x, random_batches)
-                correct[kind].append(predicted == test.labels)
+                correct.setdefault(kind, []).append(predicted == test.labels)
         for kind, found in correct.items():
             arrays[f"probe/{each}/correct/{kind}"] = np.array(found)
         arrays[f"probe/{each}/count"] = np.array(count)
-    return arrays
+    if not known:
+        known.update({n: a for n, a in arrays.items() if n.rpartition("/")[2] in WEIGHTLESS})
+    return arrays | known
+
+
+def _fixed_features(
+    train: Split, test: Split, grey: tuple[Tensor, Tensor], units: int
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the features that do not depend on the run: intensities, and principal components."""
+    pixels = [split.x.numpy().astype(np.float64) for split in (train, test)]
+    intensities = [x.numpy().astype(np.float64) for x in grey]
+    centre, axes = principal_axes(pixels[0], units)
+    return {
+        "grey": scaled(*intensities),
+        "pca": scaled(*((x - centre) @ axes for x in pixels)),
+    }
 
 
 def scaled(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

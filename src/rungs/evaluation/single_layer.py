@@ -94,7 +94,9 @@ def latent_arrays(model: Any, settings: RunSettings, materials: Materials) -> di
         with torch.enable_grad():
             grey = materials.train_intensities.x, intensities
             labels = evaluation["probe_labels"]
-            arrays |= probe_arrays(model, code_of, train, test, grey, labels, seed)
+            arrays |= probe_arrays(
+                model, code_of, train, test, grey, labels, seed, materials.probed
+            )
     return arrays
 
 
