@@ -310,6 +310,11 @@ CONTROLS: dict[tuple[str, str], Control] = {
         samples_of(sample=2, fitted=0.2, reconstruction=0.1),
         samples_of(sample=2, fitted=2, reconstruction=0.1),
     ),
+    ("moments.6", "excess"): Control(
+        samples_of(sample=2, fitted=0.2, reconstruction=0.1),
+        samples_of(sample=2, fitted=1.9, reconstruction=1.95),
+        "undecided",
+    ),
     ("moments.7", "change"): Control(
         samples_of(sample=2, fitted=0.2, active=2), samples_of(sample=2, fitted=0.2, active=0.3)
     ),
@@ -372,7 +377,7 @@ def test_one_seed_leans_and_decides_nothing(name: tuple[str, str]) -> None:
         assert found.leaning == leaning, found
 
 
-@pytest.mark.parametrize("name", ["ladder.8", "moments.1", "moments.2", "moments.7"])
+@pytest.mark.parametrize("name", ["ladder.8", "moments.1", "moments.2", "moments.6", "moments.7"])
 def test_nothing_is_decided_where_the_condition_is_not_met(name: str) -> None:
     """Even where the part itself would fail or hold."""
     (condition,) = [key for key in PARTS if key[0] == name and PARTS[key].condition]

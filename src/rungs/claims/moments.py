@@ -12,6 +12,7 @@ import numpy as np
 
 from rungs.claims.arrays import BATCHES, frechet, inactive, needed
 from rungs.claims.core import Claim, Need, Part, Sizes
+from rungs.claims.mixture import VISIBLE
 from rungs.claims.resampling import Evaluations, Resampling
 from rungs.evaluation.definitions import ACTIVE_KL, MOMENTS
 from rungs.evaluation.moments import resampled_moments
@@ -109,6 +110,14 @@ def removed(evaluations: Evaluations, resampling: Resampling) -> np.ndarray:
         for samples in ("sample", "fitted", "reconstruction")
     )
     return (prior - fitted) / np.maximum(prior - least, SMALLEST)
+
+
+def excess(evaluations: Evaluations, resampling: Resampling) -> np.ndarray:
+    """Return by how many percent the Frechet distance of prior samples is above that of reconstructions."""
+    prior, least = (
+        frechet(evaluations["vae"], resampling, samples) for samples in ("sample", "reconstruction")
+    )
+    return 100 * (prior / np.maximum(least, SMALLEST) - 1)
 
 
 def change_without_inactive(evaluations: Evaluations, resampling: Resampling) -> np.ndarray:
@@ -248,6 +257,18 @@ CLAIMS = [
                 ">",
                 0.5,
                 "most of it",
+            ),
+            Part(
+                "excess",
+                "Frechet distance of prior samples above that of reconstructions",
+                "%",
+                _ORDINARY,
+                excess,
+                ">",
+                10,
+                VISIBLE,
+                drift_counts=False,
+                condition=True,
             ),
         ),
         ("vae_samples", "autoencoder"),
