@@ -114,10 +114,10 @@ def moments(**column: float) -> Arrays:
 
 
 def stationary(random: Random, r: float = 0.0) -> Arrays:
-    """R of ten latents in twenty batches; that of the first is ``r``."""
-    values = 0.01 * random.normal(size=(20, 10))
-    values -= values.mean(0)
-    values[:, 0] += r
+    """R of ten latents in twenty batches; its mean is ``r``, and single latents lie about it."""
+    values = r + 0.01 * random.normal(size=(20, 10))
+    values -= values.mean(0) - r
+    values += np.linspace(-0.3, 0.3, 10)
     return {"stationarity/r": values}
 
 

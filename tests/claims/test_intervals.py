@@ -20,7 +20,8 @@ import torch
 from rungs.claims import intervals
 from rungs.claims.arrays import frechet
 from rungs.claims.intervals import Measurement, bootstrap, judge, measure, t_interval
-from rungs.claims.moments import excess_kurtosis, instationarity
+from rungs.claims.moments import excess_kurtosis
+from rungs.claims.resampling import Evaluations, Resampling
 from rungs.evaluation.likelihood import standard_error
 from rungs.storage.result_file import Stored
 
@@ -227,6 +228,12 @@ def flat(random: Random) -> Stored:
 BIMODAL = abs((0.8**4 + 6 * 0.64 * 0.35 + 3 * 0.35**2) / (0.64 + 0.35) ** 2 - 3)
 
 
+def every_r(evaluations: Evaluations, resampling: Resampling) -> np.ndarray:
+    """A statement about every one of several values that are known with an error."""
+    r = evaluations["vae"]["stationarity/r"]
+    return np.abs(resampling("batches", len(r)) @ r)
+
+
 def batches(first: float, others: float) -> Callable[[Random], Stored]:
     """R of ten latents in twenty batches, each with a deviation of 0.05."""
 
@@ -390,12 +397,12 @@ CASES = {
         over_seeds(excess_kurtosis, bimodal, BIMODAL, 1), 100, 0,
     ),
     "every-one": Case(
-        LARGEST, "R of moments.1, 3 seeds", "10 latents, one at 0.1", 0.95,
-        over_seeds(instationarity, batches(0.1, 0.0), 0.1, 3), 400, 40,
+        LARGEST, "the largest of ten values, 3 seeds", "one at 0.1", 0.95,
+        over_seeds(every_r, batches(0.1, 0.0), 0.1, 3), 400, 40,
     ),
     "every-all": Case(
-        LARGEST, "the same", "10 latents, each at 0.03", 0.95,
-        over_seeds(instationarity, batches(0.03, 0.03), 0.03, 3), 400, 40, stated=1.0,
+        LARGEST, "the same", "each at 0.03", 0.95,
+        over_seeds(every_r, batches(0.03, 0.03), 0.03, 3), 400, 40, stated=1.0,
     ),
     "frechet": Case(
         PB, "the leanings of vae.2, mixture.7, moments.6", "1,000 images, 32 features", 0.95,
