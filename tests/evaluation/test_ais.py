@@ -97,7 +97,7 @@ def test_between_the_bounds_of_a_trained_model(settings_of: SettingsOf, digits: 
     x, z = simulate(model, 20)
     assert x.shape == (20, 784)
     assert set(x.unique().tolist()) == {0.0, 1.0}
-    found = ais.compare(model, x, z, Settings(chains=4, steps=30, leapfrog=3), 100, double=True)
+    found = ais.compare(model, x, z, Settings(chains=4, steps=100, leapfrog=3), 1000, double=True)
     above, below = found["upper"] - found["lk"], found["lower"] - found["lk"]
     assert float(above.mean()) > -3 * standard_error(above)
     assert float(below.mean()) > -3 * standard_error(below)
