@@ -10,12 +10,15 @@ array                           shape           definition
 ``test/lk``, ``test/elbo``      ``[n]``         L_k and L_1 of each test image, nats
 ``test/lk_gap``                 ``[n]``, ``[]``  estimate of ``log p(x) - L_k``, at least 0, nats; absent
                                                 where there is none
+``test/nested_k``               ``[ks]``        numbers of samples, the last that of L_k; 1 where L_k is no
+                                                estimate
 ``test/labels``                 ``[n]``         class, or -1
 ``layers/<i>/image_kl``         ``[n, units]``  KL of each unit, nats
 ``layers/<i>/kl``               ``[units]``     the same, averaged over the test images
 ``layers/<i>/knn_correct``      ``[n]``         whether the nearest training images tell the class
 ``layers/<i>/train_moments``    ``[units, 8]``  the columns :data:`~rungs.evaluation.definitions.MOMENTS`,
-                                                over *all* training images, the population of the claims
+                                                over *all* training images, the population of the claims,
+                                                where they are exact
 ``layers/<i>/posterior_mean``   ``[n, units]``  mean of q(z|x); ``posterior_variance`` likewise
 ``average/model``               ``[pixels]``    mean of the samples; ``average/train`` of the training
                                                 images; intensities from 0 to 1
@@ -39,7 +42,7 @@ array                           shape           definition
 ``probe/<m>/correct/<kind>``    ``[draws, n]``  whether each test image is classified rightly, for each draw
                                                 of m labelled images a class; kinds: ``encoder`` and
                                                 ``grey``, one and the same probe on the frozen code and on
-                                                the intensities, both on grey images' own scale;
+                                                the grey intensities, each centred and scaled;
                                                 ``finetuned`` and ``random``, a network that starts from
                                                 the encoder or at random. The draws are those of the
                                                 other kinds; :data:`LABEL_DRAWS` at least
@@ -90,6 +93,8 @@ BATCHES = 20
 #: what an evaluation lacks where the data set has no labels
 OF_LABELS = ("frechet/", "samples/", "components/", "probe/", "lines/", "/knn_correct")
 LK, LK_GAP = "test/lk", "test/lk_gap"
+#: the numbers of samples of the nested bounds, the last that of L_k
+LK_SAMPLES = "test/nested_k"
 #: names and prefixes of the arrays above, all that has to be read of a file
 READ = tuple(dict.fromkeys(pattern.partition("*")[0] for pattern in CLAIMED))
 

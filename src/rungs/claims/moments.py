@@ -143,7 +143,6 @@ STATIONARITY = Part(
     "within",
     0.05,
     "half of what the law allows",
-    drift_counts=False,
     condition=True,
 )
 
@@ -271,7 +270,6 @@ CLAIMS = [
                 ">",
                 10,
                 VISIBLE,
-                drift_counts=False,
                 condition=True,
             ),
         ),
@@ -303,7 +301,6 @@ CLAIMS = [
                 1,
                 "more than a stray latent",
                 step=lambda _: 1.0,
-                drift_counts=False,
                 condition=True,
             ),
         ),

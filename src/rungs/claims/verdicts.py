@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from rungs.claims.arrays import LK_GAP, OF_LABELS, closed
+from rungs.claims.arrays import LK, LK_GAP, LK_SAMPLES, OF_LABELS, closed
 from rungs.claims.core import (
     AGAINST,
     FOR,
@@ -255,9 +255,10 @@ def _decide_part(part: Part, runs: Sequence[StoredRun], sizes: Chosen) -> PartDe
     except StoreError as error:
         return undecided(_unmeasured(complete, error))
     drift, unknown = _drift(part, complete) if part.drift_counts else (math.nan, "")
-    gap = _gap(part, complete)
-    by_drift = 0.0 if math.isnan(drift) else abs(drift)
-    measured = plain.widened(by_drift + abs(gap))
+    gap, no_gap = _gap(part, complete)
+    unknown = "; ".join(filter(None, (unknown, no_gap)))
+    by_drift, by_gap = (0.0 if math.isnan(by) else abs(by) for by in (drift, gap))
+    measured = plain.widened(by_drift + by_gap)
     verdict = judge(measured, part.relation, part.margin)
     basis = f"{plain.seeds} seed{'s' * (plain.seeds > 1)}"
     leaning = ""
@@ -266,7 +267,7 @@ def _decide_part(part: Part, runs: Sequence[StoredRun], sizes: Chosen) -> PartDe
     elif plain.seeds < MIN_SEEDS:
         verdict, leaning = UNDECIDED, LEANINGS[verdict]
     elif not unknown and verdict == UNDECIDED:
-        basis += _spanning(part, plain, by_drift, gap)
+        basis += _spanning(part, plain, by_drift, by_gap)
     if unknown:
         verdict, basis = UNDECIDED, f"{basis}; {unknown}"
     return PartDecision(part, measured, drift, gap, verdict, leaning, basis, words, names, settings)
@@ -307,13 +308,36 @@ def _drift(part: Part, complete: Sequence[Found]) -> tuple[float, str]:
         return math.nan, f"drift not known: before the continuation {error}"
 
 
-def _gap(part: Part, complete: Sequence[Found]) -> float:
-    """Return by how much a part's statistic moves if the estimated gaps of L_k are closed."""
-    if not any(LK_GAP in run.evaluation.arrays for chosen in complete for run in chosen.values()):
-        return 0.0
-    return _change(
+def _gap(part: Part, complete: Sequence[Found]) -> tuple[float, str]:
+    """Return by how much a part's statistic moves if the estimated gaps of L_k are closed; NaN where it
+    rests on an L_k without such an estimate, and the variants of these."""
+    runs = [run for chosen in complete for run in chosen.values()]
+    if any(_gap_is_missing(run) for run in runs) and _change(
+        part.statistic, complete, lambda run: run.evaluation, _with_some_gap
+    ):
+        short = sorted({run.settings["variant"] for run in runs if _gap_is_missing(run)})
+        return math.nan, f"gap of L_k not known: too few samples of {', '.join(short)}"
+    if not any(LK_GAP in run.evaluation.arrays for run in runs):
+        return 0.0, ""
+    moved = _change(
         part.statistic, complete, lambda run: run.evaluation, lambda run: closed(run.evaluation)
     )
+    return moved, ""
+
+
+def _gap_is_missing(run: StoredRun) -> bool:
+    """Return whether L_k is an estimate by several samples of which nobody knows what it lacks."""
+    arrays = run.evaluation.arrays
+    sampled = LK_SAMPLES in arrays and int(arrays[LK_SAMPLES][-1]) > 1
+    return LK in arrays and sampled and LK_GAP not in arrays
+
+
+def _with_some_gap(run: StoredRun) -> Stored:
+    """Return the evaluation with a nat more in every L_k whose gap is missing."""
+    found = run.evaluation
+    if not _gap_is_missing(run):
+        return found
+    return Stored(found.path, found.arrays | {LK: found.arrays[LK] + 1.0}, found.attributes)
 
 
 def _change(
@@ -336,10 +360,12 @@ def _spanning(part: Part, plain: Measurement, drift: float, gap: float) -> str:
     interval spans it."""
     if judge(plain, part.relation, part.margin) == UNDECIDED:
         return ""
-    causes = {f"the drift ({drift:.2g})": drift, f"the gap of L_k ({abs(gap):.2g})": abs(gap)}
+    causes = {f"the drift ({drift:.2g})": drift, f"the gap of L_k ({gap:.2g})": gap}
     enough = [
         name
         for name, by in causes.items()
         if judge(plain.widened(by), part.relation, part.margin) == UNDECIDED
     ]
-    return f"; {' or '.join(enough) or ' and '.join(causes)} spans the margin"
+    if enough:
+        return f"; {' or '.join(enough)} spans the margin"
+    return f"; {' and '.join(causes)} together span the margin"
