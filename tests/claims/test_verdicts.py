@@ -198,7 +198,7 @@ def test_claims_on_the_bound_hold_for_its_gap_too() -> None:
     verdict, basis, _ = decide_gain(gains(2.0, 2.2, 1.9, gap=1.8))
     assert (verdict, basis) == ("undecided", "3 seeds; the gap of L_k (1.8) spans the margin")
     _, basis, _ = decide_gain(gains(2.0, 2.2, 1.9, gap=1.0, drift=1.0))
-    assert "the drift (1) and the gap of L_k (1) spans" in basis
+    assert "the drift (1) and the gap of L_k (1) together span" in basis
     # the same gap of both runs is none of their difference
     runs = gains(2.0, 2.2, 1.9, gap=1.8)
     for each in runs[1::2]:
@@ -449,3 +449,16 @@ def test_the_largest_of_many_values_is_corrected_for_their_number() -> None:
         found[False] += plain.low > 0.2
     assert found[True] <= 3, found
     assert found[False] > trials / 2, found
+
+
+def test_nothing_is_decided_on_a_bound_of_too_few_samples() -> None:
+    """Ten samples leave no estimate of the gap; where one sample is exact, there is none."""
+    runs = gains(2.0, 2.2, 1.9)
+    for each in runs:
+        each.evaluation.arrays["test/nested_k"] = np.array([1])
+    assert part_of(decide(CLAIMS["ladder.2"], "toy", runs), "gain").verdict == "reproduced"
+    for each in runs:
+        each.evaluation.arrays["test/nested_k"] = np.array([1, 10])
+    found = part_of(decide(CLAIMS["ladder.2"], "toy", runs), "gain")
+    assert found.verdict == "undecided"
+    assert found.basis == "3 seeds; gap of L_k not known: too few samples of vae, vae-bn"
