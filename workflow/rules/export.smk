@@ -2,9 +2,9 @@
 # rungs/jobs/packs.py).
 #
 # A pack's job works in the working folders of its runs and marks itself done. So every run stays a
-# target of its own, a lost file needs only the copy, and an added run does the others no harm. The mark
-# is `ancient` here: a pack that ran again because one of its runs changed leaves the files of the others
-# as they are.
+# target of its own, a lost file needs only the copy, and an added run does the others no harm: what is
+# complete with the same key is not done again. The mark is no `ancient` input: Snakemake does not look
+# at the parameters of jobs behind a job that runs, so that a changed run would not reach its table.
 
 
 # Copies are not worth a job on a cluster.
@@ -18,7 +18,7 @@ localrules:
 # again by its pack, once that is not marked as done.
 rule export_training:
     input:
-        done=ancient(pack_mark("train")),
+        done=pack_mark("train"),
         data=LAYOUT.data("{dataset}"),
     output:
         LAYOUT.files("train", layout.RUN_PATTERN),
@@ -44,7 +44,7 @@ rule export_training:
 
 use rule export_training as export_prior with:
     input:
-        done=ancient(pack_mark("prior")),
+        done=pack_mark("prior"),
         history=f"{RUN}/{layout.HISTORY}",
     output:
         LAYOUT.files("prior", layout.RUN_PATTERN),
@@ -59,7 +59,7 @@ use rule export_training as export_prior with:
 use rule export_training as export_evaluation with:
     input:
         unpack(evaluation_inputs),
-        done=ancient(pack_mark("evaluate")),
+        done=pack_mark("evaluate"),
     output:
         LAYOUT.files("evaluate", layout.RUN_PATTERN),
     log:
