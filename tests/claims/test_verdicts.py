@@ -11,11 +11,14 @@ from made_runs import CLAIMS, PARTS, Arrays, decide_part, part_of, run
 from scipy import stats
 
 from rungs.claims import DOCUMENTS, claims
+from rungs.claims.arrays import gap_is_missing
 from rungs.claims.core import StoredRun
 from rungs.claims.intervals import Measurement, judge, measure
 from rungs.claims.verdicts import LACKING, choose_sizes, decide
-from rungs.evaluation.definitions import MOMENTS
+from rungs.evaluation.definitions import MOMENTS, is_claimed
+from rungs.storage import result_file
 from rungs.storage.result_file import Stored
+from rungs.tables.claims import read_run
 
 IMAGES = 50
 GAIN = ("ladder.2", "gain")
@@ -462,3 +465,15 @@ def test_nothing_is_decided_on_a_bound_of_too_few_samples() -> None:
     found = part_of(decide(CLAIMS["ladder.2"], "toy", runs), "gain")
     assert found.verdict == "undecided"
     assert found.basis == "3 seeds; gap of L_k not known: too few samples of vae, vae-bn"
+
+
+def test_what_tells_that_a_gap_is_not_known_is_read_and_kept(tmp_path: Path) -> None:
+    """From the evaluation's file, and of the weights before the continuation as well."""
+    (made, *_) = gains(2.0, 2.2, 1.9)
+    arrays = {"test/lk": made.evaluation.arrays["test/lk"], "test/nested_k": np.array([1, 10])}
+    attributes = made.evaluation.attributes
+    result_file.write(tmp_path / "training.h5", {}, attributes)
+    result_file.write(tmp_path / "evaluation.h5", arrays, attributes)
+    found = read_run(tmp_path / "training.h5", tmp_path / "evaluation.h5")
+    assert gap_is_missing(found.evaluation)
+    assert all(map(is_claimed, arrays))

@@ -75,7 +75,7 @@ array                           shape           definition
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -171,5 +171,17 @@ def closed(evaluation: Stored) -> Stored:
     """Return the evaluation with its estimated gap added to every L_k; itself where there is none."""
     if LK not in evaluation.arrays or LK_GAP not in evaluation.arrays:
         return evaluation
-    lk = evaluation.arrays[LK].astype(np.float64) + evaluation.arrays[LK_GAP]
-    return Stored(evaluation.path, evaluation.arrays | {LK: lk}, evaluation.attributes)
+    return raised(evaluation, evaluation.arrays[LK_GAP])
+
+
+def raised(evaluation: Stored, nats: np.ndarray | float) -> Stored:
+    """Return the evaluation with some nats added to every L_k."""
+    lk = evaluation.arrays[LK].astype(np.float64) + nats
+    return replace(evaluation, arrays=evaluation.arrays | {LK: lk})
+
+
+def gap_is_missing(evaluation: Stored) -> bool:
+    """Return whether L_k is an estimate by several samples of which nothing estimates what it lacks."""
+    arrays = evaluation.arrays
+    sampled = LK_SAMPLES in arrays and int(arrays[LK_SAMPLES][-1]) > 1
+    return LK in arrays and sampled and LK_GAP not in arrays

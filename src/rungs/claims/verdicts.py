@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from rungs.claims.arrays import LK, LK_GAP, LK_SAMPLES, OF_LABELS, closed
+from rungs.claims.arrays import LK_GAP, OF_LABELS, closed, gap_is_missing, raised
 from rungs.claims.core import (
     AGAINST,
     FOR,
@@ -240,7 +240,7 @@ def _sizes_in_words(part: Part, sizes: Chosen) -> str:
 def _decide_part(part: Part, runs: Sequence[StoredRun], sizes: Chosen) -> PartDecision:
     by_seed = _by_seed(part, runs, sizes)
     complete = [chosen for chosen in by_seed.values() if len(chosen) == len(part.needs)]
-    names = tuple(sorted({run.name for chosen in complete for run in chosen.values()}))
+    names = tuple(sorted({run.name for run in _runs(complete)}))
     settings = {name: run.settings for name, run in complete[0].items()} if complete else {}
     words = _sizes_in_words(part, sizes)
 
@@ -277,12 +277,20 @@ def _final(chosen: Found) -> Evaluations:
     return {name: run.evaluation for name, run in chosen.items()}
 
 
+def _runs(complete: Sequence[Found]) -> list[StoredRun]:
+    """Return the runs of all seeds."""
+    return [run for chosen in complete for run in chosen.values()]
+
+
+def _after(run: StoredRun) -> Stored:
+    return run.evaluation
+
+
 def _unmeasured(complete: Sequence[Found], error: StoreError) -> str:
     """Return why a part could not be measured."""
     labels = [
         run.evaluation.arrays["test/labels"]
-        for chosen in complete
-        for run in chosen.values()
+        for run in _runs(complete)
         if "test/labels" in run.evaluation.arrays
     ]
     of_labels = any(name in str(error) for name in OF_LABELS)
@@ -293,8 +301,7 @@ def _unmeasured(complete: Sequence[Found], error: StoreError) -> str:
 
 def _drift(part: Part, complete: Sequence[Found]) -> tuple[float, str]:
     """Return the drift of a part; NaN where it is not known, and why it is not."""
-    runs = [run for chosen in complete for run in chosen.values()]
-    short = sorted({run.settings["variant"] for run in runs if run.before is None})
+    short = sorted({run.settings["variant"] for run in _runs(complete) if run.before is None})
     if short:
         return math.nan, f"drift not known: no continuation of {', '.join(short)}"
 
@@ -303,7 +310,7 @@ def _drift(part: Part, complete: Sequence[Found]) -> tuple[float, str]:
         return run.before
 
     try:
-        return _change(part.statistic, complete, earlier, lambda run: run.evaluation), ""
+        return _change(part.statistic, complete, earlier, _after), ""
     except StoreError as error:
         return math.nan, f"drift not known: before the continuation {error}"
 
@@ -311,33 +318,28 @@ def _drift(part: Part, complete: Sequence[Found]) -> tuple[float, str]:
 def _gap(part: Part, complete: Sequence[Found]) -> tuple[float, str]:
     """Return by how much a part's statistic moves if the estimated gaps of L_k are closed; NaN where it
     rests on an L_k without such an estimate, and the variants of these."""
-    runs = [run for chosen in complete for run in chosen.values()]
-    if any(_gap_is_missing(run) for run in runs) and _change(
-        part.statistic, complete, lambda run: run.evaluation, _with_some_gap
-    ):
-        short = sorted({run.settings["variant"] for run in runs if _gap_is_missing(run)})
+    if short := _without_gap(part, complete):
         return math.nan, f"gap of L_k not known: too few samples of {', '.join(short)}"
-    if not any(LK_GAP in run.evaluation.arrays for run in runs):
+    if not any(LK_GAP in run.evaluation.arrays for run in _runs(complete)):
         return 0.0, ""
-    moved = _change(
-        part.statistic, complete, lambda run: run.evaluation, lambda run: closed(run.evaluation)
-    )
-    return moved, ""
+    return _change(part.statistic, complete, _after, lambda run: closed(run.evaluation)), ""
 
 
-def _gap_is_missing(run: StoredRun) -> bool:
-    """Return whether L_k is an estimate by several samples of which nobody knows what it lacks."""
-    arrays = run.evaluation.arrays
-    sampled = LK_SAMPLES in arrays and int(arrays[LK_SAMPLES][-1]) > 1
-    return LK in arrays and sampled and LK_GAP not in arrays
+def _without_gap(part: Part, complete: Sequence[Found]) -> list[str]:
+    """Return the variants on whose L_k a part rests though nothing estimates what it lacks.
 
-
-def _with_some_gap(run: StoredRun) -> Stored:
-    """Return the evaluation with a nat more in every L_k whose gap is missing."""
-    found = run.evaluation
-    if not _gap_is_missing(run):
-        return found
-    return Stored(found.path, found.arrays | {LK: found.arrays[LK] + 1.0}, found.attributes)
+    The part rests on it if a nat more of it alone changes the statistic.
+    """
+    found = set()
+    for chosen in complete:
+        evaluations = _final(chosen)
+        for name, run in chosen.items():
+            if gap_is_missing(run.evaluation):
+                more = {**evaluations, name: raised(run.evaluation, 1.0)}
+                plain, moved = (part.statistic(each, UNIFORM) for each in (evaluations, more))
+                if not np.array_equal(plain, moved, equal_nan=True):
+                    found.add(run.settings["variant"])
+    return sorted(found)
 
 
 def _change(

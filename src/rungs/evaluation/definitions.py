@@ -18,8 +18,8 @@ PRIOR_OBJECTIVE = "prior/objective"
 #: the arrays that claims read (:mod:`rungs.claims.arrays` defines them), ``*`` standing for any text: all
 #: that is kept of the evaluation before a run's continuation
 CLAIMED = (
-    *("test/lk", "test/lk_gap", "test/elbo", "test/labels", "test/codes", "test/reconstruction"),
-    *("test/swapped", "test/encoder_square", "test/kl", "test/mse"),
+    *("test/lk", "test/lk_gap", "test/nested_k", "test/elbo", "test/labels", "test/codes"),
+    *("test/reconstruction", "test/swapped", "test/encoder_square", "test/kl", "test/mse"),
     *("layers/*/image_kl", "layers/*/kl", "layers/*/knn_correct", "layers/*/train_moments"),
     *("layers/*/posterior_mean", "layers/*/posterior_variance"),
     *("average/model", "average/train", "frechet/test_features", "frechet/sample_features"),
