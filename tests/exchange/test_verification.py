@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,27 +72,27 @@ def spoil_weights(root: Path) -> Path:
     return path
 
 
+def attribute(path: Path, name: str, change: Callable[[Any], Any]) -> Path:
+    """Change an attribute of a stored file by a function of its value."""
+    found = result_file.read(path)
+    changed = found.attributes | {name: change(found.attributes[name])}
+    result_file.write(path, found.arrays, changed)
+    return path
+
+
 def spoil_evaluation(root: Path) -> Path:
     path = root / "runs/mnist5k/vae/depth5/seed0/evaluation.h5"
-    found = result_file.read(path)
-    settings = found.attributes["evaluation"] | {"samples": 5000}
-    result_file.write(path, found.arrays, found.attributes | {"evaluation": settings})
-    return path
+    return attribute(path, "evaluation", lambda settings: settings | {"samples": 5000})
 
 
 def spoil_origin(root: Path) -> Path:
     path = root / "runs/mnist5k/vae/depth5/seed0/training.h5"
-    found = result_file.read(path)
-    result_file.write(path, found.arrays, found.attributes | {"provenance": {"commit": "1234"}})
-    return path
+    return attribute(path, "provenance", lambda _: {"commit": "1234"})
 
 
 def spoil_calibration(root: Path) -> Path:
     path = root / "calibration.h5"
-    found = result_file.read(path)
-    settings = found.attributes["calibration"] | {"samples": 5000}
-    result_file.write(path, found.arrays, found.attributes | {"calibration": settings})
-    return path
+    return attribute(path, "calibration", lambda settings: settings | {"samples": 5000})
 
 
 def spoil_seed(root: Path) -> Path:

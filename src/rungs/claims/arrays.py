@@ -75,6 +75,7 @@ array                           shape           definition
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -84,6 +85,7 @@ from rungs.errors import StoreError
 from rungs.evaluation.definitions import ACTIVE_KL, CLAIMED
 from rungs.evaluation.frechet import frechet_distance
 from rungs.storage.result_file import Stored
+from rungs.study.settings import settings_of
 
 #: draws of labelled images over which a probe's accuracy is averaged, at least
 LABEL_DRAWS = 20
@@ -117,6 +119,12 @@ def needed(evaluation: Stored, name: str, least: int = 1) -> np.ndarray:
     if found.ndim and len(found) < least:
         raise StoreError(f"the evaluation of {run} has {len(found)} rows of {name}, not {least}")
     return found.astype(np.float64)
+
+
+def dimensions(evaluation: Stored) -> int:
+    """Return the dimensions of an image, of a run whose network has their shape."""
+    shape: list[int] = settings_of(evaluation)["network"]["shape"]
+    return math.prod(shape)
 
 
 def image_mean(evaluation: Stored, name: str, resampling: Resampling) -> np.ndarray:

@@ -40,7 +40,7 @@ class Measurement:
 
     @property
     def defined(self) -> bool:
-        """Whether the value and both ends are numbers."""
+        """Return whether the value and both ends are numbers."""
         return all(map(math.isfinite, (self.value, self.low, self.high)))
 
     def widened(self, by: float) -> Measurement:

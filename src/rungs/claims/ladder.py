@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from rungs.claims.arrays import bound, image_mean
 from rungs.claims.core import Claim, Need, Part, Sizes, Statement
-from rungs.claims.resampling import Evaluations, Resampling
+from rungs.claims.resampling import Evaluations, Resampling, Statistic
 from rungs.evaluation.definitions import ACTIVE_KL
 from rungs.storage.result_file import Stored
 
@@ -17,9 +19,15 @@ SECOND = Sizes("depth", (2,), exact=True)
 SEED = "what another seed changes"
 
 
-def gain(evaluations: Evaluations, resampling: Resampling) -> np.ndarray:
-    """Return L_k of the run called ``new`` less that of the run called ``old``, nats."""
-    return bound(evaluations["new"], resampling) - bound(evaluations["old"], resampling)
+def new_less_old(of: Callable[[Stored, Resampling], np.ndarray]) -> Statistic:
+    """Return the statistic that is ``of`` the run called ``new`` less that of the run called ``old``."""
+    return lambda evaluations, resampling: (
+        of(evaluations["new"], resampling) - of(evaluations["old"], resampling)
+    )
+
+
+#: L_k of ``new`` less that of ``old``, nats
+gain = new_less_old(bound)
 
 
 def higher_active(evaluation: Stored, resampling: Resampling) -> np.ndarray:
@@ -31,21 +39,14 @@ def higher_active(evaluation: Stored, resampling: Resampling) -> np.ndarray:
     return np.asarray(np.sum(active, axis=0))
 
 
-def more_active(evaluations: Evaluations, resampling: Resampling) -> np.ndarray:
-    """Return by how many higher active units the run called ``new`` exceeds that called ``old``."""
-    return higher_active(evaluations["new"], resampling) - higher_active(
-        evaluations["old"], resampling
-    )
-
-
 def higher_accuracy(evaluation: Stored, resampling: Resampling) -> np.ndarray:
     """Return the nearest-neighbour accuracy, averaged over the layers above the second."""
     return np.asarray(np.mean(_higher(evaluation, "knn_correct", resampling), axis=0))
 
 
-def looseness(evaluation: Stored, resampling: Resampling) -> np.ndarray:
-    """Return L_k - L_1, nats: how loose the ELBO is, as far as L_k shows it."""
-    return bound(evaluation, resampling) - image_mean(evaluation, "test/elbo", resampling)
+def tightness(evaluation: Stored, resampling: Resampling) -> np.ndarray:
+    """Return L_1 - L_k, nats: how tight the ELBO is, as far as L_k shows it."""
+    return image_mean(evaluation, "test/elbo", resampling) - bound(evaluation, resampling)
 
 
 def _higher(evaluation: Stored, name: str, resampling: Resampling) -> list[np.ndarray]:
@@ -58,7 +59,8 @@ def _deep(new: str, old: str) -> dict[str, Need]:
     return {"new": Need(new, DEEP), "old": Need(old, DEEP)}
 
 
-def _one(_: Evaluations) -> float:
+def one_unit(_: Evaluations) -> float:
+    """Return the step of a number of units: one."""
     return 1.0
 
 
@@ -155,7 +157,7 @@ CLAIMS = [
                 "<=",
                 1,
                 "a stray unit",
-                step=_one,
+                step=one_unit,
             ),
         ),
         ("active_units_history", "ladder_kl_history", "active_units"),
@@ -170,11 +172,11 @@ CLAIMS = [
                 f"active units above the second layer, {label} less VAE",
                 "units",
                 _deep(variant, "vae"),
-                more_active,
+                new_less_old(higher_active),
                 ">",
                 2,
                 "more than stray units",
-                step=_one,
+                step=one_unit,
             )
             for label, variant in (("LVAE+BN+WU", "lvae-bn-wu"), ("VAE+BN+WU", "vae-bn-wu"))
         ),
@@ -190,10 +192,7 @@ CLAIMS = [
                 "nearest-neighbour accuracy, mean over the layers above the second, LVAE+BN+WU less VAE",
                 "accuracy",
                 _deep("lvae-bn-wu", "vae"),
-                lambda evaluations, resampling: (
-                    higher_accuracy(evaluations["new"], resampling)
-                    - higher_accuracy(evaluations["old"], resampling)
-                ),
+                new_less_old(higher_accuracy),
                 ">",
                 0.02,
                 "20 of 1,000 images",
@@ -211,10 +210,7 @@ CLAIMS = [
                 "L_k - L_1 of VAE+BN+WU less that of LVAE+BN+WU",
                 "nats",
                 _deep("lvae-bn-wu", "vae-bn-wu"),
-                lambda evaluations, resampling: (
-                    looseness(evaluations["old"], resampling)
-                    - looseness(evaluations["new"], resampling)
-                ),
+                new_less_old(tightness),
                 ">",
                 0.1,
                 "half of what another seed changes",

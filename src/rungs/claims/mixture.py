@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from rungs.claims.arrays import frechet, image_mean, needed
+from rungs.claims.arrays import dimensions, frechet, image_mean, needed
 from rungs.claims.core import Claim, Need, Part, Sizes
 from rungs.claims.ladder import SEED, gain
 from rungs.claims.resampling import Evaluations, Resampling
@@ -56,8 +56,7 @@ def off_average(evaluations: Evaluations, resampling: Resampling) -> np.ndarray:
 
 def bits_saved(evaluations: Evaluations, resampling: Resampling) -> np.ndarray:
     """Return the bits a dimension that the run called ``new`` saves over that called ``old``."""
-    dimensions = math.prod(evaluations["new"].attributes["run"]["network"]["shape"])
-    return gain(evaluations, resampling) / (dimensions * math.log(2))
+    return gain(evaluations, resampling) / (dimensions(evaluations["new"]) * math.log(2))
 
 
 def better_samples(evaluations: Evaluations, resampling: Resampling) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 
 from rungs.claims.arrays import BATCHES, frechet, inactive, needed
 from rungs.claims.core import Claim, Need, Part, Sizes
+from rungs.claims.ladder import one_unit
 from rungs.claims.mixture import VISIBLE
 from rungs.claims.resampling import Evaluations, Resampling
 from rungs.evaluation.definitions import ACTIVE_KL, MOMENTS
@@ -300,7 +301,7 @@ CLAIMS = [
                 ">",
                 1,
                 "more than a stray latent",
-                step=lambda _: 1.0,
+                step=one_unit,
                 condition=True,
             ),
         ),

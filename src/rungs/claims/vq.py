@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from rungs.claims.arrays import bound, image_mean, needed
+from rungs.claims.arrays import bound, dimensions, image_mean, needed
 from rungs.claims.core import Claim, Need, Part, Sizes
 from rungs.claims.resampling import Evaluations, Resampling
 
@@ -63,10 +63,9 @@ def excess_learnt(evaluations: Evaluations, resampling: Resampling) -> np.ndarra
 def compression(evaluations: Evaluations, resampling: Resampling) -> np.ndarray:
     """Return the bits of an image over the bits of its codes."""
     evaluation = evaluations["vq"]
-    dimensions = math.prod(evaluation.attributes["run"]["network"]["shape"])
     places = needed(evaluation, "test/codes").shape[1]
     bits = places * math.log2(len(needed(evaluation, "codebook")))
-    return np.array([BITS_OF_A_BYTE * dimensions / bits])
+    return np.array([BITS_OF_A_BYTE * dimensions(evaluation) / bits])
 
 
 def relative_error(evaluations: Evaluations, resampling: Resampling) -> np.ndarray:

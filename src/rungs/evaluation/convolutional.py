@@ -39,7 +39,7 @@ class ConvolutionalEvaluator(Evaluator):
 
     @property
     def has_mean_images(self) -> bool:
-        """Whether the decoder gives a mean image; one that draws pixel by pixel has none."""
+        """Return whether the decoder gives a mean image; one that draws pixel by pixel has none."""
         decoder: str = self.settings["network"]["decoder"]
         return decoder != "pixelcnn"
 

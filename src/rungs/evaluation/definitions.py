@@ -35,7 +35,7 @@ CONVOLUTIONAL_PICTURES = 36
 
 
 def is_claimed(name: str) -> bool:
-    """Whether claims read an array of this name.
+    """Return whether claims read an array of this name.
 
     >>> [is_claimed(name) for name in ("layers/2/kl", "layers/2/sample", "frechet/test_features")]
     [True, False, True]

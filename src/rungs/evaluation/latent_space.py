@@ -27,6 +27,7 @@ import torch
 from scipy.special import ndtri
 from torch import Tensor
 
+from rungs.evaluation.lines import between
 from rungs.evaluation.pictures import as_bytes
 from rungs.evaluation.splits import Split
 from rungs.models.protocol import draw_noise
@@ -127,9 +128,7 @@ def interpolation_arrays(model: Any, test: Split) -> dict[str, Any]:
         chosen = [int(np.flatnonzero(test.labels == label)[0]) for label in labels]
     chosen = chosen[: len(chosen) // 2 * 2]
     posterior, prior = model.encode(test.x[chosen])
-    start, end = posterior.mean[0::2], posterior.mean[1::2]
-    along = torch.linspace(0, 1, POINTS).reshape(1, -1, 1)
-    line = start.unsqueeze(1) + along * (end - start).unsqueeze(1)
+    line = between(posterior.mean, POINTS)
     return {
         "interpolation/pictures": as_bytes(model.decode(line)),
         "interpolation/log_density": prior.log_density(line).sum(-1).numpy(),

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from rungs.evaluation.splits import Split
 from rungs.numerics.seeds import derive_seed
@@ -42,6 +43,19 @@ def pairs_of_classes(labels: np.ndarray, random: np.random.Generator) -> np.ndar
     return ends
 
 
+def between(ends: Tensor, points: int) -> Tensor:
+    """Return equidistant points of the straight lines between pairs of codes, ends included.
+
+    Args:
+        ends: the two ends of a line one after the other, ``[2 * lines, units]``.
+
+    Returns:
+        ``[lines, points, units]``.
+    """
+    start, end = ends[0::2].unsqueeze(1), ends[1::2].unsqueeze(1)
+    return start + torch.linspace(0, 1, points).reshape(1, -1, 1) * (end - start)
+
+
 @torch.no_grad()
 def line_arrays(model: Any, test: Split, seed: int, rows: int) -> dict[str, Any]:
     """Return ``lines/log_density`` of a model with one layer; nothing without latents or classes.
@@ -56,10 +70,8 @@ def line_arrays(model: Any, test: Split, seed: int, rows: int) -> dict[str, Any]
     ends = pairs_of_classes(test.labels, random)
     if len(ends) == 0:
         return {}
-    along = torch.linspace(0, 1, POINTS).reshape(1, -1, 1)
     found = []
     for part in torch.from_numpy(ends).split(max(1, rows // POINTS)):
         posterior, prior = model.encode(test.x[part.flatten()])
-        start, end = posterior.mean.unflatten(0, (-1, 2)).unsqueeze(2).unbind(1)
-        found.append(prior.log_density(start + along * (end - start)).sum(-1))
+        found.append(prior.log_density(between(posterior.mean, POINTS)).sum(-1))
     return {"lines/log_density": torch.cat(found).numpy()}

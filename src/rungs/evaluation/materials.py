@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from rungs.data.prepared import read_images, read_labels
 from rungs.evaluation.classifier import Classifier
@@ -75,9 +77,12 @@ class Materials:
         """The images of :attr:`train` as intensities."""
         return Split.read(self.data, "train", self.evaluation["train_images"], binary=False)
 
+    def training_images(self) -> Tensor:
+        """Read all training images as they are stored, uint8 ``[n, pixels]``."""
+        return torch.from_numpy(read_images(self.data, "train")).flatten(1)
+
     @cached_property
     def average(self) -> np.ndarray:
         """The mean of all training images, from 0 to 1, ``[pixels]`` float32."""
-        images = read_images(self.data, "train")
-        mean = images.reshape(len(images), -1).mean(0) / 255
+        mean = self.training_images().numpy().mean(0) / 255
         return np.asarray(mean.astype(np.float32))

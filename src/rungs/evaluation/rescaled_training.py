@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rungs.data.prepared import read_images
 from rungs.evaluation.materials import Materials
 from rungs.evaluation.moments import moments
 from rungs.numerics.seeds import generator
@@ -73,7 +72,7 @@ def rescaled_training_arrays(
         posterior, prior = model.encode(x[:2])
     if not isinstance(posterior, DiagonalGaussian) or isinstance(prior, Mixture) or not model.units:
         return {}
-    images = torch.from_numpy(read_images(materials.data, "train")).flatten(1)
+    images = materials.training_images()
     start, end = [], []
     for factor in factors:
         trainer = _trainer(model, settings, images)

@@ -101,7 +101,7 @@ class Inputs:
 
 
 def is_evaluated(output: Path, key: str) -> bool:
-    """Whether ``output`` holds the complete evaluation with this key (:meth:`Inputs.key`)."""
+    """Return whether ``output`` holds the complete evaluation with this key (:meth:`Inputs.key`)."""
     try:
         found = result_file.read(output / EVALUATION, only=())
     except StoreError:

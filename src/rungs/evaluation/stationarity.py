@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from rungs.data.binarise import model_input
-from rungs.data.prepared import read_images
 from rungs.evaluation.materials import Materials
 from rungs.numerics.seeds import generator
 from rungs.probability.gaussian import DiagonalGaussian
@@ -56,7 +55,7 @@ def stationarity_arrays(model: Any, settings: RunSettings, materials: Materials)
         return {}
     if settings["network"]["prior"] != "gaussian" or settings["network"]["posterior"] != "diagonal":
         return {}
-    images = torch.from_numpy(read_images(materials.data, "train")).flatten(1)
+    images = materials.training_images()
     random = generator(settings["seed"], "stationarity")
     sums = torch.zeros(BATCHES, model.units, dtype=torch.float64)
     for pair in range(pairs):

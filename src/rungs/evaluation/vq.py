@@ -53,13 +53,13 @@ class VQEvaluator(ConvolutionalEvaluator):
             **test,
             "test/lk": bound,
             "test/elbo": bound,
+            "test/nested_k": torch.ones(1, dtype=torch.long),
             "codebook": self.model.codebook.vectors().detach(),
         }
         if materials.brief:
             return found
         return found | {
             "test/ess": torch.ones_like(bound),
-            "test/nested_k": torch.ones(1, dtype=torch.long),
             "test/nested_lk": bound[None],
             "train/elbo": self.code_bound(materials.train.x),
             **self.pictures(materials.test.x[:CONVOLUTIONAL_PICTURES]),

@@ -62,7 +62,7 @@ class Member:
 
 
 def is_trained(folder: Path, key: str) -> bool:
-    """Whether ``folder`` holds the complete run with this :func:`rungs.study.keys.run_key`."""
+    """Return whether ``folder`` holds the complete run with this :func:`rungs.study.keys.run_key`."""
     try:
         trained = result_file.read(folder / HISTORY, only=())
     except StoreError:
