@@ -6,8 +6,11 @@ reproduced. On the negative control the runs are untrained, exchanged or broken;
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import log
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +23,7 @@ Random = np.random.Generator
 N = 400
 #: images differ from each other by several nats, in the same way for every run, as real ones do
 COMMON = np.random.default_rng(7).normal(0, 20, N)
+COMMON -= COMMON.mean()
 LABELS = np.arange(N) % 10
 
 
@@ -94,7 +98,7 @@ EVEN = np.ones(20)
 #: a class has nearly all the weight
 ONE_CLASS = np.where(np.arange(20) % 10 == 3, 50.0, 0.1)
 
-PIXELS = np.random.default_rng(9).random(64)
+PIXELS = np.linspace(0, 1, 64)
 
 
 def lines(depth: float) -> Arrays:
@@ -137,6 +141,8 @@ def posterior(spread: np.ndarray) -> Arrays:
 
 
 MODES = np.where(np.arange(N) % 2, -1.0, 1.0)
+#: one in twenty lies far out
+TAILS = np.where(np.arange(N) % 20, 0.0, np.where(np.arange(N) % 40, -1.0, 1.0))
 #: as many as it takes for no kurtosis to be off by chance
 GAUSSIAN = ndtri((np.arange(40 * N) + 0.5) / (40 * N))
 
@@ -224,11 +230,13 @@ class Control:
 
     Attributes:
         verdict: of the negative control; a part whose condition is not met is undecided.
+        values: of the statistic on the two, computed by hand.
     """
 
     positive: Maker
     negative: Maker
     verdict: str = "not reproduced"
+    values: tuple[float, float] = (math.nan, math.nan)
 
 
 BETTER, WORSE = bounds(new=-90, old=-92), bounds(new=-200, old=-92)
@@ -236,116 +244,173 @@ MORE, FEWER = activity(new=5, old=0), activity(new=1, old=5)
 CLEARER, BLURRED = drawn(new=1, old=2), drawn(new=2, old=1)
 LAWFUL = law()
 CONTROLS: dict[tuple[str, str], Control] = {
-    ("ladder.1", "gain"): Control(bounds(new=-90, old=-90), bounds(new=-90, old=-200)),
-    ("ladder.2", "gain"): Control(BETTER, WORSE),
-    ("ladder.3", "gain"): Control(BETTER, WORSE),
-    ("ladder.4", "difference"): Control(bounds(new=-90, old=-90), WORSE),
-    ("ladder.5", "active units"): Control(activity(vae=0), activity(vae=9)),
-    ("ladder.6", "LVAE+BN+WU"): Control(MORE, FEWER),
-    ("ladder.6", "VAE+BN+WU"): Control(MORE, FEWER),
+    ("ladder.1", "gain"): Control(
+        bounds(new=-90, old=-90), bounds(new=-90, old=-200), values=(0, 110)
+    ),
+    ("ladder.2", "gain"): Control(BETTER, WORSE, values=(2, -108)),
+    ("ladder.3", "gain"): Control(BETTER, WORSE, values=(2, -108)),
+    ("ladder.4", "difference"): Control(bounds(new=-90, old=-90), WORSE, values=(0, -108)),
+    ("ladder.5", "active units"): Control(activity(vae=0), activity(vae=9), values=(0, 9)),
+    ("ladder.6", "LVAE+BN+WU"): Control(MORE, FEWER, values=(5, -4)),
+    ("ladder.6", "VAE+BN+WU"): Control(MORE, FEWER, values=(5, -4)),
     ("ladder.7", "accuracy"): Control(
-        classifiable(new=0.8, old=0.2), classifiable(new=0.2, old=0.8)
+        classifiable(new=0.8, old=0.2), classifiable(new=0.2, old=0.8), values=(0.6, -0.6)
     ),
     ("ladder.8", "tightness"): Control(
         lambda random: {"new": bound(random, -90, 2), "old": bound(random, -90, 3)},
         lambda random: {"new": bound(random, -90, 3), "old": bound(random, -90, 2)},
+        values=(1, -1),
     ),
-    ("ladder.8", "fit"): Control(bounds(new=-90, old=-90), WORSE, "undecided"),
-    ("mixture.1", "gain"): Control(BETTER, WORSE),
+    ("ladder.8", "fit"): Control(bounds(new=-90, old=-90), WORSE, "undecided", values=(0, -108)),
+    ("mixture.1", "gain"): Control(BETTER, WORSE, values=(2, -108)),
     ("mixture.2", "classes"): Control(
         lambda random: {"mixture": components(random, EVEN)},
         lambda random: {"mixture": components(random, ONE_CLASS)},
+        values=(0, 100 / 101.8 - 0.1),
     ),
     ("mixture.2", "confidence"): Control(
         lambda random: {"mixture": components(random, EVEN, 0.95, 0.8)},
         lambda random: {"mixture": components(random, EVEN, 0.5, 0.8)},
+        values=(0.15, -0.3),
     ),
     ("mixture.3", "difference"): Control(
         of("model", {"average/model": PIXELS, "average/train": PIXELS}),
         of("model", {"average/model": np.full(64, 0.5), "average/train": PIXELS}),
+        values=(0, 16 / 63),
     ),
-    ("mixture.4", "difference"): Control(bounds(new=-90, old=-90), WORSE),
+    ("mixture.4", "difference"): Control(bounds(new=-90, old=-90), WORSE, values=(0, -108)),
     ("mixture.5", "bits saved"): Control(
-        bounds(new=-9000, old=-9106), bounds(new=-9106, old=-9000)
+        bounds(new=-9000, old=-9106),
+        bounds(new=-9106, old=-9000),
+        values=(106 / 3072 / log(2), -106 / 3072 / log(2)),
     ),
-    ("mixture.6", "over the mixture prior alone"): Control(BETTER, WORSE),
-    ("mixture.6", "over importance weighting alone"): Control(BETTER, WORSE),
-    ("mixture.7", "samples"): Control(CLEARER, BLURRED),
+    ("mixture.6", "over the mixture prior alone"): Control(BETTER, WORSE, values=(2, -108)),
+    ("mixture.6", "over importance weighting alone"): Control(BETTER, WORSE, values=(2, -108)),
+    ("mixture.7", "samples"): Control(CLEARER, BLURRED, values=(75, -300)),
     ("mixture.8", "growth"): Control(
-        drawn(gauss_few=1, gauss_many=2), drawn(gauss_few=2, gauss_many=1)
+        drawn(gauss_few=1, gauss_many=2), drawn(gauss_few=2, gauss_many=1), values=(300, -75)
     ),
     ("mixture.8", "smaller growth"): Control(
         drawn(gauss_few=1, gauss_many=2, mog_few=1, mog_many=1),
         drawn(gauss_few=1, gauss_many=1, mog_few=1, mog_many=2),
+        values=(300, -300),
     ),
     ("mixture.9", "components in use"): Control(
         of("model", {"posterior/components": np.full(N, 3.0)}),
         of("model", {"posterior/components": np.ones(N)}),
+        values=(3, 1),
     ),
-    ("mixture.10", "under the mixture"): Control(of("model", lines(9)), of("model", lines(-9))),
-    ("mixture.10", "under the Gaussian"): Control(of("model", lines(-9)), of("model", lines(9))),
-    ("mixture.11", "samples"): Control(CLEARER, BLURRED),
+    ("mixture.10", "under the mixture"): Control(
+        of("model", lines(9)), of("model", lines(-9)), values=(1, 0)
+    ),
+    ("mixture.10", "under the Gaussian"): Control(
+        of("model", lines(-9)), of("model", lines(9)), values=(0, 9)
+    ),
+    ("mixture.11", "samples"): Control(CLEARER, BLURRED, values=(75, -300)),
     ("mixture.12", "components in use"): Control(
         of("model", {"posterior/components": np.full(N, 3.0)}),
         of("model", {"posterior/components": np.ones(N)}),
+        values=(3, 1),
     ),
-    ("vae.1", "likelihood"): Control(bounds(new=-90, old=-92), bounds(new=-92, old=-90)),
-    ("vae.1", "samples"): Control(CLEARER, BLURRED),
-    ("vae.2", "few latents"): Control(drawn(plain=2, vae=1), drawn(plain=1, vae=2)),
-    ("vae.2", "many latents"): Control(drawn(plain=2, vae=1), drawn(plain=1, vae=2)),
-    ("vae.3", "frozen"): Control(correct(encoder=0.9, grey=0.8), correct(encoder=0.5, grey=0.8)),
+    ("vae.1", "likelihood"): Control(
+        bounds(new=-90, old=-92), bounds(new=-92, old=-90), values=(2, -2)
+    ),
+    ("vae.1", "samples"): Control(CLEARER, BLURRED, values=(75, -300)),
+    ("vae.2", "few latents"): Control(
+        drawn(plain=2, vae=1), drawn(plain=1, vae=2), values=(300, -75)
+    ),
+    ("vae.2", "many latents"): Control(
+        drawn(plain=2, vae=1), drawn(plain=1, vae=2), values=(300, -75)
+    ),
+    ("vae.3", "frozen"): Control(
+        correct(encoder=0.9, grey=0.8), correct(encoder=0.5, grey=0.8), values=(0.1, -0.3)
+    ),
     ("vae.3", "fine-tuned"): Control(
-        correct(finetuned=0.9, random=0.8), correct(finetuned=0.7, random=0.8)
+        correct(finetuned=0.9, random=0.8), correct(finetuned=0.7, random=0.8), values=(0.1, -0.1)
     ),
-    ("moments.1", "deviation"): Control(LAWFUL, law(second_moment_sum=1.3)),
-    ("moments.1", "stationarity"): Control(LAWFUL, law(r=-0.3), "undecided"),
-    ("moments.2", "mean"): Control(LAWFUL, law(mean=-0.3)),
-    ("moments.2", "stationarity"): Control(LAWFUL, law(r=-0.3), "undecided"),
-    ("moments.3", "kurtosis"): Control(of("vae", posterior(MODES)), of("vae", posterior(GAUSSIAN))),
-    ("moments.4", "scaled by 0.8"): Control(rescaled((1, 1)), rescaled((0.64, 1))),
-    ("moments.4", "scaled by 1.25"): Control(rescaled((1, 1)), rescaled((1, 1.5625))),
-    ("moments.5", "first step"): Control(growing((10, 0), (20, 5)), growing((10, 5), (20, 5))),
-    ("moments.5", "second step"): Control(growing((20, 5), (50, 30)), growing((20, 15), (50, 30))),
+    ("moments.1", "deviation"): Control(LAWFUL, law(second_moment_sum=1.3), values=(0, 0.3)),
+    ("moments.1", "stationarity"): Control(LAWFUL, law(r=-0.3), "undecided", values=(0, -0.3)),
+    ("moments.2", "mean"): Control(LAWFUL, law(mean=-0.3), values=(0, 0.3)),
+    ("moments.2", "stationarity"): Control(LAWFUL, law(r=-0.3), "undecided", values=(0, -0.3)),
+    ("moments.3", "kurtosis"): Control(
+        of("vae", posterior(MODES)), of("vae", posterior(GAUSSIAN)), values=(1.62, 0)
+    ),
+    ("moments.4", "scaled by 0.8"): Control(
+        rescaled((1, 1)), rescaled((0.64, 1)), values=(0.98, 0)
+    ),
+    ("moments.4", "scaled by 1.25"): Control(
+        rescaled((1, 1)), rescaled((1, 1.5625)), values=(0.99, 0)
+    ),
+    ("moments.5", "first step"): Control(
+        growing((10, 0), (20, 5)), growing((10, 5), (20, 5)), values=(0.25, -0.25)
+    ),
+    ("moments.5", "second step"): Control(
+        growing((20, 5), (50, 30)), growing((20, 15), (50, 30)), values=(0.35, -0.15)
+    ),
     ("moments.6", "removed"): Control(
-        samples_of(sample=2, fitted=0.2, reconstruction=0.1),
-        samples_of(sample=2, fitted=2, reconstruction=0.1),
+        samples_of(sample=2, fitted=1.2, reconstruction=1),
+        samples_of(sample=2, fitted=2, reconstruction=1),
+        values=(10.24 / 12, 0),
     ),
     ("moments.6", "excess"): Control(
-        samples_of(sample=2, fitted=0.2, reconstruction=0.1),
+        samples_of(sample=2, fitted=1.2, reconstruction=1),
         samples_of(sample=2, fitted=1.9, reconstruction=1.95),
         "undecided",
+        values=(300, 400 / 1.95**2 - 100),
     ),
     ("moments.7", "change"): Control(
-        samples_of(sample=2, fitted=0.2, active=2), samples_of(sample=2, fitted=0.2, active=0.3)
+        samples_of(sample=2, fitted=1, active=2),
+        samples_of(sample=2, fitted=1, active=0.3),
+        values=(0, 15.64 / 12),
     ),
     ("moments.7", "overpruning"): Control(
-        samples_of(sample=2, fitted=0.2, active=2),
-        samples_of(0, sample=2, fitted=0.2, active=2),
+        samples_of(sample=2, fitted=1, active=2),
+        samples_of(0, sample=2, fitted=1, active=2),
         "undecided",
+        values=(20, 0),
     ),
-    ("moments.8", "deviation"): Control(LAWFUL, law(second_moment_sum=0.7)),
-    ("vq.1", "VQ-VAE"): Control(of("vq", discrete()), of("vq", discrete(swapped=-600.0))),
+    ("moments.8", "deviation"): Control(LAWFUL, law(second_moment_sum=0.7), values=(0, 0.3)),
+    ("vq.1", "VQ-VAE"): Control(
+        of("vq", discrete()), of("vq", discrete(swapped=-600.0)), values=(100 / 6, 0)
+    ),
     ("vq.1", "continuous VAE"): Control(
-        of("vae", {"test/kl": np.full(N, 0.1)}), of("vae", {"test/kl": np.full(N, 20.0)})
+        of("vae", {"test/kl": np.full(N, 0.1)}),
+        of("vae", {"test/kl": np.full(N, 20.0)}),
+        values=(0.1, 20),
     ),
-    ("vq.2", "full speed"): Control(norms(new=4, old=2), norms(new=2, old=4)),
-    ("vq.2", "a tenth"): Control(norms(new=4, old=2), norms(new=2, old=4)),
-    ("vq.2", "a hundredth"): Control(norms(new=4, old=2), norms(new=2, old=4)),
+    ("vq.2", "full speed"): Control(
+        norms(new=4, old=2), norms(new=2, old=4), values=(log(2), -log(2))
+    ),
+    ("vq.2", "a tenth"): Control(
+        norms(new=4, old=2), norms(new=2, old=4), values=(log(2), -log(2))
+    ),
+    ("vq.2", "a hundredth"): Control(
+        norms(new=4, old=2), norms(new=2, old=4), values=(log(2), -log(2))
+    ),
     ("vq.3", "excess"): Control(
         pair(discrete(-600), {"test/elbo": -800 + COMMON}),
         pair(discrete(-900), {"test/elbo": -800 + COMMON}),
+        values=((49 * log(64) - 200) / 8, (49 * log(64) + 100) / 8),
     ),
-    ("vq.4", "compression"): Control(of("vq", discrete()), of("vq", discrete(codes=256))),
+    ("vq.4", "compression"): Control(
+        of("vq", discrete()), of("vq", discrete(codes=256)), values=(64 / 3, 16)
+    ),
     ("vq.4", "quality"): Control(
-        pair(squared(0.01), squared(0.01)), pair(squared(0.03), squared(0.01))
+        pair(squared(0.01), squared(0.01)), pair(squared(0.03), squared(0.01)), values=(1, 3)
     ),
     ("vq.5", "excess"): Control(
         pair(learnt(-800), {"test/lk": -800 + COMMON}),
         pair(learnt(-1000), {"test/lk": -800 + COMMON}),
+        values=(0, 25),
     ),
 }
 #: what a run's attributes say of its images, where a statistic reads it
 SHAPES = {"mixture.5": (32, 32, 3)}
+
+
+def close(value: float) -> Any:
+    """Allow for the seeds' noise in made evaluations."""
+    return pytest.approx(value, rel=0.005, abs=0.02)
 
 
 def test_every_part_has_controls() -> None:
@@ -357,6 +422,7 @@ def test_positive_control(name: tuple[str, str]) -> None:
     found = decide_part(name, CONTROLS[name].positive, shape=SHAPES.get(name[0], (28, 28)))
     assert found.verdict == "reproduced", found
     assert (found.basis, found.leaning) == ("3 seeds", "")
+    assert found.measured.value == close(CONTROLS[name].values[0])
 
 
 @pytest.mark.parametrize("name", CONTROLS, ids=" ".join)
@@ -364,7 +430,25 @@ def test_negative_control(name: tuple[str, str]) -> None:
     control = CONTROLS[name]
     found = decide_part(name, control.negative, shape=SHAPES.get(name[0], (28, 28)))
     assert found.verdict == control.verdict, found
-    assert found.measured.defined
+    assert found.measured.value == close(control.values[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "maker", "value"),
+    [
+        (("moments.1", "deviation"), law(second_moment_sum=0.7), 0.3),
+        (("moments.2", "mean"), law(mean=0.3), 0.3),
+        (("moments.3", "kurtosis"), of("vae", posterior(TAILS)), 13.77),
+        (("moments.8", "deviation"), law(second_moment_sum=1.3), 0.3),
+        (
+            ("mixture.3", "difference"),
+            of("model", {"average/model": np.ones(64), "average/train": PIXELS}),
+            0.5,
+        ),
+    ],
+)
+def test_deviations_count_on_either_side(name: tuple[str, str], maker: Maker, value: float) -> None:
+    assert decide_part(name, maker).measured.value == close(value)
 
 
 @pytest.mark.parametrize("name", CONTROLS, ids=" ".join)
