@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_runs import PARTS, Arrays, Maker, decide_part
+from made_runs import PARTS, Arrays, Maker, decide_part, size_of
 from scipy.special import ndtri
 
 from rungs.evaluation.definitions import MOMENTS
@@ -257,8 +257,8 @@ CONTROLS: dict[tuple[str, str], Control] = {
         classifiable(new=0.8, old=0.2), classifiable(new=0.2, old=0.8), values=(0.6, -0.6)
     ),
     ("ladder.8", "tightness"): Control(
-        lambda random: {"new": bound(random, -90, 2), "old": bound(random, -90, 3)},
-        lambda random: {"new": bound(random, -90, 3), "old": bound(random, -90, 2)},
+        lambda random: {"new": bound(random, -89, 2), "old": bound(random, -90, 3)},
+        lambda random: {"new": bound(random, -89, 3), "old": bound(random, -90, 2)},
         values=(1, -1),
     ),
     ("ladder.8", "fit"): Control(bounds(new=-90, old=-90), WORSE, "undecided", values=(0, -108)),
@@ -415,6 +415,12 @@ def close(value: float) -> Any:
 
 def test_every_part_has_controls() -> None:
     assert set(CONTROLS) == set(PARTS)
+
+
+def test_steps_of_the_dimension_follow_each_other() -> None:
+    for step, sizes in (("first step", (10, 20)), ("second step", (20, 50))):
+        needs = PARTS["moments.5", step].needs
+        assert (size_of(needs["few"]), size_of(needs["many"])) == sizes
 
 
 @pytest.mark.parametrize("name", CONTROLS, ids=" ".join)
