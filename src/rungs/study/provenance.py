@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from rungs.paths import PACKAGE, __version__
+from rungs.paths import ROOT, __version__
 
 
 @functools.cache
@@ -33,12 +34,30 @@ def _version(package: str) -> str:
 
 
 def _commit() -> str:
-    """The commit of the clone, with ``+`` where tracked files differ from it."""
+    """The commit of the clone, with ``+`` where tracked files differ from it; ``unknown`` without one.
+
+    Only the repository that the clone itself is may answer: git would look in the folders above an
+    unpacked archive, and obey the variables of a hook that calls us. Naming the repository also
+    spares the question whose it is, which git puts in a container.
+    """
+    repository = ROOT / ".git"  # a folder, or a file in a worktree or submodule
+    if not repository.exists():
+        return "unknown"
+    git = ["git", f"--git-dir={repository}", f"--work-tree={ROOT}", "-C", str(ROOT)]
     try:
-        git = ["git", "-C", str(PACKAGE), "describe", "--always", "--abbrev=12", "--dirty=+"]
-        done = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True)
+        # in a repository of something else, into which the archive was unpacked, it is not tracked
+        _ask([*git, "ls-files", "--error-unmatch", "--", __file__])
+        return _ask([*git, "describe", "--always", "--abbrev=12", "--dirty=+"])
     except (OSError, subprocess.SubprocessError):
         return "unknown"
+
+
+def _ask(command: list[str]) -> str:
+    variables = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    variables["GIT_OPTIONAL_LOCKS"] = "0"  # jobs side by side must not write the index
+    done = subprocess.run(
+        command, env=variables, capture_output=True, text=True, timeout=10, check=True
+    )
     return done.stdout.strip()
 
 
