@@ -56,7 +56,7 @@ def table(profiles: tuple[Path, ...], name: str) -> None:
     config = load_config(profiles)
     entry = TABLES[known(name, TABLES, "table")]
     made = import_module(entry.module).make(_files(config, entry.needs))
-    save(made, Path(Layout(config["profile"]).table(name, "")), entry.title)
+    save(made, Path(Layout(config["profile"]).table(name, "")), entry)
 
 
 @cli.command(examples=("rungs summary",))

@@ -1,7 +1,8 @@
 """Tables of stored results, as CSV, Markdown and HTML.
 
 This module is their registry: a further table is one module with ``make(files) -> pandas.DataFrame``
-and one line here. The room may import claims and the rooms below it; figures and every room above may
+and one line here. A module of a table with hundreds of rows also has ``summarise(table)``, which returns
+the shorter one that a page shows. The room may import claims and the rooms below it; figures and every room above may
 import it.
 """
 
@@ -10,11 +11,13 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rungs.claims import DOCUMENTS
 from rungs.errors import StoreError
+from rungs.tables import numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +38,15 @@ class TableEntry:
     rests_on: tuple[str, ...] = ()
     #: files of ``resources/`` that it reads
     resources: tuple[str, ...] = ()
+    #: whether its module has ``summarise``
+    summarised: bool = False
+
+    def on_a_page(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the table as Markdown and HTML show it."""
+        if not self.summarised:
+            return table
+        summary: pd.DataFrame = import_module(self.module).summarise(table)
+        return summary
 
 
 TABLES = {
@@ -112,8 +124,9 @@ TABLES = {
         document="moments",
         look_for=(
             "second_moment_sum, Var(mu) + E[sigma^2], should be 1 where the prior is N(0, I); kurtosis is 3 "
-            "for a Gaussian and need not be here."
+            "for a Gaussian and need not be here. Pages have a row a layer, the CSV file one a latent."
         ),
+        summarised=True,
     ),
     "linear_probe": TableEntry(
         "rungs.tables.linear_probe",
@@ -154,26 +167,35 @@ def read_rows(path: Path | str) -> list[dict[str, str]]:
     return rows
 
 
-def save(table: pd.DataFrame, stem: Path, title: str = "") -> None:
-    """Write ``stem.csv`` in full precision; ``stem.md`` and ``stem.html`` rounded for reading."""
+def save(table: pd.DataFrame, stem: Path, entry: TableEntry | None = None) -> None:
+    """Write ``stem.csv``, and ``stem.md`` and ``stem.html`` for reading: rounded, and summarised if long.
+
+    Args:
+        entry: of the table in the registry; none of a table that no profile has.
+    """
     from rungs.storage.atomic import write_text
     from rungs.tables.html import table_page
 
-    write_text(stem.with_suffix(".csv"), table.to_csv(index=False, lineterminator="\n"))
-    write_text(stem.with_suffix(".md"), to_markdown(table))
-    write_text(stem.with_suffix(".html"), table_page(table, title or stem.name))
+    text = table.to_csv(index=False, lineterminator="\n", float_format=numbers.stored)
+    write_text(stem.with_suffix(".csv"), text)
+    page = entry.on_a_page(table) if entry else table
+    write_text(stem.with_suffix(".md"), to_markdown(page))
+    write_text(stem.with_suffix(".html"), table_page(page, entry.title if entry else stem.name))
 
 
 def to_markdown(table: pd.DataFrame) -> str:
-    """A Markdown table; numbers have three decimals, missing values are empty."""
+    """Return a Markdown table; numbers are rounded, missing values are empty."""
+    lines = [list(map(str, table.columns)), ["---"] * len(table.columns)]
+    lines += [
+        [cell(value).replace("|", "\\|") for value in row] for row in table.itertuples(index=False)
+    ]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def cell(value: Any) -> str:
+    """Return a value as a page shows it."""
     from pandas import isna
 
-    def cell(value: Any) -> str:
-        if isna(value):
-            return ""
-        text = f"{value:.3f}" if isinstance(value, float) else str(value)
-        return text.replace("|", "\\|")
-
-    lines = [list(map(str, table.columns)), ["---"] * len(table.columns)]
-    lines += [[cell(value) for value in row] for row in table.itertuples(index=False)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    if isna(value):
+        return ""
+    return numbers.shown(value) if isinstance(value, float) else str(value)

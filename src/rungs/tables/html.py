@@ -68,12 +68,12 @@ def _cell(value: Any, right: bool, tag: str = "td") -> str:
     """One cell, escaped.
 
     >>> _cell(0.25, right=True)
-    '<td class="number">0.250</td>'
+    '<td class="number">0.25</td>'
     >>> _cell("a < b", right=False)
     '<td>a &lt; b</td>'
     """
-    from pandas import isna
+    from rungs.tables import cell
 
-    text = "" if isna(value) else f"{value:.3f}" if isinstance(value, float) else str(value)
+    text = cell(value)
     kind = ' class="number"' if right else ' class="long"' if len(text) > LONG else ""
     return f"<{tag}{kind}>{escape(text)}</{tag}>"

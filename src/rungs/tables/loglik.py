@@ -57,4 +57,5 @@ def make(files: Files) -> pd.DataFrame:
                 **published,
             }
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.astype({"latent_dim": "Int64"}) if rows else table

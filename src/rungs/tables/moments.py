@@ -56,7 +56,7 @@ def make(files: Files) -> pd.DataFrame:
                 pd.DataFrame(
                     {
                         **{name: settings[name] for name in ("run", "dataset", "variant", "depth")},
-                        "latent_dim": settings["size"] if settings["axis"] == "latent" else None,
+                        "latent_dim": settings["size"] if settings["axis"] == "latent" else pd.NA,
                         "seed": settings["seed"],
                         "layer": layer,
                         "unit": range(1, len(active) + 1),
@@ -69,7 +69,40 @@ def make(files: Files) -> pd.DataFrame:
                     }
                 )
             )
-    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+    if not rows:
+        return pd.DataFrame()
+    return pd.concat(rows, ignore_index=True).astype({"latent_dim": "Int64"})
+
+
+def summarise(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a run and layer, over its active latents and the test images unless a name says ``train``.
+
+    ``largest_mean`` and ``largest_deviation`` are the largest ``|mean|`` and ``|S - 1|``, S being
+    ``second_moment_sum``; ``r`` is the mean over all latents.
+    """
+    if table.empty:
+        return table
+    keys = ["run", "layer", "how", "prior"]
+    active = table.where(table["active"].astype(bool)).assign(**table[keys])
+    found = active.assign(
+        largest_mean=active["mean"].abs(),
+        largest_deviation=(active["second_moment_sum"] - 1).abs(),
+        r=table["r"],
+    ).groupby(keys, sort=False)
+    counted = table.groupby(keys, sort=False)["active"]
+    return pd.DataFrame(
+        {
+            "latents": counted.size(),
+            "active": counted.sum(),
+            "largest_mean": found["largest_mean"].max(),
+            "second_moment_sum": found["second_moment_sum"].mean(),
+            "train_second_moment_sum": found["train_second_moment_sum"].mean(),
+            "largest_deviation": found["largest_deviation"].max(),
+            "least_kurtosis": found["kurtosis"].min(),
+            "largest_kurtosis": found["kurtosis"].max(),
+            "r": found["r"].mean(),
+        }
+    ).reset_index()
 
 
 def _slope(evaluation: result_file.Stored, units: int) -> dict[str, np.ndarray]:

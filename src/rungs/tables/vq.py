@@ -23,6 +23,8 @@ COLUMNS = [
     *("codes_used", "perplexity", "prior", "prior_nats_per_code", "kl_nats", "reconstruction_nats"),
     *("swapped_nats", "bits_per_dim", "bits_per_dim_elbo", "bits_per_dim_se", "converged"),
 ]
+#: those that are empty for some runs
+COUNTS = ("codes", "code_dim", "latent_channels", "codes_used")
 
 
 def perplexity(use: np.ndarray) -> float:
@@ -47,7 +49,7 @@ def make(files: Files) -> pd.DataFrame:
         training = result_file.read(training_path, only=CRITERIA)
         evaluation = result_file.read(path)
         rows.append(_row(settings, evaluation) | {"converged": converged(training)})
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(COUNTS, "Int64"))
 
 
 def _row(settings: RunSettings, evaluation: result_file.Stored) -> dict[str, object]:
