@@ -30,10 +30,12 @@ setup: $(VENV)/.complete
 $(VENV)/.complete: $(PINS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "rungs needs Python 3.11 or later; $(PYTHON) is older. Name another: make PYTHON=python3.12 ..." >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --requirement envs/requirements.txt --requirement envs/dev.txt
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
-	touch $@
+	@$(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV)/ (some minutes; log in $(VENV)/install.log)"
+	@{ $(BIN)/python -m pip install --requirement envs/requirements.txt --requirement envs/dev.txt && \
+	  $(BIN)/python -m pip install --no-deps --editable .; } > $(VENV)/install.log 2>&1 || \
+	  { cat $(VENV)/install.log >&2; exit 1; }
+	@touch $@
 
 test: setup check
 	PATH="$(CURDIR)/$(BIN):$$PATH" pytest

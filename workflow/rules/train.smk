@@ -25,8 +25,7 @@ rule train:
         settings=of_job(settings),
         code=once_of_job(training_code),
     shell:
-        "exec python -m rungs {params.command:q}"
-        ' > >(trap "" TERM INT USR1; exec tee {log:q}) 2>&1'
+        "exec python -m rungs {params.command:q} > {log:q} 2>&1"
 
 
 rule prior:
@@ -50,5 +49,4 @@ rule prior:
         settings=of_job(prior_settings),
         code=once_of_job(prior_code),
     shell:
-        "exec python -m rungs {params.command:q}"
-        ' > >(trap "" TERM INT USR1; exec tee {log:q}) 2>&1'
+        "exec python -m rungs {params.command:q} > {log:q} 2>&1"

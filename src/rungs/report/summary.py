@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from statistics import mean, stdev
 
 from rungs.report.claims import read_claims
 from rungs.report.scorecard import to_text
@@ -12,30 +13,28 @@ from rungs.tables import read_rows
 
 
 def summarise(config: Config) -> str:
-    """A plain-text page from the tables ``loglik``, ``active_units`` and ``claims``."""
+    """Return a plain-text page from the tables ``loglik``, ``active_units`` and ``claims``.
+
+    A line is a variant and size, over its seeds.
+    """
     layout = Layout(config["profile"])
-    bounds = read_rows(layout.table("loglik", ".csv"))
-    active: dict[str, list[str]] = defaultdict(list)
+    active: dict[str, list[float]] = defaultdict(list)
     for row in read_rows(layout.table("active_units", ".csv")):
-        active[row["run"]].append(row["active_kl"])
+        active[row["run"]].append(float(row["active_kl"] or "nan"))
+    models: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for row in read_rows(layout.table("loglik", ".csv")):
+        models[row["run"].rpartition("/")[0]].append(row)
+    head = (
+        f"{'model':<36}{'seeds':>5} {'L_k':>8} {'s.d.':>5} {'k':>5}  {'converged':<9}  active units"
+    )
     lines = [
-        f"Profile {config['profile']}: test L_k in nats per image, active units a layer (KL)",
+        f"Profile {config['profile']}: means over seeds; L_k in nats a test image, active units a layer",
         "",
-    ]
-    head = f"{'run':<44}{'L_k':>8} {'s.e.':>5}  {'k':>5}"
-    lines += [head + "  active", "-" * (len(head) + 20)]
-    unconverged = False
-    for row in bounds:
-        marked = row["converged"] != "True"
-        unconverged |= marked
-        lines.append(
-            f"{row['run']:<44}"
-            f"{float(row['test_lk']):>8.2f} {float(row['test_lk_se']):>5.2f}  {row['k']:>5}  "
-            f"{' '.join(active[row['run']])}{'  *' if marked else ''}"
-        )
-    if unconverged:
-        lines += ["", "* not converged, or without a continuation"]
-    lines += [
+        head,
+        "-" * (len(head) + 8),
+        *(_line(model, rows, active) for model, rows in models.items()),
+        "",
+        "Models without a likelihood are not listed. A run without a continuation may have converged or not.",
         "",
         to_text(read_claims(config)),
         f"report   {layout.report}",
@@ -44,3 +43,15 @@ def summarise(config: Config) -> str:
         f"runs     {layout.runs}/",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _line(model: str, rows: list[dict[str, str]], active: dict[str, list[float]]) -> str:
+    """Return the line of a model: its rows of ``loglik``, one a seed."""
+    bounds = [float(row["test_lk"]) for row in rows]
+    spread = f"{stdev(bounds):.2f}" if len(bounds) > 1 else ""
+    told = [row["converged"] == "True" for row in rows if row["converged"]]
+    converged = f"{sum(told)} of {len(told)}" if told else ""
+    layers = zip(*(active[row["run"]] for row in rows), strict=True)
+    units = " ".join(f"{mean(each):.0f}".replace("nan", "-") for each in layers)
+    numbers = f"{len(rows):>5} {mean(bounds):>8.2f} {spread:>5} {rows[0]['k']:>5}"
+    return f"{model:<36}{numbers}  {converged:<9}  {units}"

@@ -2,8 +2,8 @@
 
 This module is their registry: a further table is one module with ``make(files) -> pandas.DataFrame``
 and one line here. A module of a table with hundreds of rows also has ``summarise(table)``, which returns
-the shorter one that a page shows. The room may import claims and the rooms below it; figures and every room above may
-import it.
+the shorter one that a page shows. The room may import claims and the rooms below it; figures and every
+room above may import it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import io
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rungs.claims import DOCUMENTS
 from rungs.errors import StoreError
@@ -187,15 +187,7 @@ def to_markdown(table: pd.DataFrame) -> str:
     """Return a Markdown table; numbers are rounded, missing values are empty."""
     lines = [list(map(str, table.columns)), ["---"] * len(table.columns)]
     lines += [
-        [cell(value).replace("|", "\\|") for value in row] for row in table.itertuples(index=False)
+        [numbers.cell(value).replace("|", "\\|") for value in row]
+        for row in table.itertuples(index=False)
     ]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def cell(value: Any) -> str:
-    """Return a value as a page shows it."""
-    from pandas import isna
-
-    if isna(value):
-        return ""
-    return numbers.shown(value) if isinstance(value, float) else str(value)

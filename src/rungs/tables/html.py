@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from rungs.tables.numbers import cell
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -72,8 +74,6 @@ def _cell(value: Any, right: bool, tag: str = "td") -> str:
     >>> _cell("a < b", right=False)
     '<td>a &lt; b</td>'
     """
-    from rungs.tables import cell
-
     text = cell(value)
     kind = ' class="number"' if right else ' class="long"' if len(text) > LONG else ""
     return f"<{tag}{kind}>{escape(text)}</{tag}>"

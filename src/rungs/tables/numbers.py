@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 #: significant digits in CSV files: those of the float32 numbers that models compute with
 STORED = 7
@@ -39,3 +40,12 @@ def shown(value: float) -> str:
     rounded = f"{value:.{max(places, DECIMALS)}f}"
     whole, _, decimals = rounded.partition(".")
     return f"{whole}.{decimals.rstrip('0').ljust(DECIMALS, '0')}"
+
+
+def cell(value: Any) -> str:
+    """Return any value as a page shows it; a missing one is empty."""
+    from pandas import isna
+
+    if isna(value):
+        return ""
+    return shown(value) if isinstance(value, float) else str(value)
