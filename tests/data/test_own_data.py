@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from rungs.data import catalogue, prepare, shape_of
+from rungs.data import catalogue, content, prepare, shape_of
 from rungs.data.own import complete, find
 from rungs.data.own import prepare as read
 from rungs.data.own_sources import MOST_PIXELS, READERS, Wanted, read_picture
@@ -175,6 +175,46 @@ def test_the_fingerprint_follows_the_content_not_the_place(folder: Path) -> None
     assert changed != before
     (moved / "000.png").rename(moved / "999.png")
     assert find("mine", entry)["fingerprint"] not in (before, changed)
+
+
+def test_times_do_not_count_and_files_are_read_once(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = tmp_path / "results" / "mine-content.json"
+    monkeypatch.setattr(content, "SETTLED_SECONDS", -60)
+
+    def found() -> str:
+        return str(find("mine", {"images": str(folder)}, memory)["fingerprint"])
+
+    before = found()
+    assert not memory.parent.exists()
+    memory.parent.mkdir()
+    os.utime(folder / "000.png", (0, 0))
+    assert found() == before
+    read = content._hash
+    with monkeypatch.context() as patch:
+        patch.setattr(content, "_hash", lambda path: pytest.fail(f"{path} is read again"))
+        assert found() == before
+    # another file in its place, of the same size and time of modification
+    status, data = (folder / "000.png").stat(), bytearray((folder / "000.png").read_bytes())
+    data[-1] ^= 1
+    (folder / "000.png").write_bytes(data)
+    os.utime(folder / "000.png", ns=(status.st_atime_ns, status.st_mtime_ns))
+    changed = found()
+    assert changed != before
+    (folder / "000.png").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert found() == before
+    for damage in ("{", "[1]", '{"a": 1}'):
+        memory.write_text(damage)
+        assert found() == before
+    # a file that has just been written is not trusted to keep its content
+    monkeypatch.setattr(content, "SETTLED_SECONDS", 60)
+    memory.unlink()
+    asked = []
+    monkeypatch.setattr(content, "_hash", lambda path: asked.append(path) or read(path))
+    assert found() == found() == before
+    assert len(asked) == 2 * COUNT
+    assert not memory.exists()
 
 
 def test_the_configuration_carries_what_was_found(

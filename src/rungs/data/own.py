@@ -9,11 +9,13 @@ key ``found``, so that jobs on other machines need not see the source.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rungs.data.content import fingerprint
 from rungs.data.own_sources import LEAST_TEST, LEAST_TRAIN, Source, Wanted, open_source
 from rungs.data.prepared import Prepared
 from rungs.errors import ConfigError, DataError
@@ -29,12 +31,15 @@ TEST = {"fraction": 0.2, "seed": 0}
 MOST_CLASSES = 1000
 
 
-def find(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Look up the facts that the workflow needs before any image is read: ``shape, train, test,
+def find(name: str, settings: Mapping[str, Any], memory: Path | None = None) -> dict[str, Any]:
+    """Look up the facts that the workflow needs before any image is prepared: ``shape, train, test,
     labelled, fingerprint``.
 
-    The fingerprint is one of names, sizes and times of the files, as cheap as listing them, and of
-    the settings. Where the source lies is no part of it.
+    The fingerprint is one of the settings and of the names and the content of the files. Where the
+    source lies is no part of it, and neither are times.
+
+    Args:
+        memory: of the files' content (:func:`rungs.data.content.fingerprint`).
 
     Raises:
         ConfigError: if the entry asks for what is not there.
@@ -57,7 +62,10 @@ def find(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
             )
     rules = {k: v for k, v in settings.items() if k in KEYS and k not in ("images", "test")}
     rules["test"] = {k: v for k, v in settings.get("test", TEST).items() if k != "images"}
-    files = [train.stamps(), None if test is None else test.stamps()]
+    files = [
+        None if source is None else fingerprint(source.named_files(), memory)
+        for source in (train, test)
+    ]
     text = json.dumps([rules, files], sort_keys=True)
     return {
         "shape": list(shape),
@@ -68,12 +76,17 @@ def find(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def complete(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration with ``found`` in every entry of one's own data that lacks it."""
+def complete(config: dict[str, Any], memory: Callable[[str], Path] | None = None) -> dict[str, Any]:
+    """The configuration with ``found`` in every entry of one's own data that lacks it.
+
+    Args:
+        memory: name of a data set -> the file where the content of its files is remembered.
+    """
     entries = dict(config.get("datasets", {}))
     for name, settings in entries.items():
         if "images" in settings and "found" not in settings:
-            entries[name] = {**settings, "found": find(name, settings)}
+            found = find(name, settings, memory(name) if memory else None)
+            entries[name] = {**settings, "found": found}
     return {**config, "datasets": entries} if entries else config
 
 

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from rungs.data.content import Named
 from rungs.errors import ConfigError, DataError, RungsError
 
 LEAST_TRAIN, LEAST_TEST = 20, 10
@@ -116,8 +117,8 @@ class Source(Protocol):
         """Of an image as it is used, without reading more than the first."""
         ...
 
-    def stamps(self) -> list[list[Any]]:
-        """Name, size and time of every file."""
+    def named_files(self) -> list[Named]:
+        """Name in the source, and path, of every file."""
         ...
 
     def images(self) -> np.ndarray:
@@ -212,13 +213,9 @@ class FolderSource:
         """See :class:`Source`."""
         return self._read(self.files[0].path).shape
 
-    def stamps(self) -> list[list[Any]]:
+    def named_files(self) -> list[Named]:
         """See :class:`Source`."""
-        return [
-            [self._relative(e), status.st_size, status.st_mtime_ns]
-            for e in self.files
-            for status in [e.stat()]
-        ]
+        return [(self._relative(entry), Path(entry.path)) for entry in self.files]
 
     def _read(self, path: str) -> np.ndarray:
         return read_picture(path, self.wanted)
@@ -359,10 +356,9 @@ class ArraySource:
                 f"for each of {self.count} images."
             )
 
-    def stamps(self) -> list[list[Any]]:
+    def named_files(self) -> list[Named]:
         """See :class:`Source`."""
-        status = self.path.stat()
-        return [[self.path.name, status.st_size, status.st_mtime_ns]]
+        return [(self.path.name, self.path)]
 
     def _own_shape(self) -> tuple[int, ...]:
         """Of an image as stored, channels last and one channel left out."""

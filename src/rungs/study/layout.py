@@ -78,6 +78,11 @@ class Layout:
         return f"{RESULTS}/data/{dataset}.h5"
 
     @staticmethod
+    def content(dataset: str) -> str:
+        """What is remembered of the content of one's own data (:mod:`rungs.data.content`)."""
+        return f"{RESULTS}/data/{dataset}-content.json"
+
+    @staticmethod
     def classifier(dataset: str) -> str:
         """The data set's classifier (see :mod:`rungs.evaluation.classifier`), shared by all profiles."""
         return f"{RESULTS}/data/{dataset}-classifier.safetensors"

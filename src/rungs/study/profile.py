@@ -13,6 +13,7 @@ from pathlib import Path
 from rungs.data import own_data
 from rungs.storage.atomic import sha256, write_text
 from rungs.study.layers import COMMON, DEFAULT, Config, merge, read_file
+from rungs.study.layout import Layout
 from rungs.study.validation import validate
 
 RAW_DATA_VARIABLE = "RUNGS_RAW_DATA"
@@ -50,7 +51,7 @@ def with_own_data(config: Config) -> Config:
         return config
     from rungs.data import own  # imports numpy, which most workflows do not need at their start
 
-    return own.complete(config)
+    return own.complete(config, lambda name: Path(Layout.content(name)))
 
 
 def complete(config: Config) -> Config:
