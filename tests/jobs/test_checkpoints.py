@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from conftest import training_images
+from rungs.data.prepared import read_images
 from rungs.errors import StoreError
 from rungs.jobs import checkpoints
-from rungs.jobs.train import train
+from rungs.jobs.train import tidy, train
 from rungs.storage.tensors import save_tensors
 from rungs.study.keys import run_key
 from rungs.study.layout import checkpoint_name
@@ -45,6 +46,28 @@ def test_a_checkpoint_of_another_key_or_format_is_not_used(
     assert other.epoch == 0
     checkpoints.load(other, path, "one")
     assert other.epoch == 1
+
+
+def test_a_run_that_completes_leaves_the_checkpoint_of_other_settings(
+    settings_of: SettingsOf, digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A long run is stopped, a short one is done, the long one goes on where it was."""
+    long = settings_of(epochs=3, continuation=0.0)
+    train(long, digits, tmp_path / "whole", 5)
+    trainer = Trainer(long, torch.from_numpy(read_images(digits, "train")).flatten(1), "cpu")
+    trainer.run_epoch()
+    folder, key = tmp_path / "stopped", run_key(long, digits)
+    folder.mkdir()
+    checkpoints.save(trainer, folder, key)
+    short = settings_of(epochs=1, continuation=0.0)
+    train(short, digits, folder, 5)
+    tidy(folder, run_key(short, digits))
+    assert [path.name for path in folder.glob("*checkpoint-*")] == [checkpoint_name(key)]
+    capsys.readouterr()
+    train(long, digits, folder, 5)
+    assert "resumed after epoch 1" in capsys.readouterr().err
+    assert contents(folder) == contents(tmp_path / "whole")
+    assert not list(folder.glob("*checkpoint-*"))
 
 
 @pytest.mark.parametrize("damage", ["garbage", "truncated", "incomplete"])

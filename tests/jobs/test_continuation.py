@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -17,11 +18,15 @@ from rungs.errors import StoreError
 from rungs.jobs import checkpoints
 from rungs.jobs.signals import Interrupted
 from rungs.jobs.train import TrainingJob, train, train_together
+from rungs.jobs.work import train_runs
 from rungs.models import entry
+from rungs.paths import ROOT
 from rungs.storage import result_file
 from rungs.storage.tensors import load_tensors
+from rungs.study import profile as configuration
 from rungs.study.keys import run_key
-from rungs.study.runs import Run
+from rungs.study.layout import Layout
+from rungs.study.runs import Run, all_runs, parent_of
 from rungs.study.settings import code_prior_settings, resolve
 from rungs.training import trainer as training
 from rungs.training.side_by_side import Ensemble
@@ -167,3 +172,36 @@ def test_which_runs_have_none(smoke_config: dict[str, Any]) -> None:
     for variant in ("lvae-bn-wu", "lvae-bn-wu-ft", "lvae-bn-wu-mc10", "lvae-bn-wu-iw10"):
         settings = resolve(smoke_config, Run("mnist5k", variant, 2, 0))
         assert settings["training"]["continuation"] == 0.2
+
+
+def test_a_finished_run_is_trained_on_as_the_page_says(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/running.md: another folder, another key, better from its first epoch; the run before stays."""
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "running.md").read_text()
+    (longer,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.M | re.S)
+    Path("longer.yaml").write_text(longer)
+    Path("short.yaml").write_text(
+        "network: {hidden_sizes: {first: 16, ratio: 0.5, least: 4}}\n"
+        "training: {batch_size: 500, continuation: 0.0}\n"
+        "variants: {gauss: {training: {epochs: 3}}, gauss-longer: {training: {epochs: 2}}}\n"
+    )
+    config = configuration.load([ROOT / "config" / "config.yaml", "longer.yaml", "short.yaml"])
+    layout = Layout(config["profile"])
+    Path(layout.data("mnist5k")).parent.mkdir(parents=True)
+    Path(layout.data("mnist5k")).symlink_to(digits)
+    run = Run("mnist5k", "gauss-longer", 10, 0, "latent")
+    parent = parent_of(config, run)
+    assert parent == Run("mnist5k", "gauss", 10, 0, "latent")
+    assert parent in all_runs(config)
+    for found in (parent, run):
+        train_runs(config, {found: Path(layout.run(found))})
+        if found == parent:
+            before = contents(Path(layout.run(parent)))
+    first, then = (result_file.read(Path(layout.run(r)) / "training.h5") for r in (parent, run))
+    assert (len(first["elbo"]), len(then["elbo"])) == (3, 2)
+    assert then["elbo"][0] > first["elbo"][-1]
+    assert then.attributes["key"] != first.attributes["key"]
+    assert then.attributes["run"]["continues"] == first.attributes["run"]
+    assert contents(Path(layout.run(parent))) == before

@@ -107,16 +107,17 @@ def test_what_a_process_left_that_was_killed_at_the_very_end_is_taken_away(tmp_p
         f".checkpoint-0123.{MACHINE}-{GONE}-aa.part.safetensors": "",
     }
     results = {"weights.safetensors", "training.h5", "training-cost.json"}
+    results.add("checkpoint-4567.safetensors")  # of other settings, which may be continued
     for name in (*left, *results):
         (tmp_path / name).write_text(left.get(name, ""))
     with locked(tmp_path / "other"):
         pass
     (tmp_path / "other").rmdir()
-    tidy(tmp_path)
+    tidy(tmp_path, "0123")
     assert {p.name for p in tmp_path.iterdir()} == results
     with locked(tmp_path):  # a living process is left alone
         (tmp_path / "checkpoint-0123.safetensors").write_text("")
-        tidy(tmp_path)
+        tidy(tmp_path, "0123")
         assert (tmp_path / "checkpoint-0123.safetensors").exists()
 
 

@@ -59,12 +59,18 @@ def resume(trainer: Trainer, folder: Path, key: str) -> None:
     print(f"{trainer.settings['run']}: resumed after epoch {trainer.epoch}", file=sys.stderr)
 
 
-def find_all(folder: Path) -> list[Path]:
-    """The checkpoints in a folder, of any key, and those that a kill left half-written."""
-    return list(folder.glob(f"*{checkpoint_name('*')}"))
+def find(folder: Path, key: str) -> list[Path]:
+    """The checkpoint of a key, and those that a kill left half-written. Of the run of other settings in
+    the same folder nothing is known but that somebody may want to continue it."""
+    name = Path(checkpoint_name(key))
+    return [
+        path
+        for pattern in (name.name, f".{name.stem}.*{name.suffix}")
+        for path in folder.glob(pattern)
+    ]
 
 
-def remove_all(folder: Path) -> None:
-    """Remove the checkpoints of a run that is complete."""
-    for path in find_all(folder):
+def remove(folder: Path, key: str) -> None:
+    """Remove the checkpoint of a run that is complete."""
+    for path in find(folder, key):
         path.unlink()

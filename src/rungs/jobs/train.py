@@ -163,14 +163,14 @@ def _finish(member: Member) -> None:
     arrays = trainer.history.arrays(trainer.latent_sizes)
     arrays |= {f"{SCHEDULED}{name}": w.cpu().numpy() for name, w in trainer.scheduled.items()}
     result_file.write(folder / HISTORY, arrays, attributes)
-    checkpoints.remove_all(folder)
+    checkpoints.remove(folder, member.key)
 
 
-def tidy(folder: Path) -> None:
-    """Remove what a process left in the folder of a complete run when it was killed: checkpoints, its
-    lock, its beacon. Nothing is done while a living process holds the lock."""
-    if not (checkpoints.find_all(folder) or any(folder.glob(".*")) or has_beacon(folder)):
+def tidy(folder: Path, key: str) -> None:
+    """Remove what a process left in the folder of the complete run of a key when it was killed: its
+    checkpoint, its lock, its beacon. Nothing is done while a living process holds the lock."""
+    if not (checkpoints.find(folder, key) or any(folder.glob(".*")) or has_beacon(folder)):
         return
     with suppress(RungsError, OSError), locked(folder):
-        checkpoints.remove_all(folder)
+        checkpoints.remove(folder, key)
         remove_beacon(folder)

@@ -51,14 +51,14 @@ def train_runs(config: Config, folders: Mapping[Run, Path]) -> None:
 
     Up to ``compute.ensemble`` runs that share an architecture are trained side by side.
     """
-    from rungs.jobs.train import tidy, train_together
+    from rungs.jobs.train import is_trained, tidy, train_together
     from rungs.training.side_by_side import ensemble_key
 
     waiting: dict[str, list[TrainingJob]] = {}
     for run, folder in folders.items():
-        job = _training_job(config, run, folder)
-        if job is None:
-            tidy(folder)
+        job, key = _training_job(config, run, folder)
+        if is_trained(folder, key):
+            tidy(folder, key)
             print(f"{run.path}: is trained", file=sys.stderr)
         else:
             waiting.setdefault(ensemble_key(job.settings), []).append(job)
@@ -83,8 +83,8 @@ def _wants_events(config: Config) -> bool:
     return wanted
 
 
-def _training_job(config: Config, run: Run, folder: Path) -> TrainingJob | None:
-    """The training of a run, None if it is complete."""
+def _training_job(config: Config, run: Run, folder: Path) -> tuple[TrainingJob, str]:
+    """The training of a run and its key. What a workflow without packs has finished is copied."""
     from rungs.jobs.train import TrainingJob, is_trained
 
     settings, layout = resolve(config, run), Layout(config["profile"])
@@ -94,7 +94,7 @@ def _training_job(config: Config, run: Run, folder: Path) -> TrainingJob | None:
     exported = Path(layout.run(run))
     if not is_trained(folder, key) and is_trained(exported, key):
         _adopt(exported, folder, STAGES["train"])
-    return None if is_trained(folder, key) else TrainingJob(settings, folder, start)
+    return TrainingJob(settings, folder, start), key
 
 
 def prior_run(config: Config, run: Run, folder: Path) -> None:
@@ -117,7 +117,7 @@ def prior_run(config: Config, run: Run, folder: Path) -> None:
     if not is_trained(folder, key) and is_trained(exported, key):
         _adopt(exported, folder, STAGES["prior"])
     if is_trained(folder, key):
-        tidy(folder)
+        tidy(folder, key)
         print(f"{settings['run']}: is trained", file=sys.stderr)
         return
     minutes = config["compute"]["checkpoint_minutes"]
