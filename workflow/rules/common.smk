@@ -41,7 +41,7 @@ from rungs.study import keys
 from rungs.study import layout
 from rungs.study import profile
 from rungs.study.documents import document_name
-from rungs.study.runs import SIZES, Run, all_runs, runs
+from rungs.study.runs import SIZES, Run, all_runs, parent_of, runs
 from rungs.study.settings import code_prior_settings, evaluation_settings, resolve
 from rungs.study.validation import validate
 from rungs.tables import TABLES
@@ -143,35 +143,43 @@ def job_command(stage):
 # --- inputs ---------------------------------------------------------------------------------------
 
 
+# The job of a pack waits for the packs of the stages before, not for the exported files of their runs:
+# if one of these has failed, the others go on.
+
+
 def training_inputs(wildcards):
     """The data of a job's runs, and the weights of the runs that they continue."""
-    starts = [LAYOUT.start(config, run) for run in members(wildcards)]
-    return {
-        "data": data_of(members(wildcards)),
-        "start": [weights for weights in starts if weights is not None],
-    }
+    parents = {parent_of(config, run) for run in members(wildcards)} - {None}
+    if "pack" in wildcards.keys():
+        start = sorted({LAYOUT.pack("train", PLAN.pack_of(run)) for run in parents})
+    else:
+        start = [f"{LAYOUT.run(run)}/{layout.WEIGHTS}" for run in parents]
+    return {"data": data_of(members(wildcards)), "start": start}
 
 
 def trained_inputs(wildcards):
     """The data of a job's runs, and their weights and histories."""
-    return {
-        "data": data_of(members(wildcards)),
-        "trained": [
-            f"{LAYOUT.run(run)}/{name}"
-            for run in members(wildcards)
+    if "pack" in wildcards.keys():
+        trained = [LAYOUT.pack("train", wildcards.pack)]
+    else:
+        trained = [
+            f"{LAYOUT.run(run_of(wildcards))}/{name}"
             for name in (layout.WEIGHTS, layout.HISTORY)
-        ],
-    }
+        ]
+    return {"data": data_of(members(wildcards)), "trained": trained}
 
 
 def evaluation_inputs(wildcards):
     """The trained runs of a job, and their shards, classifiers and priors where they have any."""
     found = members(wildcards)
     classifiers = {LAYOUT.classifier_of(config, run) for run in found}
+    prior = [path for run in found for path in LAYOUT.prior(config, run)]
+    if prior and "pack" in wildcards.keys():
+        prior = [LAYOUT.pack("prior", wildcards.pack)]
     return trained_inputs(wildcards) | {
         "shards": [path for run in found for path in LAYOUT.shards(config, run)],
         "classifiers": sorted(classifiers - {None}),
-        "prior": [path for run in found for path in LAYOUT.prior(config, run)],
+        "prior": prior,
     }
 
 
@@ -269,6 +277,17 @@ def urgency(stage):
     def priority(wildcards):
         one = members(wildcards)[0]
         return PLAN.priority(stage, PLAN.members(one))
+
+    return priority
+
+
+def copying(stage):
+    """A priority that starts a copy job at once, but that of a run which has failed last: where the
+    workflow stops at the first failure, it is not the first again."""
+
+    def priority(wildcards):
+        failed = Path(LAYOUT.failure(stage, run_of(wildcards))).exists()
+        return 0 if failed else AT_ONCE
 
     return priority
 

@@ -26,7 +26,7 @@ from rungs.paths import source_of
 from rungs.study import profile as configuration
 from rungs.study.layers import Config
 from rungs.study.layout import STAGES, Layout
-from rungs.study.runs import all_runs, runs
+from rungs.study.runs import Run, all_runs, runs
 
 #: name of a thing -> one line about it
 Described = dict[str, str]
@@ -84,11 +84,16 @@ def _claims(config: Config) -> Described:
 def _runs(config: Config) -> Described:
     layout = Layout(config["profile"])
 
-    def state(folder: Path) -> str:
+    def state(run: Run) -> str:
+        for stage in STAGES:
+            record = Path(layout.failure(stage, run))
+            if record.exists():
+                return f"{stage} failed, see {record}"
+        folder = Path(layout.run(run))
         done = [s for s in ("train", "evaluate") if all((folder / f).exists() for f in STAGES[s])]
         return {0: "not trained", 1: "trained", 2: "trained, evaluated"}[len(done)]
 
-    return {run.path: state(Path(layout.run(run))) for run in all_runs(config)}
+    return {run.path: state(run) for run in all_runs(config)}
 
 
 def _models(config: Config) -> Described:

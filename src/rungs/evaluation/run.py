@@ -71,14 +71,18 @@ class Inputs:
     shards: tuple[Path, ...] = ()
 
     @classmethod
-    def of(cls, config: Config, run: Run) -> Inputs:
+    def of(cls, config: Config, run: Run, trained: Path | None = None) -> Inputs:
         """Return the inputs of a run of a profile.
+
+        Args:
+            trained: the folder of the trained run; by default that of its exported files.
 
         Raises:
             StoreError: if the run has codes whose prior has not been trained.
         """
         layout, evaluation = Layout(config["profile"]), evaluation_settings(config, run)
-        folder, classifier = Path(layout.run(run)), layout.classifier_of(config, run)
+        folder = Path(layout.run(run)) if trained is None else trained
+        classifier = layout.classifier_of(config, run)
         if code_prior_settings(config, run) is not None:
             prior = result_file.read(folder / PRIOR_FOLDER / HISTORY, only=())
             evaluation |= {"prior": prior.attributes["key"]}

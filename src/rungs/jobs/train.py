@@ -8,13 +8,15 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 import torch
 
 from rungs.data.prepared import read_images
-from rungs.errors import RungsError, StoreError
+from rungs.errors import RungsError, StoreError, TrainingError
 from rungs.jobs import checkpoints
+from rungs.jobs.failures import FailedRunError
 from rungs.jobs.reporting import Reporter
 from rungs.jobs.signals import Interrupted, noted_signals
 from rungs.numerics.torch_setup import prepare_process
@@ -96,7 +98,7 @@ def train_together(
 
     Raises:
         Interrupted: if a signal stopped it; running it again continues.
-        TrainingError: if a loss is not finite.
+        FailedRunError: if the loss of a run is not finite; the others continue from their checkpoints.
     """
     prepare_process(jobs[0].settings["threads"])
     with ExitStack() as locks:
@@ -139,6 +141,12 @@ def _train_group(group: Sequence[Member], minutes: float, events: bool) -> None:
                     )
 
             train_epochs(trainers, after_epoch)
+    except TrainingError as error:
+        lost = [m for m in group if m.trainer.epoch and not isfinite(m.trainer.history.criterion)]
+        for member in lost[:1]:
+            checkpoints.remove(member.folder, member.key)
+            raise FailedRunError(error, member.folder, member.key) from error
+        raise
     finally:
         report.close()
 

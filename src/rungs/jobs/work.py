@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rungs.errors import ConfigError, nearest
+from rungs.errors import ConfigError, StoreError, nearest
+from rungs.jobs import failures
+from rungs.jobs.failures import Companions, FailedBeforeError, FailedRunError
 from rungs.jobs.packs import packs
 from rungs.jobs.tensorboard import require_tensorboard
 from rungs.storage.atomic import replacing
 from rungs.storage.beacon import read_beacon, remove_beacon, working
 from rungs.study.keys import run_key
 from rungs.study.layers import Config
-from rungs.study.layout import STAGES, Layout
-from rungs.study.runs import PRIOR_FOLDER, Run
+from rungs.study.layout import HISTORY, STAGES, WEIGHTS, Layout
+from rungs.study.runs import PRIOR_FOLDER, Run, parent_of
 from rungs.study.settings import code_prior_settings, resolve
 
 if TYPE_CHECKING:
@@ -27,7 +30,8 @@ if TYPE_CHECKING:
 
 
 def work_through(config: Config, stage: str, name: str) -> None:
-    """Do a stage of every run of a pack that is not complete.
+    """Do a stage of every run of a pack that is not complete. A run that fails leaves a record, and does
+    not keep its companions from being done (:mod:`rungs.jobs.failures`).
 
     Raises:
         ConfigError: if there is no such pack.
@@ -35,40 +39,105 @@ def work_through(config: Config, stage: str, name: str) -> None:
     found = packs(config)
     if name not in found:
         raise ConfigError(f"pack {name!r} is not known{nearest(name, found)}")
-    layout = Layout(config["profile"])
+    layout, companions = Layout(config["profile"]), Companions(stage)
+    folders = {run: Path(layout.working(stage, run)) for run in found[name]}
     if stage == "train":
-        train_runs(config, {run: Path(layout.work(run)) for run in found[name]})
-        return
-    for run in found[name]:
+        train_runs(config, folders, companions)
+    for run, folder in folders.items():
         if stage == "evaluate":
-            evaluate_run(config, run, Path(layout.work(run)))
-        elif code_prior_settings(config, run) is not None:
-            prior_run(config, run, Path(layout.work(run)) / PRIOR_FOLDER)
+            with companions.apart(run.path, folder):
+                trained = _trained(layout, run, ("train", "prior"))
+                evaluate_run(config, run, folder, trained)
+        elif stage == "prior" and code_prior_settings(config, run) is not None:
+            with companions.apart(run.path, folder):
+                prior_run(config, run, folder, _trained(layout, run, ("train",)))
+    companions.finish()
 
 
-def train_runs(config: Config, folders: Mapping[Run, Path]) -> None:
+def _trained(layout: Layout, run: Run, stages: tuple[str, ...]) -> Path:
+    """The folder of a trained run for the job of a pack, which waits for no exports: the working folder
+    or, where somebody has deleted that, the folder of the exported files.
+
+    Args:
+        stages: that must not have failed.
+
+    Raises:
+        FailedBeforeError: if one has.
+    """
+    for stage in stages:
+        told = failures.recorded(Path(layout.working(stage, run)), stage)
+        if told is not None:
+            raise FailedBeforeError(told)
+    work = Path(layout.work(run))
+    return work if (work / HISTORY).is_file() else Path(layout.run(run))
+
+
+@dataclass(frozen=True)
+class _Training:
+    """A run that is to be trained, and its key (:func:`rungs.study.keys.run_key`)."""
+
+    run: Run
+    job: TrainingJob
+    key: str
+
+
+def train_runs(
+    config: Config, folders: Mapping[Run, Path], companions: Companions | None = None
+) -> None:
     """Train runs of one data set, each into its folder, unless it is there complete with the same key.
 
     Up to ``compute.ensemble`` runs that share an architecture are trained side by side.
+
+    Args:
+        companions: of a pack, whose runs may fail one by one; without them a failure is raised.
     """
-    from rungs.jobs.train import is_trained, tidy, train_together
+    from rungs.jobs.train import is_trained, tidy
     from rungs.training.side_by_side import ensemble_key
 
-    waiting: dict[str, list[TrainingJob]] = {}
+    packed = companions is not None
+    companions = companions or Companions("train", alone=True)
+    waiting: dict[str, list[_Training]] = {}
     for run, folder in folders.items():
-        job, key = _training_job(config, run, folder)
-        if is_trained(folder, key):
-            tidy(folder, key)
-            print(f"{run.path}: is trained", file=sys.stderr)
+        try:
+            training = _training(config, run, folder, packed)
+            if is_trained(folder, training.key):
+                tidy(folder, training.key)
+                print(f"{run.path}: is trained", file=sys.stderr)
+                companions.succeeded(folder)
+                continue
+            failures.refuse_again(folder, "train", training.key)
+            waiting.setdefault(ensemble_key(training.job.settings), []).append(training)
+        except Exception as error:
+            companions.failed(run.path, folder, error)
+    size = config["compute"]["ensemble"]
+    for group in waiting.values():
+        for start in range(0, len(group), size):
+            _train_together(config, group[start : start + size], companions)
+
+
+def _train_together(config: Config, group: Sequence[_Training], companions: Companions) -> None:
+    """Train runs side by side; when one fails, the others without it."""
+    from rungs.jobs.train import is_trained, train_together
+
+    data = Path(Layout.data(group[0].run.dataset))
+    minutes, events = config["compute"]["checkpoint_minutes"], _wants_events(config)
+    left = list(group)
+    while left:
+        try:
+            train_together([training.job for training in left], data, minutes, events=events)
+        except Exception as error:
+            left = [t for t in left if not is_trained(t.job.folder, t.key)]
+            lost = [
+                t for t in left if isinstance(error, FailedRunError) and t.key == error.key
+            ] or left
+            for training in lost:
+                companions.failed(training.run.path, training.job.folder, error)
+            left = [training for training in left if training not in lost]
         else:
-            waiting.setdefault(ensemble_key(job.settings), []).append(job)
-    compute = config["compute"]
-    events = _wants_events(config)
-    for jobs in waiting.values():
-        data = Path(Layout.data(jobs[0].settings["dataset"]))
-        for start in range(0, len(jobs), compute["ensemble"]):
-            together = jobs[start : start + compute["ensemble"]]
-            train_together(together, data, compute["checkpoint_minutes"], events=events)
+            break
+    for training in group:
+        if is_trained(training.job.folder, training.key):
+            companions.succeeded(training.job.folder)
 
 
 def _wants_events(config: Config) -> bool:
@@ -83,23 +152,43 @@ def _wants_events(config: Config) -> bool:
     return wanted
 
 
-def _training_job(config: Config, run: Run, folder: Path) -> tuple[TrainingJob, str]:
-    """The training of a run and its key. What a workflow without packs has finished is copied."""
+def _training(config: Config, run: Run, folder: Path, packed: bool) -> _Training:
+    """The training of a run. What a workflow without packs has finished is copied.
+
+    Raises:
+        StoreError: if the run continues another that is not trained.
+    """
     from rungs.jobs.train import TrainingJob, is_trained
 
     settings, layout = resolve(config, run), Layout(config["profile"])
-    weights, data = layout.start(config, run), Path(layout.data(run.dataset))
-    start = None if weights is None else Path(weights)
-    key = run_key(settings, data, start)
+    start = _start(config, run, packed)
+    key = run_key(settings, Path(layout.data(run.dataset)), start)
     exported = Path(layout.run(run))
     if not is_trained(folder, key) and is_trained(exported, key):
         _adopt(exported, folder, STAGES["train"])
-    return TrainingJob(settings, folder, start), key
+    return _Training(run, TrainingJob(settings, folder, start), key)
 
 
-def prior_run(config: Config, run: Run, folder: Path) -> None:
+def _start(config: Config, run: Run, packed: bool) -> Path | None:
+    """The weights from which a run starts, if it continues another."""
+    parent, layout = parent_of(config, run), Layout(config["profile"])
+    if parent is None:
+        return None
+    folder = _trained(layout, parent, ("train",)) if packed else Path(layout.run(parent))
+    if not (folder / WEIGHTS).is_file():
+        raise StoreError(
+            f"{folder / WEIGHTS}: is missing, and {run.path} starts from these weights; "
+            f"run: rungs train {parent.path}"
+        )
+    return folder / WEIGHTS
+
+
+def prior_run(config: Config, run: Run, folder: Path, trained: Path | None = None) -> None:
     """Train the prior of a trained run's codes into ``folder``, unless it is there complete with the same
     key.
+
+    Args:
+        trained: the folder of the trained run; by default that of its exported files.
 
     Raises:
         ConfigError: if the configuration wants none.
@@ -112,26 +201,33 @@ def prior_run(config: Config, run: Run, folder: Path) -> None:
         raise ConfigError(
             f"{run.path}: has no learnt prior; see prior.learnt of the configuration."
         )
-    trained, data = Path(layout.run(run)), Path(layout.data(run.dataset))
-    exported, key = trained / PRIOR_FOLDER, prior_key(settings, trained, data, folder)
+    exported = Path(layout.run(run))
+    trained, data = trained or exported, Path(layout.data(run.dataset))
+    key = prior_key(settings, trained, data, folder)
+    exported /= PRIOR_FOLDER
     if not is_trained(folder, key) and is_trained(exported, key):
         _adopt(exported, folder, STAGES["prior"])
     if is_trained(folder, key):
         tidy(folder, key)
         print(f"{settings['run']}: is trained", file=sys.stderr)
         return
+    failures.refuse_again(folder, "prior", key)
     minutes = config["compute"]["checkpoint_minutes"]
     train_prior(settings, folder, minutes, events=_wants_events(config))
 
 
-def evaluate_run(config: Config, run: Run, folder: Path) -> None:
-    """Evaluate a trained run into ``folder``, unless that is there complete with the same key."""
+def evaluate_run(config: Config, run: Run, folder: Path, trained: Path | None = None) -> None:
+    """Evaluate a trained run into ``folder``, unless that is there complete with the same key.
+
+    Args:
+        trained: the folder of the trained run; by default that of its exported files.
+    """
     from rungs.evaluation.run import Inputs, evaluate, is_evaluated
 
-    inputs = Inputs.of(config, run)
+    inputs, exported = Inputs.of(config, run, trained), Path(Layout(config["profile"]).run(run))
     key = inputs.key()
-    if not is_evaluated(folder, key) and is_evaluated(inputs.folder, key):
-        _adopt(inputs.folder, folder, STAGES["evaluate"])
+    if not is_evaluated(folder, key) and is_evaluated(exported, key):
+        _adopt(exported, folder, STAGES["evaluate"])
     if is_evaluated(folder, key):
         if read_beacon(folder) is None:  # of a process that was killed when it was done
             remove_beacon(folder)

@@ -51,6 +51,15 @@ def checkpoint_name(key: str) -> str:
     return f"checkpoint-{key}.safetensors"
 
 
+def failure_name(stage: str) -> str:
+    """The file in a working folder with the failure of a stage (:mod:`rungs.jobs.failures`).
+
+    >>> failure_name("train")
+    'train-failure.txt'
+    """
+    return f"{stage}-failure.txt"
+
+
 def shard_name(shard: int | str, count: int | str) -> str:
     """The file in a run's folder with one of ``count`` parts of its likelihood; the part's cost lies
     beside it, with the suffix ``.json``.
@@ -121,6 +130,14 @@ class Layout:
     def work(self, run: Run) -> str:
         """The working folder of one run, where packs write (see :mod:`rungs.jobs.packs`)."""
         return f"{self.root}/work/{run.path}"
+
+    def working(self, stage: str, run: Run) -> str:
+        """The folder below the working folder in which a stage of a run leaves its files."""
+        return f"{self.work(run)}/{PRIOR_FOLDER}" if stage == "prior" else self.work(run)
+
+    def failure(self, stage: str, run: Run) -> str:
+        """The record that a stage of a run has failed in its pack."""
+        return f"{self.working(stage, run)}/{failure_name(stage)}"
 
     def prior(self, config: Config, run: Run) -> list[str]:
         """Weights and history of the prior of a run's codes; none where it has none."""
