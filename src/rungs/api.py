@@ -6,6 +6,7 @@ so on.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from rungs import data
 from rungs.data.binarise import model_input
+from rungs.data.levels import as_levels, white_of
 from rungs.data.prepared import Prepared
 from rungs.errors import ConfigError, DataError, StoreError
 from rungs.evaluation.evaluator import Evaluator, evaluator_of
@@ -124,9 +126,11 @@ def load(path: Path | str, profile: str = "quick") -> Trained:
 class Trained:
     """A trained run, as :func:`load` returns it.
 
-    Images go in as uint8, or as floats from 0 to 1, ``[n, *shape]``; they come out as float32 from 0
-    to 1 of that shape. Models of bits see images binarised in the same way at every call (black and
-    white pixels stay what they are), all others see intensities.
+    Images go in as bytes, bits of any type, or floats from 0 to 1, ``[n, *shape]``, grey ones also as
+    ``[n, pixels]``; ``white`` states the value of white where they do not tell it, as for one's own data
+    (:mod:`rungs.data.levels`). They come out as float32 from 0 to 1 of that shape. Models of bits see
+    images binarised in the same way at every call (black and white pixels stay what they are), all
+    others see intensities.
 
     Attributes:
         folder: where its files are.
@@ -167,13 +171,15 @@ class Trained:
         return self._images(self._evaluator.draw(count, generator(seed, "samples")), seed)
 
     @torch.no_grad()
-    def encode(self, images: np.ndarray, seed: int = 0) -> list[np.ndarray]:
+    def encode(
+        self, images: np.ndarray, seed: int = 0, white: float | None = None
+    ) -> list[np.ndarray]:
         """Return the posterior means of every stochastic layer, bottom first, ``[n, units]`` each.
 
         With several layers each is conditioned on a draw of its neighbour. A VQ-VAE has codes
         ``[n, positions]``.
         """
-        return [mean.numpy() for mean, _ in self._latents(images, seed)]
+        return [mean.numpy() for mean, _ in self._latents(images, seed, white)]
 
     @torch.no_grad()
     def decode(self, latents: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -182,12 +188,16 @@ class Trained:
         return self._images(given.to(self._evaluator.latent_dtype), seed)
 
     @torch.no_grad()
-    def reconstruct(self, images: np.ndarray, seed: int = 0) -> np.ndarray:
+    def reconstruct(
+        self, images: np.ndarray, seed: int = 0, white: float | None = None
+    ) -> np.ndarray:
         """Return mean images given one draw of each image's latents."""
-        return self._images(self._latents(images, seed)[0][1], seed)
+        return self._images(self._latents(images, seed, white)[0][1], seed)
 
     @torch.no_grad()
-    def log_likelihood(self, images: np.ndarray, k: int = 100, seed: int = 0) -> np.ndarray:
+    def log_likelihood(
+        self, images: np.ndarray, k: int = 100, seed: int = 0, white: float | None = None
+    ) -> np.ndarray:
         """Return the bound L_k of every image (Burda et al. 2016), float64 ``[n]``, nats.
 
         It rises with k to ``log p(x)``. For a VQ-VAE, whose posterior is one code a position, it is
@@ -198,29 +208,28 @@ class Trained:
         """
         if k < 1:
             raise ConfigError(f"k = {k}: the bound needs at least one sample.")
-        return np.asarray(self._evaluator.bound(self._input(images), k, seed).numpy())
+        return np.asarray(self._evaluator.bound(self._input(images, white), k, seed).numpy())
 
-    def _input(self, images: np.ndarray) -> Tensor:
+    def _input(self, images: np.ndarray, white: float | None) -> Tensor:
         """Return images ``[n, pixels]`` as the model takes them."""
         array = np.asarray(images)
-        if array.shape[1:] not in (self.shape, (int(np.prod(self.shape)),)):
+        # rows of colours could be planes or interleaved
+        rows = [self.shape, (math.prod(self.shape),)] if len(self.shape) == 2 else [self.shape]
+        if array.shape[1:] not in rows or array.dtype.kind not in "buif":
             raise DataError(
-                f"run {self.name}: images of shape {array.shape}, expected [n, "
-                f"{', '.join(map(str, self.shape))}]."
+                f"run {self.name}: images of shape {array.shape} and type {array.dtype}, expected numbers "
+                f"[n, {', '.join(map(str, self.shape))}]."
             )
-        if array.dtype != np.uint8:
-            if array.size and not (array.min() >= 0 and array.max() <= 1):
-                raise DataError(
-                    f"run {self.name}: images from {array.min()} to {array.max()}; expected uint8, or "
-                    "floats from 0 to 1."
-                )
-            array = np.rint(255 * array).astype(np.uint8)
-        flat = torch.from_numpy(np.ascontiguousarray(array)).flatten(1)
+        where = f"run {self.name}, the images given"
+        white = white_of(array, white, where, lambda value: f"pass white={value:g}")
+        flat = torch.from_numpy(np.ascontiguousarray(as_levels(array, white))).flatten(1)
         return model_input(flat, generator(TEST_SET_SEED, "images"), self.model.binary)
 
-    def _latents(self, images: np.ndarray, seed: int) -> list[tuple[Tensor, Tensor]]:
+    def _latents(
+        self, images: np.ndarray, seed: int, white: float | None
+    ) -> list[tuple[Tensor, Tensor]]:
         """Return mean and draw of the latents of every layer."""
-        return self._evaluator.latents(self._input(images), generator(seed, "latents"))
+        return self._evaluator.latents(self._input(images, white), generator(seed, "latents"))
 
     def _images(self, latents: Tensor, seed: int) -> np.ndarray:
         """Return images ``[n, *shape]`` float32 of the bottom layer's latents."""

@@ -130,17 +130,35 @@ def test_every_family_is_loaded(
 
 def test_images_are_checked(evaluated: Path) -> None:
     run = rungs.load(evaluated)
-    with pytest.raises(DataError, match=r"expected \[n, 28, 28\]"):
+    with pytest.raises(DataError, match=r"expected numbers \[n, 28, 28\]"):
         run.encode(np.zeros((2, 14, 14)))
-    with pytest.raises(DataError, match="floats from 0 to 1"):
+    with pytest.raises(DataError, match=r"a pixel of 2\.0; expected numbers from 0 to 1"):
         run.encode(np.full((2, 28, 28), 2.0))
-    with pytest.raises(DataError, match="floats from 0 to 1"):
+    with pytest.raises(DataError, match="a pixel of nan; expected numbers"):
         run.encode(np.full((2, 28, 28), np.nan))
+    with pytest.raises(DataError, match="expected numbers"):
+        run.encode(np.full((2, 28, 28), "a"))
     with pytest.raises(ConfigError, match="k = 0"):
         run.log_likelihood(np.zeros((2, 28, 28)), k=0)
     grey = rungs.load_data("mnist5k").test_images[:2]
     np.testing.assert_array_equal(run.encode(grey)[0], run.encode(grey / 255)[0])
     np.testing.assert_array_equal(run.encode(grey)[0], run.encode(grey.reshape(2, -1))[0])
+
+
+def test_the_type_of_bits_does_not_matter(evaluated: Path) -> None:
+    """Bits are bits in any type, and intensities are read by the white that is stated."""
+    run = rungs.load(evaluated)
+    bits = rungs.load_data("mnist5k").test_images[:3] > 127
+    expected = run.log_likelihood(bits, k=3)
+    for kind in (np.int64, np.float32, np.float64, np.uint8, np.uint16):
+        np.testing.assert_array_equal(run.log_likelihood(bits.astype(kind), k=3), expected)
+    np.testing.assert_array_equal(run.log_likelihood(bits * np.uint8(255), k=3), expected)
+    sixteen = bits * np.uint8(16)
+    with pytest.raises(DataError, match=r"largest pixel is 16 .*pass white=16, or 255"):
+        run.log_likelihood(sixteen, k=3)
+    np.testing.assert_array_equal(run.log_likelihood(sixteen, k=3, white=16), expected)
+    np.testing.assert_array_equal(run.reconstruct(sixteen, white=16), run.reconstruct(bits))
+    np.testing.assert_array_equal(run.encode(sixteen, white=16)[0], run.encode(bits)[0])
 
 
 def test_what_is_no_run_is_named(place: Path) -> None:

@@ -124,6 +124,90 @@ def test_arrays_of_any_layout_are_read(
     assert sorted(i.tobytes() for i in together) == sorted(i.tobytes() for i in expected)
 
 
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int64, np.float32])
+def test_zeros_and_ones_are_bits(tmp_path: Path, kind: Any) -> None:
+    bits = digits() > 127
+    np.save(tmp_path / "mine.npy", bits.astype(kind))
+    made = read("mine", {"images": str(tmp_path / "mine.npy")})
+    together = np.concatenate([made.train_images, made.test_images])
+    assert sorted(i.tobytes() for i in together) == sorted(
+        (i * np.uint8(255)).tobytes() for i in bits
+    )
+
+
+@pytest.mark.parametrize("white", [16, 255, 4095, 65535, 0.25])
+def test_a_stated_white_is_a_scale(tmp_path: Path, white: float) -> None:
+    """Levels times white, rounded where the type has integers, come back as these levels."""
+    levels = digits() // 17 * 17
+    values = levels / 255 * white
+    np.save(tmp_path / "mine.npy", np.rint(values).astype(np.uint16) if white > 1 else values)
+    made = read("mine", {"images": str(tmp_path / "mine.npy"), "white": white})
+    together = np.concatenate([made.train_images, made.test_images])
+    expected = np.rint(np.rint(values) * (255 / white)) if white > 1 else levels
+    assert sorted(i.tobytes() for i in together) == sorted(
+        i.tobytes() for i in expected.astype(np.uint8)
+    )
+
+
+def test_files_of_sixteen_bits_are_read_by_a_stated_white(tmp_path: Path) -> None:
+    for name, kind in (("png", "png"), ("tiff", "tif")):
+        folder = tmp_path / name
+        folder.mkdir()
+        for number, image in enumerate(digits()):
+            Image.fromarray(image.astype(np.uint16) * 16).save(folder / f"{number:03d}.{kind}")
+        made = read("mine", {"images": str(folder), "white": 4080})
+        together = np.concatenate([made.train_images, made.test_images])
+        assert sorted(i.tobytes() for i in together) == sorted(i.tobytes() for i in digits())
+
+
+def smooth_colours() -> np.ndarray:
+    """Pictures ``[n, 8, 6, 3]`` of smooth planes of different brightness."""
+    ramp = np.add.outer(np.arange(8), np.arange(6))[None, :, :, None]
+    offset = np.random.default_rng(0).integers(0, 80, (COUNT, 1, 1, 1))
+    return (ramp + offset + np.array([0, 70, 140])).astype(np.uint8)
+
+
+@pytest.mark.parametrize("layout", ["planes", "interleaved"])
+def test_rows_of_colours_are_read_as_the_layout_says(tmp_path: Path, layout: str) -> None:
+    images = smooth_colours()
+    stored = np.moveaxis(images, -1, 1) if layout == "planes" else images
+    np.save(tmp_path / "mine.npy", stored.reshape(COUNT, -1))
+    entry: dict[str, Any] = {"images": str(tmp_path / "mine.npy"), "size": [8, 6]}
+    with pytest.raises(DataError, match=rf"set datasets\.mine\.layout to {layout}, which gives"):
+        find("mine", entry)
+    entry["layout"] = layout
+    assert find("mine", entry)["shape"] == [8, 6, 3]
+    made = read("mine", entry)
+    together = np.concatenate([made.train_images, made.test_images])
+    assert sorted(i.tobytes() for i in together) == sorted(i.tobytes() for i in images)
+
+
+@pytest.mark.parametrize(
+    ("stored", "layout", "shape"),
+    [
+        ((3, 32, 3), "planes", (32, 3, 3)),
+        ((3, 32, 3), "interleaved", (3, 32, 3)),
+        ((1, 32, 1), "planes", (32, 1)),
+        ((1, 32, 1), "interleaved", (1, 32)),
+        ((3, 32, 1), "planes", (32, 1, 3)),
+        ((1, 32, 3), "planes", (32, 3)),
+    ],
+)
+def test_shapes_that_can_be_read_twice_need_a_layout(
+    tmp_path: Path, stored: tuple[int, ...], layout: str, shape: tuple[int, ...]
+) -> None:
+    np.save(tmp_path / "mine.npy", digits(shape=stored))
+    entry = {"images": str(tmp_path / "mine.npy")}
+    with pytest.raises(DataError, match=r"its shape does not tell; set datasets\.mine\.layout"):
+        find("mine", entry)
+    assert find("mine", entry | {"layout": layout})["shape"] == list(shape)
+    made = read("mine", entry | {"layout": layout})
+    assert made.train_images.shape[1:] == shape
+    if layout == "planes" and len(shape) == 3:
+        planes = np.moveaxis(digits(shape=stored), 1, -1)
+        assert made.train_images[0].tobytes() in {i.tobytes() for i in planes}
+
+
 def test_arrays_named_like_keras_have_labels_and_test_images(tmp_path: Path) -> None:
     path = tmp_path / "mnist.npz"
     labels = np.arange(COUNT) % 4 * 1000
@@ -261,8 +345,26 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"images": "ARRAY", "array": "flat"}, "expected [n, h, w]"),
     ({"images": "ARRAY", "array": "nan"}, "array 'nan': image 7 has a pixel of nan"),
     ({"images": "ARRAY", "array": "large"}, "has a pixel of 256.0; expected numbers from 0 to 1"),
-    ({"images": "ARRAY", "array": "negative"}, "has a pixel of -1; expected numbers from 0 to 255"),
-    ({"images": "ARRAY", "array": "bits"}, "set datasets.mine.white to 1"),
+    ({"images": "ARRAY", "array": "negative"}, "has a pixel of -1; intensities start at 0"),
+    (
+        {"images": "ARRAY", "array": "sixteen"},
+        "set datasets.mine.white to 16, or 255 if the images",
+    ),
+    (
+        {"images": "ARRAY", "array": "sixteen", "white": 12},
+        "a pixel of 16; expected numbers from 0 to 12",
+    ),
+    ({"images": "ARRAY", "array": "bools", "white": 255}, "have no white; leave it out"),
+    (
+        {"images": "ARRAY", "array": "x", "layout": "planes"},
+        "one way only; leave datasets.mine.layout out",
+    ),
+    (
+        {"images": "ARRAY", "array": "rows", "size": 4},
+        "set datasets.mine.layout to planes, which gives",
+    ),
+    ({"images": "FOLDER", "layout": "planes"}, "is a folder of image files; leave it out"),
+    ({"images": "FOLDER", "white": 255}, "000.png: has 8 bits a channel, of which 255 is white"),
     ({"images": "ARRAY", "array": "names"}, "save numbers"),
     ({"images": "ARRAY", "array": "x", "labels": "y"}, ""),
     ({"images": "PICKLE"}, "Python objects, which are never loaded"),
@@ -276,6 +378,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"images": "MIXED"}, "001.png: has 8 x 6 pixels, the first image 9 x 9"),
     ({"images": "BOMB"}, "pixels, over"),
     ({"images": "DEEP"}, "more than 8 bits a channel"),
+    ({"images": "DEEP"}, "set datasets.mine.white to 4095, which would fit it, or 65535"),
+    ({"images": "DEEP", "white": 1023}, "has a pixel of 3071; expected numbers from 0 to 1023"),
     ({"images": "TRANSPARENT"}, "is transparent in places"),
     ({"images": "ANIMATED"}, "has 2 frames"),
     ({"images": "WRONG"}, "cannot be read as an image"),
@@ -299,7 +403,11 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         nan=nan,
         large=large,
         negative=images.astype(int) - 300 + 299,
-        bits=(images > 128).astype(np.uint8),
+        sixteen=images // 16 + images // 255,
+        bools=images > 128,
+        rows=np.tile(np.arange(COUNT * 3, dtype=np.uint8).reshape(COUNT, 3, 1), 16).reshape(
+            COUNT, 48
+        ),
         names=np.array(["a"] * COUNT),
     )
     np.save(root / "pickle.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
@@ -322,7 +430,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(root / "mixed" / "000.png")
     side = int(MOST_PIXELS**0.5) + 1
     Image.new("1", (side, side)).save(root / "bomb" / "000.png")
-    Image.fromarray(np.zeros((8, 6), np.uint16)).save(root / "deep" / "000.png")
+    Image.fromarray(np.full((8, 6), 3071, np.uint16)).save(root / "deep" / "000.png")
     Image.new("RGBA", (6, 8), (1, 2, 3, 100)).save(root / "transparent" / "000.png")
     frames = [Image.new("L", (6, 8), level) for level in (0, 255)]
     frames[0].save(root / "animated" / "000.gif", save_all=True, append_images=frames[1:])
@@ -365,7 +473,8 @@ def test_names_with_odd_characters_are_told_on_one_line(tmp_path: Path) -> None:
         ({"size": 28}, "'images' is a dependency of 'size'"),
         ({"images": "x", "sise": 28}, "unknown key 'sise'; did you mean 'size'"),
         ({"images": "x", "fit": "cut"}, "datasets.mine.fit"),
-        ({"images": "x", "white": 100}, "datasets.mine.white"),
+        ({"images": "x", "white": 0}, "datasets.mine.white"),
+        ({"images": "x", "layout": "rows"}, "datasets.mine.layout"),
         ({"images": "x", "size": [28, 28, 3]}, "datasets.mine.size"),
         ({"images": "x", "test": {"fraction": 1}}, "datasets.mine.test.fraction"),
     ],

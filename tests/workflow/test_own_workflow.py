@@ -76,7 +76,8 @@ def sources(tmp_path: Path) -> Iterator[None]:
         np.savez("mnist.npz", x_train=grey, y_train=labels, x_test=grey[:20], y_test=labels[:20])
         with h5py.File("faces.h5", "w") as file:
             file["frames"] = grey.reshape(60, -1) / 255
-        np.save("bits.npy", (grey > 127).astype(np.uint8))
+        np.savez("sklearn.npz", images=grey // 16 + grey // 255, target=labels)
+        np.save("rows.npy", np.random.default_rng(0).integers(0, 256, (60, 3072), dtype=np.uint8))
         yield
 
 
@@ -103,7 +104,8 @@ def test_every_example_is_prepared(sources: None) -> None:
         "scans": (28, 20),
         "keras-mnist": (28, 20),
         "faces": (28, 20),
-        "bits": (28, 20),
+        "sklearn-digits": (28, 20),
+        "rows": (32, 32, 3),
     }
 
 

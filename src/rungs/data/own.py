@@ -24,7 +24,7 @@ from rungs.storage.atomic import sha256
 #: the keys of an entry that say what the data are; the others are settings of its runs
 KEYS = (
     *("images", "array", "labels", "test", "size", "fit"),
-    *("channels", "white", "invert", "threshold"),
+    *("channels", "white", "layout", "invert", "threshold"),
 )
 TEST = {"fraction": 0.2, "seed": 0}
 #: more values of a label than this are no classes

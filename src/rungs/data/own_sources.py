@@ -19,7 +19,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from rungs.data.axes import Axes, choose, readings
 from rungs.data.content import Named
+from rungs.data.levels import WHITE, as_levels, usual_white, white_of
 from rungs.errors import ConfigError, DataError, RungsError
 
 LEAST_TRAIN, LEAST_TEST = 20, 10
@@ -34,6 +36,8 @@ SUFFIXES = frozenset(
         *(".pgm", ".pbm", ".ppm"),
     }
 )
+#: how the names of Pillow's modes of more than 8 bits a channel begin
+DEEP = ("I", "F")
 FOLDERS = "folders"
 #: pixels that are converted at once
 BLOCK = 2_000_000
@@ -48,7 +52,9 @@ class Wanted:
         size: height and width, None for the images' own.
         fit: what is done to an image of another size: ``refuse``, ``crop`` or ``stretch``.
         channels: ``grey``, ``colour`` or None for the first image's.
-        white: the largest value of a pixel of an array, None for that of its type.
+        white: the value of a white pixel of an array or of a file of more than 8 bits a channel, None
+            where it is not stated.
+        layout: where the colours of an array lie (:mod:`rungs.data.axes`), None where it is not stated.
     """
 
     name: str
@@ -56,6 +62,7 @@ class Wanted:
     fit: str
     channels: str | None
     white: float | None
+    layout: str | None
 
     @classmethod
     def of(cls, name: str, settings: Mapping[str, Any]) -> Wanted:
@@ -68,7 +75,12 @@ class Wanted:
             settings.get("fit", "refuse"),
             settings.get("channels"),
             settings.get("white"),
+            settings.get("layout"),
         )
+
+    def state_white(self, value: float) -> str:
+        """How to state that a value is white."""
+        return f"set datasets.{self.name}.white to {value:g}"
 
     def check_shape(self, shape: tuple[int, ...], where: str) -> None:
         """Refuse images too large, or empty."""
@@ -157,6 +169,11 @@ def open_source(
             raise ConfigError(
                 f"configuration key {key}: {path} is a folder, which has no arrays; leave array out, and "
                 f"set labels to {FOLDERS} or leave it out."
+            )
+        if wanted.layout is not None:
+            raise ConfigError(
+                f"configuration key datasets.{wanted.name}.layout: is of arrays, and {path} is a folder of "
+                "image files; leave it out."
             )
         return FolderSource(path, labels == FOLDERS, wanted)
     if not stat.S_ISREG(mode) or path.suffix.lower() not in READERS:
@@ -266,8 +283,10 @@ def read_picture(path: str, wanted: Wanted) -> np.ndarray:
                         f"{_shown(path)}: has {image.width} x {image.height} pixels, over {MOST_PIXELS}; "
                         "make it smaller, or remove it."
                     )
-                _check_kind(image, path)
+                _check_kind(image, path, wanted)
                 turned = ImageOps.exif_transpose(image)
+                if turned.mode.startswith(DEEP):
+                    turned = _in_8_bits(turned, path, wanted)
                 grey = turned.mode in ("1", "L", "LA")
                 plain = turned.convert("L" if grey else "RGB")
     except RungsError:
@@ -281,12 +300,31 @@ def read_picture(path: str, wanted: Wanted) -> np.ndarray:
     return wanted.apply(plain)
 
 
-def _check_kind(image: Any, path: str) -> None:
+def _in_8_bits(image: Any, path: str, wanted: Wanted) -> Any:
+    """An image of more than 8 bits a channel as one of 8."""
+    from PIL import Image
+
+    values = np.asarray(image)[None]
+    if wanted.white is None:
+        most = usual_white(float(values.max()))
+        raise DataError(
+            f"{_shown(path)}: has more than 8 bits a channel (mode {image.mode}), which do not tell the "
+            f"value of white; {wanted.state_white(max(most, 1023))}, which would fit it, or 65535 if it "
+            "is that dark."
+        )
+    white = white_of(values, wanted.white, _shown(path), wanted.state_white)
+    return Image.fromarray(as_levels(values[0], white))
+
+
+def _check_kind(image: Any, path: str, wanted: Wanted) -> None:
     if getattr(image, "n_frames", 1) > 1:
         raise DataError(f"{_shown(path)}: has {image.n_frames} frames; save each as a file.")
-    if image.mode.startswith(("I", "F")):
+    if image.mode.startswith(DEEP):
+        return
+    if wanted.white is not None:
         raise DataError(
-            f"{_shown(path)}: has more than 8 bits a channel (mode {image.mode}); convert it to 8 bits."
+            f"{_shown(path)}: has 8 bits a channel, of which {WHITE} is white; leave "
+            f"datasets.{wanted.name}.white out."
         )
     if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
         raise DataError(
@@ -296,7 +334,7 @@ def _check_kind(image: Any, path: str) -> None:
 
 class ArraySource:
     """An array of a file: ``[n, h, w]``, ``[n, h, w, channels]``, ``[n, channels, h, w]`` or, with a
-    size, ``[n, pixels]``."""
+    size, ``[n, pixels]``. Where its colours lie is stated if its shape does not tell."""
 
     def __init__(self, path: Path, array: str | None, labels: str | None, wanted: Wanted) -> None:
         self.path, self.wanted, self.label_key = path, wanted, labels
@@ -360,81 +398,44 @@ class ArraySource:
         """See :class:`Source`."""
         return [(self.path.name, self.path)]
 
-    def _own_shape(self) -> tuple[int, ...]:
-        """Of an image as stored, channels last and one channel left out."""
-        shape, size = self.full_shape, self.wanted.size
-        if (
-            len(shape) == 2
-            and size is not None
-            and shape[1] in (math.prod(size), 3 * math.prod(size))
-        ):
-            return size if shape[1] == math.prod(size) else (*size, 3)
-        if len(shape) == 3:
-            return shape[1:]
-        if len(shape) == 4 and shape[3] in (1, 3):
-            return shape[1:3] if shape[3] == 1 else shape[1:]
-        if len(shape) == 4 and shape[1] in (1, 3):
-            return shape[2:] if shape[1] == 1 else (*shape[2:], 3)
-        raise DataError(
-            f"{self.where} has the shape {shape}; expected [n, h, w], [n, h, w, 3], [n, 3, h, w], or "
-            f"[n, pixels] with datasets.{self.wanted.name}.size."
-        )
+    def _axes(self) -> Axes:
+        """How an image is stored."""
+        shape, key = self.full_shape, f"datasets.{self.wanted.name}"
+        found = readings(shape, self.wanted.size)
+        if not found:
+            raise DataError(
+                f"{self.where} has the shape {shape}; expected [n, h, w], [n, h, w, 3], [n, 3, h, w], or "
+                f"[n, pixels] with {key}.size."
+            )
+        return choose(found, self.wanted.layout, self.where, key, self._read)
+
+    def _read(self) -> np.ndarray:
+        """The array, as it is stored."""
+        with self._reading():
+            array: np.ndarray = self.reader(self.path, self.key)[self.key]
+        return array
 
     def shape(self) -> tuple[int, ...]:
         """See :class:`Source`."""
-        return self.wanted.shape_of(self._own_shape(), self.where)
+        return self.wanted.shape_of(self._axes().shape, self.where)
 
     def images(self) -> np.ndarray:
         """See :class:`Source`."""
         from PIL import Image
 
-        own, shape = self._own_shape(), self.shape()
-        with self._reading():
-            array = self.reader(self.path, self.key)[self.key]
-        first = len(self.full_shape) == 4 and self.full_shape[3] not in (1, 3)
-        white = self._white(array)
+        axes, shape = self._axes(), self.shape()
+        array = self._read()
+        white = white_of(array, self.wanted.white, self.where, self.wanted.state_white)
         _check_bytes(self.count * math.prod(shape), self.where, self.wanted)
         found = np.empty((self.count, *shape), dtype=np.uint8)
         # blocks of some megabytes: a level is eight bytes while it is rounded
-        step = max(1, BLOCK // max(1, math.prod(own)))
+        step = max(1, BLOCK // max(1, math.prod(axes.shape)))
         for start in range(0, self.count, step):
-            levels = self._levels(array[start : start + step], white, start)
-            levels = np.moveaxis(levels, 1, -1) if first else levels
-            levels = np.ascontiguousarray(levels).reshape(-1, *own)
-            if shape != own:
+            levels = axes.arranged(as_levels(array[start : start + step], white))
+            if shape != axes.shape:
                 levels = np.stack([self.wanted.apply(Image.fromarray(image)) for image in levels])
             found[start : start + step] = levels
         return found
-
-    def _white(self, array: np.ndarray) -> float:
-        """The value of a white pixel."""
-        if array.dtype.kind == "b":
-            return 1.0
-        if self.wanted.white is not None:
-            return self.wanted.white
-        if array.dtype.kind == "f":
-            return 1.0
-        if array.size and array.max() <= 1:
-            raise DataError(
-                f"{self.where} has no integer above 1; set datasets.{self.wanted.name}.white to 1 if 1 is "
-                "white, to 255 if the images are that dark."
-            )
-        return 255.0
-
-    def _levels(self, block: np.ndarray, white: float, start: int) -> np.ndarray:
-        """A block as uint8 levels; anything but numbers from 0 to ``white`` is refused."""
-        bad = ~((block >= 0) & (block <= white))
-        if bad.any():
-            place = np.argwhere(bad)[0]
-            value = block[tuple(place)]
-            raise DataError(
-                f"{self.where}: image {start + int(place[0])} has a pixel of {value}; expected numbers from "
-                f"0 to {white:g}. Mend the image, or set datasets.{self.wanted.name}.white to the value of "
-                "white (1 or 255)."
-            )
-        if block.dtype == np.uint8 and white == 255:
-            return block
-        return np.rint(block.astype(np.float64) * (255 / white)).astype(np.uint8)
 
     def labels(self) -> np.ndarray | None:
         """See :class:`Source`."""
