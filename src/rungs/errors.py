@@ -28,7 +28,12 @@ class RungsError(Exception):
         text = str(message)
         if len(text) > LONGEST:
             text = f"{text[:LONGEST]} ..."
-        super().__init__("".join(c if c.isprintable() else _escaped(c) for c in text))
+        super().__init__(printable(text))
+
+
+def printable(text: str) -> str:
+    """A text on one line of printable characters, the others escaped."""
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 
 def _escaped(character: str) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import gzip
 import io
 import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,9 +20,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rungs.data import catalogue, content, prepare, shape_of
+from rungs.data.array_files import READERS
 from rungs.data.own import complete, find
 from rungs.data.own import prepare as read
-from rungs.data.own_sources import MOST_PIXELS, READERS, Wanted, read_picture
+from rungs.data.own_sources import MOST_PIXELS, Wanted, read_picture
 from rungs.data.prepared import Prepared
 from rungs.errors import ConfigError, DataError, RungsError
 from rungs.study import profile as configuration
@@ -54,6 +58,251 @@ def with_data(config: dict[str, Any], **entry: Any) -> dict[str, Any]:
     return new
 
 
+def rows(*parts: np.ndarray) -> list[bytes]:
+    """The images of several arrays, whatever their order."""
+    return sorted(image.tobytes() for image in np.concatenate(parts))
+
+
+def test_what_is_left_out_is_said_with_its_count(folder: Path) -> None:
+    (folder / ".hidden.png").write_text("x")
+    (folder / ".git").mkdir()
+    for name in ("notes.txt", "labels.json", "Makefile"):
+        (folder / name).write_text("x")
+    (folder / "broken.png").symlink_to("nowhere.png")
+    (folder / "again").symlink_to(folder)
+    (folder / "above").symlink_to("/")
+    made = read("mine", {"images": str(folder)})
+    assert rows(made.train_images, made.test_images) == rows(digits())
+    (note,) = made.provenance["notes"]
+    assert note == (
+        f"{folder}: left out: 3 files with other suffixes, 2 hidden files and folders, 2 links that lead "
+        "back, 1 links to nothing (.json, .txt, none)"
+    )
+
+
+def test_linked_folders_are_classes_by_their_own_names(tmp_path: Path) -> None:
+    """In the order of the names, wherever the links lead."""
+    images = digits()
+    write_folder(tmp_path / "a" / "cat", images[:20])
+    write_folder(tmp_path / "elsewhere" / "z" / "deep", images[20:40])
+    write_folder(tmp_path / "a" / "dog", images[40:])
+    (tmp_path / "a" / "bird").symlink_to(tmp_path / "elsewhere" / "z")
+    (tmp_path / "elsewhere" / "z" / "loop").symlink_to(tmp_path / "a")
+    made = read("mine", {"images": str(tmp_path / "a"), "labels": "folders"})
+    assert made.provenance["classes"] == ["bird", "cat", "dog"]
+    for code, part in enumerate((images[20:40], images[:20], images[40:])):
+        of_class = [made.train_images[made.train_labels == code]]
+        of_class.append(made.test_images[made.test_labels == code])
+        assert rows(*of_class) == rows(part)
+    # a link to a folder of the same tree is no class of its own
+    (tmp_path / "a" / "aaa").symlink_to(tmp_path / "a" / "dog")
+    again = read("mine", {"images": str(tmp_path / "a"), "labels": "folders"})
+    assert again.provenance["classes"] == ["bird", "cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("training", "testing"),
+    [
+        ("train", "val"),
+        ("train", "test"),
+        ("Training", "Validation"),
+        ("images_train", "images_val"),
+        ("train2017", "val2017"),
+        ("imagesTrain", "imagesTest"),
+        ("data/train", "data/test"),
+    ],
+)
+def test_folders_of_splits_are_not_mixed(tmp_path: Path, training: str, testing: str) -> None:
+    write_folder(tmp_path / "all" / training, digits(), classes=2)
+    write_folder(tmp_path / "all" / testing, digits(20), classes=2)
+    write_folder(tmp_path / "all" / "extra", digits(20), classes=2)
+    entry = {"images": str(tmp_path / "all")}
+    remedy = (
+        f"set datasets.mine.images to {tmp_path / 'all' / training} and datasets.mine.test.images "
+    )
+    remedy += f"to {tmp_path / 'all' / testing}"
+    for labels in ({}, {"labels": "folders"}):
+        with pytest.raises(DataError) as caught:
+            find("mine", entry | labels)
+        assert remedy in str(caught.value)
+    assert find("mine", entry | {"test": {"fraction": 0.2}})["train"] == 80
+    apart = {"images": str(tmp_path / "all" / training), "labels": "folders"}
+    made = read("mine", apart | {"test": {"images": str(tmp_path / "all" / testing)}})
+    assert made.provenance["classes"] == ["class0", "class1"]
+
+
+def test_splits_below_classes_are_to_be_moved(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        for split in ("train", "test"):
+            write_folder(tmp_path / "all" / name / split, digits(20))
+    with pytest.raises(DataError, match="move them into one folder of 'train' and one of 'test'"):
+        find("mine", {"images": str(tmp_path / "all"), "labels": "folders"})
+
+
+def test_classes_are_compared_by_name(tmp_path: Path) -> None:
+    write_folder(tmp_path / "a", digits(30), classes=3)
+    write_folder(tmp_path / "b", digits(12), classes=4)
+    entry = {"images": str(tmp_path / "a"), "labels": "folders"}
+    with pytest.raises(DataError) as caught:
+        read("mine", entry | {"test": {"images": str(tmp_path / "b")}})
+    assert "3 test images are of classes that the training images of" in str(caught.value)
+    assert "lack ('class3'; it has 'class0', 'class1', 'class2')" in str(caught.value)
+    write_folder(tmp_path / "c" / "CLASS1", digits(20))
+    write_folder(tmp_path / "c", digits(30), classes=3)
+    made = read("mine", {"images": str(tmp_path / "c"), "labels": "folders"})
+    assert "classes 'CLASS1' and 'class1' differ by case only" in made.provenance["notes"][0]
+    write_folder(tmp_path / "d", digits(12), classes=2)
+    made = read("mine", entry | {"test": {"images": str(tmp_path / "d")}})
+    assert made.provenance["notes"] == ["no test images of 1 classes ('class2')"]
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(labels=st.lists(st.integers(0, 40), min_size=30, max_size=30), seed=st.integers(0, 10**6))
+def test_every_class_has_a_training_image(tmp_path: Path, labels: list[int], seed: int) -> None:
+    path = tmp_path / "mine.npz"
+    np.savez(path, images=digits(30), y=np.array(labels))
+    entry = {"images": str(path), "labels": "y", "test": {"fraction": 0.34, "seed": seed}}
+    if len(set(labels)) > 20:
+        with pytest.raises(DataError, match="too many for 20 training images"):
+            read("mine", entry)
+        return
+    made = read("mine", entry)
+    assert (len(made.train_images), len(made.test_images)) == (20, 10)
+    assert rows(made.train_images, made.test_images) == rows(digits(30))
+    assert set(made.test_labels) <= set(made.train_labels)
+    known = dict(zip((i.tobytes() for i in digits(30)), labels, strict=True))
+    for images, codes in (
+        (made.train_images, made.train_labels),
+        (made.test_images, made.test_labels),
+    ):
+        names = [made.provenance["classes"][code] for code in codes]
+        assert [int(name) for name in names] == [known[i.tobytes()] for i in images]
+
+
+@pytest.mark.parametrize("suffix", ["npz", "h5", "vlen.h5"])
+def test_names_in_bytes_are_text(tmp_path: Path, suffix: str) -> None:
+    names = np.array(["chat", "chien", "b\u00eate"] * 20)
+    path, encoded = tmp_path / f"mine.{suffix}", np.char.encode(names, "utf-8")
+    latin = np.char.encode(names, "latin-1")
+    if suffix == "npz":
+        np.savez(path, images=digits(), y=encoded, latin=latin)
+    else:
+        with h5py.File(path, "w") as file:
+            file["images"], file["latin"] = digits(), latin
+            file["y"] = encoded if suffix == "h5" else [str(name) for name in names]
+    made = read("mine", {"images": str(path), "array": "images", "labels": "y"})
+    assert made.provenance["classes"] == ["b\u00eate", "chat", "chien"]
+    with pytest.raises(DataError, match=r"labels 'latin': that of image 2, .* is not in UTF-8"):
+        read("mine", {"images": str(path), "array": "images", "labels": "latin"})
+
+
+def idx(array: np.ndarray) -> bytes:
+    header = b"\0\0\x08" + bytes([array.ndim])
+    return header + np.array(array.shape, dtype=">u4").tobytes() + array.tobytes()
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_idx_files_are_own_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
+    """As Fashion-MNIST is distributed."""
+    monkeypatch.chdir(tmp_path)
+    end = ".gz" if packed else ""
+    labels = (np.arange(COUNT) % 4).astype(np.uint8)
+    for name, array in (
+        ("train-images-idx3-ubyte", digits()),
+        ("train-labels-idx1-ubyte", labels),
+        ("t10k-images-idx3-ubyte", digits(12)),
+        ("t10k-labels-idx1-ubyte", labels[:12]),
+    ):
+        Path(name + end).write_bytes(gzip.compress(idx(array)) if packed else idx(array))
+    entry: dict[str, Any] = {
+        "images": f"train-images-idx3-ubyte{end}",
+        "labels": f"train-labels-idx1-ubyte{end}",
+    }
+    assert find("mine", entry)["shape"] == [8, 6]
+    assert find("mine", entry)["labelled"]
+    test = {"images": f"t10k-images-idx3-ubyte{end}", "labels": f"t10k-labels-idx1-ubyte{end}"}
+    made = read("mine", entry | {"test": test})
+    assert rows(made.train_images) == rows(digits())
+    assert rows(made.test_images) == rows(digits(12))
+    known = {image.tobytes(): label for image, label in zip(digits(), labels, strict=True)}
+    assert [known[i.tobytes()] for i in made.train_images] == made.train_labels.tolist()
+    np.save("labels.npy", labels)
+    before = find("mine", entry | {"labels": "labels.npy"})["fingerprint"]
+    np.save("labels.npy", labels[::-1].astype(np.int64))
+    assert find("mine", entry | {"labels": "labels.npy"})["fingerprint"] != before
+    with pytest.raises(
+        ConfigError, match=r"mine\.labels: .* has one array, so labels are in a file"
+    ):
+        find("mine", entry | {"labels": "y"})
+    with pytest.raises(DataError, match="expected one integer or name for each of 60 images"):
+        find("mine", entry | {"labels": test["labels"]})
+
+
+def test_a_file_that_is_open_elsewhere_is_not_called_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "mine.h5"
+    with h5py.File(path, "w") as file:
+        file["images"] = digits()
+    script = "import h5py, sys; f = h5py.File(sys.argv[1], 'a'); print('open', flush=True); input()"
+    command = [sys.executable, "-c", script, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(DataError, match="is open for writing elsewhere"):
+            find("mine", {"images": str(path)})
+        other.communicate(b"\n")
+    assert find("mine", {"images": str(path)})["train"] == 48
+
+
+def test_a_home_that_is_not_known_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", dict[int, Any]().__getitem__)
+    with pytest.raises(ConfigError, match=r"mine\.images: ~/x begins with a home directory"):
+        find("mine", {"images": "~/x"})
+
+
+def test_phones_photographs_are_read(tmp_path: Path) -> None:
+    """The first picture of an MPO file, which may end in .jpg."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    second = Image.new("RGB", (6, 8), (255, 0, 0))
+    for number, image in enumerate(digits(shape=(8, 6, 3))):
+        path = folder / f"{number:03d}.jpg"
+        if number % 2:
+            Image.fromarray(image).save(path, "MPO", save_all=True, append_images=[second])
+        else:
+            Image.fromarray(image).save(path)
+    (folder / "001.jpg").rename(folder / "001.mpo")
+    made = read("mine", {"images": str(folder)})
+    expected = [read_picture(str(p), Wanted.of("m", {})) for p in folder.iterdir()]
+    assert rows(made.train_images, made.test_images) == rows(np.stack(expected))
+    assert not (made.train_images == np.asarray(second)).all(axis=(1, 2, 3)).any()
+
+
+def test_a_palette_is_grey_or_in_colour_as_its_colours_are(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "pictures", digits())
+    palette = Image.fromarray(digits()[7]).convert("P")
+    # the same picture by another palette: reversed, then indices that name the same greys
+    reversed_greys = Image.fromarray(255 - np.asarray(palette)).convert("L")
+    reversed_greys.putpalette([255 - i // 3 for i in range(768)])
+    for image in (palette, reversed_greys):
+        image.save(folder / "007.png")
+        assert Image.open(folder / "007.png").mode == "P"
+        made = read("mine", {"images": str(folder)})
+        assert rows(made.train_images, made.test_images) == rows(digits())
+    for mode in ("P", "CMYK", "RGB"):
+        (folder / "007.png").unlink(missing_ok=True)
+        coloured = Image.new("RGB", (6, 8), (250, 10, 10)).convert(mode)
+        coloured.save(folder / f"007.{'tif' if mode == 'CMYK' else 'png'}")
+        with pytest.raises(
+            DataError, match=r"007.* is in colour, the first image grey; set .*chan"
+        ):
+            read("mine", {"images": str(folder)})
+        assert read("mine", {"images": str(folder), "channels": "grey"}).train_images.ndim == 3
+        (folder / "007.tif").unlink(missing_ok=True)
+
+
 def test_a_folder_is_read_and_split(folder: Path) -> None:
     (folder / ".hidden.png").write_text("x")
     (folder / "notes.txt").write_text("x")
@@ -65,7 +314,6 @@ def test_a_folder_is_read_and_split(folder: Path) -> None:
     made.check("mine", (8, 6), 45, 15)
     assert (made.train_labels == -1).all()
     together = np.concatenate([made.train_images, made.test_images])
-    rows = lambda images: sorted(image.tobytes() for image in images)  # noqa: E731
     assert rows(together) == rows(digits())
     other = read("mine", entry | {"test": {"fraction": 0.25, "seed": 4}})
     assert not np.array_equal(other.test_images, made.test_images)

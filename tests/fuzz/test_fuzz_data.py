@@ -24,9 +24,11 @@ from PIL import Image
 
 from fuzzing import cases, flip, told
 from rungs.data import cifar10, mnist, omniglot, omniglot28
+from rungs.data.array_files import MOST_BYTES, READERS
+from rungs.data.idx import read_idx
 from rungs.data.own import find
 from rungs.data.own import prepare as read_own
-from rungs.data.own_sources import MOST_BYTES, READERS, Wanted, read_picture
+from rungs.data.own_sources import Wanted, read_picture
 from rungs.data.prepared import Prepared
 from rungs.storage import hdf5
 
@@ -67,10 +69,14 @@ def test_idx(
     content = idx(dimensions, magic, body)
     path = tmp_path_factory.mktemp("d") / ("x.gz" if packed else "x")
     path.write_bytes(flip(gzip.compress(content, mtime=0) if packed else content, *changes))
-    found = told("IDX", [path.name], lambda: mnist.read_idx(path))
+    found = told("IDX", [path.name], lambda: read_idx(path, mnist.MAX_BYTES))
     if found is not None:
         assert found.size == len(body) or changes != ([], 1.0)
-    told("IDX with a checksum", [path.name], lambda: mnist.read_idx(path, "0" * 64))
+    mine = path.with_name("x-ubyte.gz" if packed else "x-ubyte")
+    path.rename(mine)
+    told("own IDX", [mine.name, "datasets.mine"], lambda: own(mine))
+    mine.rename(path)
+    told("IDX with a checksum", [path.name], lambda: read_idx(path, mnist.MAX_BYTES, "0" * 64))
 
 
 def cifar(records: int, name: Callable[[int], str], kind: bytes) -> bytes:
@@ -421,7 +427,7 @@ def test_bombs(tmp_path: Path) -> None:
     with gzip.open(path, "wb", compresslevel=1) as file:
         for _ in range(200):
             file.write(bytes(2**20))
-    assert told("bombs", [path.name], lambda: mnist.read_idx(path)) is None
+    assert told("bombs", [path.name], lambda: read_idx(path, mnist.MAX_BYTES)) is None
     assert (
         told("bombs", ["cifar"], lambda: cifar10.from_archive(path.read_bytes(), Path("cifar")))
         is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import gzip
 import re
 import shutil
 from collections.abc import Iterator
@@ -74,6 +75,12 @@ def sources(tmp_path: Path) -> Iterator[None]:
             Image.fromarray(image).save(f"scans/{number}.png")
         labels = np.arange(60) % 10
         np.savez("mnist.npz", x_train=grey, y_train=labels, x_test=grey[:20], y_test=labels[:20])
+        Path("fashion").mkdir()
+        for split in ("train", "t10k"):
+            for name, array in (("images-idx3", grey), ("labels-idx1", labels.astype(np.uint8))):
+                shape = np.array(array.shape, ">u4").tobytes()
+                content = bytes([0, 0, 8, array.ndim]) + shape + array.tobytes()
+                Path(f"fashion/{split}-{name}-ubyte.gz").write_bytes(gzip.compress(content))
         with h5py.File("faces.h5", "w") as file:
             file["frames"] = grey.reshape(60, -1) / 255
         np.savez("sklearn.npz", images=grey // 16 + grey // 255, target=labels)
@@ -103,6 +110,7 @@ def test_every_example_is_prepared(sources: None) -> None:
         "photos-apart": (24, 32),
         "scans": (28, 20),
         "keras-mnist": (28, 20),
+        "fashion": (28, 20),
         "faces": (28, 20),
         "sklearn-digits": (28, 20),
         "rows": (32, 32, 3),

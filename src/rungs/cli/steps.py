@@ -47,6 +47,8 @@ def prepare(profiles: tuple[Path, ...], dataset: str) -> None:
     shape = " x ".join(map(str, made.train_images.shape[1:]))
     classes = len(set(made.train_labels.tolist()) - {-1})
     click.echo(f"{dataset}: {counts} of {shape}, {classes or 'no'} classes")
+    for note in made.provenance.get("notes", []):
+        click.echo(f"{dataset}: {note}")
 
 
 @cli.command(section="steps", examples=("rungs classifier mnist5k",))

@@ -128,6 +128,7 @@ def _check_source(
             found.problems.append(str(error))
         return None
     found.source = "sound"
+    found.notes += made.provenance.get("notes", [])
     return made
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from rungs.data.content import fingerprint
 from rungs.data.own_sources import LEAST_TEST, LEAST_TRAIN, Source, Wanted, open_source
 from rungs.data.prepared import Prepared
-from rungs.errors import ConfigError, DataError
+from rungs.errors import ConfigError, DataError, printable
 from rungs.storage.atomic import sha256
 
 #: the keys of an entry that say what the data are; the others are settings of its runs
@@ -29,6 +29,8 @@ KEYS = (
 TEST = {"fraction": 0.2, "seed": 0}
 #: more values of a label than this are no classes
 MOST_CLASSES = 1000
+#: classes that a message names
+NAMED = 5
 
 
 def find(name: str, settings: Mapping[str, Any], memory: Path | None = None) -> dict[str, Any]:
@@ -98,13 +100,13 @@ def prepare(name: str, settings: Mapping[str, Any]) -> Prepared:
     """
     train, test = _sources(name, settings)
     images, labels = _converted(train.images(), settings), train.labels()
+    notes = train.notes()
     if test is None:
-        tested = _test_count(len(images), settings)
-        order = np.random.default_rng(_test_settings(settings)["seed"]).permutation(len(images))
-        rows = [np.sort(order[tested:]), np.sort(order[:tested])]
+        rows = _drawn(train, labels, settings)
         splits = [images[row] for row in rows]
         named = None if labels is None else [labels[row] for row in rows]
     else:
+        notes += [note for note in test.notes() if note not in notes]
         splits = [images, _converted(test.images(), settings)]
         if splits[1].shape[1:] != images.shape[1:]:
             raise DataError(_different_shapes(name, train, test))
@@ -122,11 +124,15 @@ def prepare(name: str, settings: Mapping[str, Any]) -> Prepared:
             )
         classes = [str(value) for value in values]
         coded = [codes[: len(splits[0])], codes[len(splits[0]) :]]
+        if test is not None:
+            _check_classes(name, classes, coded, train, test)
+        notes += _notes_on(classes, coded)
     provenance = {
         "source": f"own data: {train.path.name}",
         "licence": "that of its owner",
         "settings": {k: v for k, v in settings.items() if k in KEYS and k != "images"},
         "classes": classes,
+        "notes": [printable(note) for note in notes],
     }
     return Prepared(splits[0], coded[0], splits[1], coded[1], provenance)
 
@@ -167,6 +173,74 @@ def _test_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _test_count(count: int, settings: Mapping[str, Any]) -> int:
     return max(1, round(count * _test_settings(settings)["fraction"]))
+
+
+def _drawn(
+    train: Source, labels: np.ndarray | None, settings: Mapping[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of training and of test images, drawn at random; every class has a training image.
+
+    Raises:
+        DataError: if there are more classes than training images.
+    """
+    tested = _test_count(train.count, settings)
+    order = np.random.default_rng(_test_settings(settings)["seed"]).permutation(train.count)
+    kept, drawn = order[tested:], order[:tested]
+    if labels is not None:
+        codes = np.unique(labels, return_inverse=True)[1]
+        counts = np.bincount(codes[kept], minlength=codes.max() + 1)
+        lone = [row for row in drawn if counts[codes[row]] == 0]
+        if lone:  # the first of each class
+            lone = [lone[i] for i in np.unique(codes[lone], return_index=True)[1]]
+        spare: list[int] = []
+        for row in kept:
+            if len(spare) < len(lone) and counts[codes[row]] > 1:
+                counts[codes[row]] -= 1
+                spare.append(row)
+        if len(spare) < len(lone):
+            raise DataError(
+                f"{train.path}: has {len(counts)} classes, too many for {len(kept)} training images; leave "
+                "the labels out, or give more images."
+            )
+        kept = np.concatenate([np.setdiff1d(kept, spare), np.array(lone, dtype=kept.dtype)])
+        drawn = np.concatenate([np.setdiff1d(drawn, lone), np.array(spare, dtype=drawn.dtype)])
+    return np.sort(kept), np.sort(drawn)
+
+
+def _check_classes(
+    name: str, classes: list[str], coded: list[np.ndarray], train: Source, test: Source
+) -> None:
+    """Refuse test images of classes that the training images lack."""
+    strange = ~np.isin(coded[1], coded[0])
+    if not strange.any():
+        return
+    lacking = [classes[code] for code in np.unique(coded[1][strange])]
+    raise DataError(
+        f"{test.path}: {int(strange.sum())} test images are of classes that the training images of "
+        f"{train.path} lack ({_some(lacking)}; it has {_some([classes[c] for c in np.unique(coded[0])])}). "
+        f"Name classes alike, remove these images, or leave datasets.{name}.labels out."
+    )
+
+
+def _notes_on(classes: list[str], coded: list[np.ndarray]) -> list[str]:
+    """What is good to know of the classes."""
+    alike: dict[str, list[str]] = {}
+    for known in classes:
+        alike.setdefault(known.casefold(), []).append(known)
+    notes = [
+        f"classes {' and '.join(map(repr, names))} differ by case only and are kept apart"
+        for names in alike.values()
+        if len(names) > 1
+    ]
+    untested = [classes[code] for code in np.setdiff1d(coded[0], coded[1])]
+    if untested:
+        notes.append(f"no test images of {len(untested)} classes ({_some(untested)})")
+    return notes
+
+
+def _some(names: list[str]) -> str:
+    """The first of some names."""
+    return ", ".join(map(repr, names[:NAMED])) + (", ..." if len(names) > NAMED else "")
 
 
 def _converted(images: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Where one's own images come from: a folder of files, or an array in an .npz, .npy or HDF5 file.
+"""Where one's own images come from: a folder of files, or an array in an .npz, .npy, HDF5 or IDX file.
 
 Files are hostile until they are read: nothing is unpickled, sizes are looked at before pixels are
 decoded, links out of a file are not followed, and whatever a decoder raises is told in one line.
@@ -10,32 +10,25 @@ import math
 import os
 import stat
 import warnings
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from rungs.data.array_files import MOST_BYTES, READERS, SINGLE, Reader, reader_of, told
 from rungs.data.axes import Axes, choose, readings
 from rungs.data.content import Named
+from rungs.data.folders import SUFFIXES, Listing, splits
 from rungs.data.levels import WHITE, as_levels, usual_white, white_of
 from rungs.errors import ConfigError, DataError, RungsError
 
 LEAST_TRAIN, LEAST_TEST = 20, 10
-#: pixels of a file, a side of an image as it is used, bytes of all images: splitting them takes
-#: twice as much, and no data set may take more than 4 GB of memory
-MOST_PIXELS, MOST_SIDE, MOST_BYTES = 64_000_000, 1024, 1_000_000_000
-#: Pillow's formats that are read, and the suffixes of files that count as images
+#: pixels of a file, and a side of an image as it is used
+MOST_PIXELS, MOST_SIDE = 64_000_000, 1024
+#: Pillow's formats that are read; with JPEG also MPO, several photographs in one file
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
-SUFFIXES = frozenset(
-    {
-        *(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"),
-        *(".pgm", ".pbm", ".ppm"),
-    }
-)
 #: how the names of Pillow's modes of more than 8 bits a channel begin
 DEEP = ("I", "F")
 FOLDERS = "folders"
@@ -55,6 +48,7 @@ class Wanted:
         white: the value of a white pixel of an array or of a file of more than 8 bits a channel, None
             where it is not stated.
         layout: where the colours of an array lie (:mod:`rungs.data.axes`), None where it is not stated.
+        mixed: whether it is stated that test images are drawn from all.
     """
 
     name: str
@@ -63,6 +57,7 @@ class Wanted:
     channels: str | None
     white: float | None
     layout: str | None
+    mixed: bool
 
     @classmethod
     def of(cls, name: str, settings: Mapping[str, Any]) -> Wanted:
@@ -76,6 +71,7 @@ class Wanted:
             settings.get("channels"),
             settings.get("white"),
             settings.get("layout"),
+            "fraction" in settings.get("test", {}),
         )
 
     def state_white(self, value: float) -> str:
@@ -141,6 +137,10 @@ class Source(Protocol):
         """``[n]`` numbers or names, None without."""
         ...
 
+    def notes(self) -> list[str]:
+        """What is good to know of it: what is left out, with its count."""
+        ...
+
 
 def open_source(
     named: str, array: str | None, labels: str | None, wanted: Wanted, key: str
@@ -155,14 +155,14 @@ def open_source(
         ConfigError: if there is none, or its options belong to another kind.
         DataError: if it cannot be used.
     """
-    path = Path(named).expanduser()
+    path = _path(named, f"{key}.images")
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"configuration key {key}.images: {_shown(path)} cannot be read "
-            f"({getattr(error, 'strerror', None) or error}); name a folder of images, or an .npz, .npy, .h5 "
-            "or .hdf5 file."
+            f"({getattr(error, 'strerror', None) or error}); name a folder of images, or an .npz, .npy, .h5, "
+            ".hdf5 or IDX file."
         ) from error
     if stat.S_ISDIR(mode):
         if array is not None or labels not in (None, FOLDERS):
@@ -176,7 +176,8 @@ def open_source(
                 "image files; leave it out."
             )
         return FolderSource(path, labels == FOLDERS, wanted)
-    if not stat.S_ISREG(mode) or path.suffix.lower() not in READERS:
+    reader = reader_of(path)
+    if not stat.S_ISREG(mode) or reader is None:
         raise ConfigError(
             f"configuration key {key}.images: {path} is neither a folder nor a file that ends in "
             f"{', '.join(READERS)}."
@@ -185,43 +186,69 @@ def open_source(
         raise ConfigError(
             f"configuration key {key}.labels: {path} has no folders; name the array of the labels."
         )
-    return ArraySource(path, array, labels, wanted)
+    return ArraySource(path, reader, array, labels, wanted, key)
+
+
+def _path(named: str, key: str) -> Path:
+    """The path that the configuration names."""
+    try:
+        return Path(named).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"configuration key {key}: {named} begins with a home directory that is not known here; write "
+            "the whole path."
+        ) from error
 
 
 class FolderSource:
-    """Image files in a folder and the folders in it, in the order of their names.
-
-    Hidden files and files with other suffixes are left out; linked folders are not entered.
-    """
+    """Image files in a folder and the folders in it, in the order of their names
+    (:mod:`rungs.data.folders`)."""
 
     def __init__(self, path: Path, labelled: bool, wanted: Wanted) -> None:
         self.path, self.labelled, self.wanted = path, labelled, wanted
-        self.files = sorted(self._list(path), key=lambda e: os.fsencode(e.path))
+        self.listing = Listing.of(path)
+        self.files = self.listing.files
         self.count = len(self.files)
         if not self.files:
+            note = self.listing.note()
             raise DataError(
-                f"{path}: has no image files ({', '.join(sorted(SUFFIXES))}); name another folder in "
-                f"datasets.{wanted.name}.images."
+                f"{path}: has no image files ({', '.join(sorted(SUFFIXES))}){f'; {note}' if note else ''}; "
+                f"name another folder in datasets.{wanted.name}.images."
             )
+        self._refuse_splits()
 
-    def _list(self, folder: Path | str) -> Iterator[os.DirEntry[str]]:
-        waiting = [os.fspath(folder)]  # no recursion: folders may nest deeper than Python's stack
-        while waiting:
-            here = waiting.pop()
-            try:
-                with os.scandir(here) as entries:
-                    for entry in entries:
-                        if entry.name.startswith("."):
-                            continue
-                        if entry.is_dir(follow_symlinks=False):
-                            waiting.append(entry.path)
-                        elif Path(entry.name).suffix.lower() in SUFFIXES and entry.is_file():
-                            yield entry
-            except OSError as error:
-                raise DataError(
-                    f"{error.filename or here}: cannot be read ({error.strerror}); mend its permissions, or "
-                    "remove it."
-                ) from error
+    def _refuse_splits(self) -> None:
+        """Refuse training and test images in folders beside each other, unless they are to be mixed."""
+        found = splits(Path(self._relative(entry)).parts for entry in self.files)
+        if not found or (self.wanted.mixed and not self.labelled):
+            return
+        place, training, testing = found[0]
+        key = f"datasets.{self.wanted.name}"
+        if len(found) > 1:
+            remedy = (
+                f"move them into one folder of {training!r} and one of {testing!r}, and name these in "
+                f"{key}.images and {key}.test.images"
+            )
+        else:
+            folder = self.path.joinpath(*place)
+            remedy = (
+                f"set {key}.images to {_shown(folder / training)} and {key}.test.images to "
+                f"{_shown(folder / testing)}"
+            )
+        other = (
+            "; rename them if they are classes"
+            if self.labelled
+            else f", or {key}.test.fraction if they are to be mixed and split anew"
+        )
+        raise DataError(
+            f"{_shown(self.path.joinpath(*place))}: its folders {training!r} and {testing!r} look like "
+            f"training and test images; {remedy}{other}."
+        )
+
+    def notes(self) -> list[str]:
+        """See :class:`Source`."""
+        note = self.listing.note()
+        return [] if note is None else [f"{self.path}: {note}"]
 
     def _relative(self, entry: os.DirEntry[str]) -> str:
         return os.path.relpath(entry.path, self.path)
@@ -245,12 +272,23 @@ class FolderSource:
         for row, entry in zip(found, self.files, strict=True):
             image = self._read(entry.path)
             if image.shape != shape:
-                raise DataError(
-                    f"{_shown(entry.path)}: has {_by(image.shape)} pixels, the first image {_by(shape)}; set "
-                    f"datasets.{self.wanted.name}.size with fit crop or stretch, and channels."
-                )
+                raise DataError(f"{_shown(entry.path)}: {self._difference(image.shape, shape)}")
             row[...] = image
         return found
+
+    def _difference(self, found: tuple[int, ...], first: tuple[int, ...]) -> str:
+        """How an image differs from the first, and the remedy."""
+        key = f"datasets.{self.wanted.name}"
+        if found[:2] == first[:2]:
+            kinds = {2: "grey", 3: "in colour"}
+            return (
+                f"is {kinds[len(found)]}, the first image {kinds[len(first)]}; set {key}.channels to grey "
+                "or to colour."
+            )
+        return (
+            f"has {_by(found)} pixels, the first image {_by(first)}; set {key}.size with fit crop or "
+            "stretch, and channels."
+        )
 
     def labels(self) -> np.ndarray | None:
         """The name of the first folder below the source's."""
@@ -287,8 +325,7 @@ def read_picture(path: str, wanted: Wanted) -> np.ndarray:
                 turned = ImageOps.exif_transpose(image)
                 if turned.mode.startswith(DEEP):
                     turned = _in_8_bits(turned, path, wanted)
-                grey = turned.mode in ("1", "L", "LA")
-                plain = turned.convert("L" if grey else "RGB")
+                plain = turned.convert("L" if _is_grey(turned) else "RGB")
     except RungsError:
         raise
     except Exception as error:  # whatever a decoder finds in a broken file
@@ -298,6 +335,16 @@ def read_picture(path: str, wanted: Wanted) -> np.ndarray:
     shape = (plain.height, plain.width) if plain.mode == "L" else (plain.height, plain.width, 3)
     wanted.shape_of(shape, _shown(path))
     return wanted.apply(plain)
+
+
+def _is_grey(image: Any) -> bool:
+    """Whether an image has grey levels only: a palette is one of greys if all its colours are."""
+    if image.mode in ("P", "PA"):
+        colours = np.array(image.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)
+        used = np.unique(np.asarray(image.getchannel("P")))
+        rgb = colours[used[used < len(colours)]]
+        return bool((rgb == rgb[:, :1]).all())
+    return image.mode in ("1", "L", "LA")
 
 
 def _in_8_bits(image: Any, path: str, wanted: Wanted) -> Any:
@@ -317,7 +364,8 @@ def _in_8_bits(image: Any, path: str, wanted: Wanted) -> Any:
 
 
 def _check_kind(image: Any, path: str, wanted: Wanted) -> None:
-    if getattr(image, "n_frames", 1) > 1:
+    # a phone's photograph carries smaller ones of itself, or the other eye's: the first is the picture
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         raise DataError(f"{_shown(path)}: has {image.n_frames} frames; save each as a file.")
     if image.mode.startswith(DEEP):
         return
@@ -336,10 +384,17 @@ class ArraySource:
     """An array of a file: ``[n, h, w]``, ``[n, h, w, channels]``, ``[n, channels, h, w]`` or, with a
     size, ``[n, pixels]``. Where its colours lie is stated if its shape does not tell."""
 
-    def __init__(self, path: Path, array: str | None, labels: str | None, wanted: Wanted) -> None:
-        self.path, self.wanted, self.label_key = path, wanted, labels
-        self.reader = READERS[path.suffix.lower()]
-        with self._reading():
+    def __init__(
+        self,
+        path: Path,
+        reader: Reader,
+        array: str | None,
+        labels: str | None,
+        wanted: Wanted,
+        key: str,
+    ) -> None:
+        self.path, self.wanted, self.reader = path, wanted, reader
+        with told(self.path):
             headers = self.reader(path, None)
         self.key = self._chosen(array, headers)
         self.where = f"{path}: array {self.key!r}"
@@ -350,20 +405,24 @@ class ArraySource:
             )
         self.count = self.full_shape[0] if self.full_shape else 0
         _check_bytes(math.prod(self.full_shape) * dtype.itemsize, self.where, wanted)
+        self.labelled: ArrayLabels | None = None
         if labels is not None:
-            self._check_labels(labels, headers)
+            self.labelled = self._labels(labels, headers, key)
 
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        try:
-            yield
-        except RungsError:
-            raise
-        except Exception as error:  # whatever a library finds in a broken file
-            raise DataError(
-                f"{self.path}: cannot be read ({error}); it is damaged, or holds Python objects, which are "
-                "never loaded. Save plain arrays."
-            ) from error
+    def _labels(self, named: str, headers: Mapping[str, Any], key: str) -> ArrayLabels:
+        """Labels in an array of the same file or, where a file has one array, in a file of their own."""
+        if self.reader not in SINGLE:
+            return ArrayLabels(self.path, self.reader, named, headers, self.count, self.wanted)
+        path = _path(named, f"{key}.labels")
+        reader = reader_of(path)
+        if reader is None or reader not in SINGLE or not path.is_file():
+            raise ConfigError(
+                f"configuration key {key}.labels: {self.path} has one array, so labels are in a file of "
+                f"their own, and {_shown(path)} is none; name an .npy or IDX file."
+            )
+        with told(path):
+            other = reader(path, None)
+        return ArrayLabels(path, reader, next(iter(other)), other, self.count, self.wanted)
 
     def _chosen(self, array: str | None, headers: Mapping[str, Any]) -> str:
         if array is None and len(headers) > 1 and "images" in headers:
@@ -380,23 +439,10 @@ class ArraySource:
             )
         return array
 
-    def _check_labels(self, key: str, headers: Mapping[str, Any]) -> None:
-        if key not in headers:
-            raise DataError(
-                f"{self.path}: has no array {key!r} for datasets.{self.wanted.name}.labels; it has: "
-                f"{', '.join(sorted(map(_shown, headers)))}."
-            )
-        shape, dtype = headers[key]
-        _check_bytes(math.prod(shape) * dtype.itemsize, f"{self.path}: array {key!r}", self.wanted)
-        if shape not in ((self.count,), (self.count, 1)) or dtype.kind not in "buiUS":
-            raise DataError(
-                f"{self.path}: labels {key!r} are {dtype} of shape {shape}; expected one integer or name "
-                f"for each of {self.count} images."
-            )
-
     def named_files(self) -> list[Named]:
         """See :class:`Source`."""
-        return [(self.path.name, self.path)]
+        paths = [self.path] if self.labelled is None else [self.path, self.labelled.path]
+        return [(path.name, path) for path in dict.fromkeys(paths)]
 
     def _axes(self) -> Axes:
         """How an image is stored."""
@@ -411,7 +457,7 @@ class ArraySource:
 
     def _read(self) -> np.ndarray:
         """The array, as it is stored."""
-        with self._reading():
+        with told(self.path):
             array: np.ndarray = self.reader(self.path, self.key)[self.key]
         return array
 
@@ -439,76 +485,60 @@ class ArraySource:
 
     def labels(self) -> np.ndarray | None:
         """See :class:`Source`."""
-        if self.label_key is None:
-            return None
-        with self._reading():
-            return np.asarray(self.reader(self.path, self.label_key)[self.label_key]).reshape(-1)
+        return None if self.labelled is None else self.labelled.read()
+
+    def notes(self) -> list[str]:
+        """See :class:`Source`."""
+        return []
 
 
-def _read_npy(path: Path, key: str | None) -> dict[str, Any]:
-    """The one array of a file, called ``array``; its shape and type where no key is given."""
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
-    return {"array": (array.shape, array.dtype) if key is None else array}
+class ArrayLabels:
+    """The labels of an array's images, in another array.
 
+    Args:
+        headers: shapes and types of the arrays of the file.
+        count: number of images.
+    """
 
-def _read_npz(path: Path, key: str | None) -> dict[str, Any]:
-    """An array of an archive; the shapes and types of all, from their headers, where none is named."""
-    if key is not None:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {key: arrays[key]}
-    headers: dict[str, Any] = {}
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.namelist():
-            if not member.endswith(".npy"):
-                continue
-            with archive.open(member) as file:
-                version = np.lib.format.read_magic(file)
-                read = {
-                    (1, 0): np.lib.format.read_array_header_1_0,
-                    (2, 0): np.lib.format.read_array_header_2_0,
-                }[version]
-                shape, _, dtype = read(file)
-                headers[member.removesuffix(".npy")] = (shape, dtype)
-    return headers
+    def __init__(
+        self,
+        path: Path,
+        reader: Reader,
+        key: str,
+        headers: Mapping[str, Any],
+        count: int,
+        wanted: Wanted,
+    ) -> None:
+        self.path, self.reader, self.key = path, reader, key
+        if key not in headers:
+            raise DataError(
+                f"{path}: has no array {key!r} for datasets.{wanted.name}.labels; it has: "
+                f"{', '.join(sorted(map(_shown, headers)))}."
+            )
+        shape, dtype = headers[key]
+        _check_bytes(math.prod(shape) * dtype.itemsize, f"{path}: array {key!r}", wanted)
+        if shape not in ((count,), (count, 1)) or dtype.kind not in "buiUS":
+            raise DataError(
+                f"{path}: labels {key!r} are {dtype} of shape {shape}; expected one integer or name for "
+                f"each of {count} images."
+            )
 
-
-def _read_hdf5(path: Path, key: str | None) -> dict[str, Any]:
-    """The same of an HDF5 file; what it links to or keeps in other files is left alone."""
-    import h5py
-
-    from rungs.storage.hdf5 import crashes
-
-    if key is None and (reason := crashes(path)):
-        raise DataError(f"{path}: cannot be read ({reason}); it is damaged. Write it again.")
-    found: dict[str, Any] = {}
-
-    def visit(name: str, item: Any) -> None:
-        plain = (
-            isinstance(item, h5py.Dataset)
-            and item.shape is not None  # a null dataspace
-            and not item.external
-            and not item.is_virtual
-        )
-        # a chunk is unpacked whole, however little of it the array covers
-        if plain and math.prod(item.chunks or (0,)) * item.dtype.itemsize > MOST_BYTES:
-            raise DataError(f"{path}: array {name!r} has chunks of more than {MOST_BYTES} bytes.")
-        if plain and key is None:
-            found[name] = (item.shape, item.dtype)
-        elif plain and name == key:
-            found[name] = item[()]
-
-    with h5py.File(path, "r") as file:
-        file.visititems(visit)
-    return found
-
-
-#: suffix of a file -> what reads an array, or the headers of all
-READERS: dict[str, Callable[[Path, str | None], dict[str, Any]]] = {
-    ".npz": _read_npz,
-    ".npy": _read_npy,
-    ".h5": _read_hdf5,
-    ".hdf5": _read_hdf5,
-}
+    def read(self) -> np.ndarray:
+        """Numbers, or names as text, ``[n]``."""
+        with told(self.path):
+            found = np.asarray(self.reader(self.path, self.key)[self.key]).reshape(-1)
+        if found.dtype.kind not in "SO":
+            return found
+        names = []
+        for number, label in enumerate(found):  # as NumPy's type S and HDF5 store them
+            try:
+                names.append(label.decode() if isinstance(label, bytes) else str(label))
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    f"{self.path}: labels {self.key!r}: that of image {number}, {label!r:.100}, is not in "
+                    "UTF-8; decode them (numpy.char.decode(labels, 'latin-1')) and save them as text."
+                ) from error
+        return np.array(names)
 
 
 def _check_bytes(count: int, where: str, wanted: Wanted) -> None:
