@@ -12,6 +12,7 @@ from scipy import stats
 
 from rungs.data import DATASETS, mnist, prepare
 from rungs.data.binarise import TrainingImages, binarise
+from rungs.data.idx import read_idx
 from rungs.data.prepared import Prepared
 from rungs.errors import ConfigError, DataError, StoreError
 from rungs.paths import ROOT
@@ -63,7 +64,7 @@ def test_an_unknown_data_set_suggests_the_nearest(tmp_path: Path) -> None:
 def test_idx_is_read_back(tmp_path: Path, packed: bool) -> None:
     path = tmp_path / ("images.gz" if packed else "images")
     path.write_bytes(gzip.compress(idx(IMAGES)) if packed else idx(IMAGES))
-    np.testing.assert_array_equal(mnist.read_idx(path, sha256(idx(IMAGES))), IMAGES)
+    np.testing.assert_array_equal(read_idx(path, mnist.MAX_BYTES, sha256(idx(IMAGES))), IMAGES)
 
 
 def flipped(content: bytes, position: int) -> bytes:
@@ -74,6 +75,7 @@ DAMAGE = {
     "truncated": (idx(IMAGES)[:-1], "promises shape|SHA-256"),
     "longer": (idx(IMAGES) + b"\0", "promises shape|SHA-256"),
     "empty": (b"", "IDX|SHA-256"),
+    "header": (idx(IMAGES)[:7], "promises 3 dimensions|SHA-256"),
     "other type": (flipped(idx(IMAGES), 2), "IDX|SHA-256"),
     "pixel": (flipped(idx(IMAGES), -2 % len(idx(IMAGES))), "SHA-256"),
     "shape": (flipped(idx(IMAGES), 7), "promises shape|SHA-256"),
@@ -86,10 +88,10 @@ def test_damaged_idx_is_named_and_refused(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "t10k-images-idx3-ubyte"
     path.write_bytes(content)
     with pytest.raises(DataError, match=f"{path.name}.*({message})"):
-        mnist.read_idx(path, sha256(idx(IMAGES)))
+        read_idx(path, mnist.MAX_BYTES, sha256(idx(IMAGES)))
     if kind != "pixel":
         with pytest.raises(DataError, match=message):
-            mnist.read_idx(path)
+            read_idx(path, mnist.MAX_BYTES)
 
 
 @pytest.mark.parametrize("position", [0, 12, -6])
@@ -98,22 +100,46 @@ def test_damaged_gzip_is_named_and_refused(tmp_path: Path, position: int) -> Non
     path = tmp_path / "images.gz"
     path.write_bytes(flipped(packed, position % len(packed)))
     with pytest.raises(DataError, match=r"images\.gz"):
-        mnist.read_idx(path, sha256(idx(IMAGES)))
+        read_idx(path, mnist.MAX_BYTES, sha256(idx(IMAGES)))
     path.write_bytes(packed[: len(packed) // 2])
     with pytest.raises(DataError, match="truncated or corrupt"):
-        mnist.read_idx(path, sha256(idx(IMAGES)))
+        read_idx(path, mnist.MAX_BYTES, sha256(idx(IMAGES)))
 
 
 def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "images.gz"
     path.write_bytes(gzip.compress(bytes(mnist.MAX_BYTES + 10)))
     with pytest.raises(DataError, match="larger than any file"):
-        mnist.read_idx(path)
+        read_idx(path, mnist.MAX_BYTES)
 
 
 def test_a_missing_file_is_named_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz is missing.*download"):
         prepare("mnist", tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize("place", ["mnist", "MNIST/raw", "MNIST", "mnist/raw", "raw", "."])
+@pytest.mark.parametrize(
+    "name", ["{}-idx{}-ubyte", "{}.idx{}-ubyte", "{0}-idx{1}-ubyte/{0}-idx{1}-ubyte"]
+)
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_mnist_is_found_under_its_usual_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, name: str, ending: str
+) -> None:
+    if ending and "/" in name:
+        pytest.skip("archives of folders are unpacked")
+    arrays = {"train-images": IMAGES, "train-labels": np.arange(2, dtype=np.uint8)}
+    arrays |= {"t10k-images": IMAGES[:1] + 1, "t10k-labels": np.array([3], dtype=np.uint8)}
+    for stem, array in arrays.items():
+        axes = 3 if "images" in stem else 1
+        monkeypatch.setitem(mnist.FILES, f"{stem}-idx{axes}-ubyte", sha256(idx(array)))
+        path = tmp_path / place / (name.format(stem, axes) + ending)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(idx(array)) if ending else idx(array))
+    found = mnist.prepare(tmp_path, tmp_path)
+    np.testing.assert_array_equal(found.train_images, IMAGES)
+    np.testing.assert_array_equal(found.test_images, IMAGES[:1] + 1)
+    assert (found.train_labels.tolist(), found.test_labels.tolist()) == ([0, 1], [3])
 
 
 def test_the_wrong_shape_is_refused() -> None:

@@ -1,22 +1,19 @@
 """MNIST, complete (LeCun, Cortes and Burges): 60,000 + 10,000 digits of 28x28.
 
-From a raw-data folder (``mnist/train-images-idx3-ubyte.gz`` and its three companions,
-packed or not), else downloaded from torchvision's mirror. The decompressed files are checked by
+From a raw-data folder, under the names and in the places that these four files usually have
+(:func:`places`), else downloaded from torchvision's mirror. The decompressed files are checked by
 SHA-256 either way.
 """
 
 from __future__ import annotations
 
-import gzip
-import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from rungs.data import sources
+from rungs.data.idx import read_idx
 from rungs.data.prepared import Prepared
 from rungs.errors import DataError
-from rungs.storage.atomic import sha256
 
 #: SHA-256 of the decompressed files
 FILES = {
@@ -38,8 +35,10 @@ MAX_BYTES = 16 + 60_000 * 784
 
 def prepare(raw: Path | None, cache: Path) -> Prepared:
     """Read the four files, from ``raw/mnist`` if given, else by download into ``cache``."""
-    folder = download(cache) if raw is None else raw / "mnist"
-    content = {name: read_idx(_find(folder, name), expected) for name, expected in FILES.items()}
+    folder = download(cache) if raw is None else raw
+    content = {
+        name: read_idx(_find(folder, name), MAX_BYTES, expected) for name, expected in FILES.items()
+    }
     return Prepared(
         content["train-images-idx3-ubyte"],
         content["train-labels-idx1-ubyte"],
@@ -80,53 +79,21 @@ def mirror() -> str:
     return next(address for address in mirrors if address.startswith("https://"))
 
 
+def places(folder: Path, name: str) -> Iterator[Path]:
+    """Where people have a file of MNIST: in the folder ``mnist`` or where torchvision puts it, or in
+    the named folder itself; packed or not, with a dot or a dash in its name, or in a folder of its name,
+    as some archives unpack."""
+    for place in ("mnist", "MNIST/raw", "mnist/raw", "MNIST", "raw", "."):
+        for stem in (name, name.replace("-idx", ".idx")):
+            for ending in (f"{stem}.gz", stem, f"{stem}/{stem}"):
+                yield folder / place / ending
+
+
 def _find(folder: Path, name: str) -> Path:
-    for candidate in (folder / f"{name}.gz", folder / name):
+    for candidate in places(folder, name):
         if candidate.is_file():
             return candidate
     raise DataError(
-        f"data set mnist: {folder / name}.gz is missing. Put the four files of MNIST there, or unset "
-        "raw_data and RUNGS_RAW_DATA to download them."
+        f"data set mnist: {folder / 'mnist' / name}.gz is missing, and not under its other usual names in "
+        f"{folder}. Put the four files of MNIST there, or unset raw_data and RUNGS_RAW_DATA to download them."
     )
-
-
-def read_idx(path: Path, expected_sha256: str | None = None) -> np.ndarray:
-    """Read an IDX file of unsigned bytes, packed by gzip or not.
-
-    Args:
-        expected_sha256: of the decompressed content; checked if given.
-
-    Raises:
-        DataError: if the file is truncated, corrupt, altered or not IDX of bytes.
-    """
-    remedy = "Replace the file by a fresh copy."
-    try:
-        if path.suffix == ".gz":
-            with gzip.open(path) as file:
-                content = file.read(MAX_BYTES + 1)
-        else:
-            with path.open("rb") as plain:
-                content = plain.read(MAX_BYTES + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{path}: cannot be read, truncated or corrupt ({error}). {remedy}"
-        ) from error
-    if len(content) > MAX_BYTES:
-        raise DataError(f"{path}: is larger than any file of MNIST ({MAX_BYTES} bytes). {remedy}")
-    if expected_sha256 is not None and sha256(content) != expected_sha256:
-        raise DataError(
-            f"{path}: SHA-256 of the decompressed content is {sha256(content)}, "
-            f"expected {expected_sha256}: the file is truncated or altered. {remedy}"
-        )
-    if len(content) < 4 or content[:3] != b"\0\0\x08":
-        raise DataError(f"{path}: is not an IDX file of unsigned bytes. {remedy}")
-    dimensions = content[3]
-    header = 4 + 4 * dimensions
-    shape = tuple(int(n) for n in np.frombuffer(content[4:header], dtype=">u4"))
-    if len(shape) != dimensions or not 1 <= dimensions <= 3:
-        raise DataError(f"{path}: its header promises {dimensions} dimensions. {remedy}")
-    if min(shape) < 1 or len(content) - header != int(np.prod(shape, dtype=object)):
-        raise DataError(
-            f"{path}: its header promises shape {shape}, but {len(content) - header} bytes follow. {remedy}"
-        )
-    return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape).copy()
