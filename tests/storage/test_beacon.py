@@ -28,7 +28,7 @@ def test_only_the_living_are_believed(tmp_path: Path, monkeypatch: pytest.Monkey
     child = gone.pid
     path.write_text(json.dumps(content | {"process": child}))
     assert read_beacon(tmp_path) is None, "its process is gone"
-    path.write_text(json.dumps(content | {"process": child, "host": "elsewhere"}))
+    path.write_text(json.dumps(content | {"process": child, "place": "elsewhere"}))
     assert read_beacon(tmp_path) is not None
     old = time.time() - DEAD_AFTER_SECONDS - 1
     os.utime(path, (old, old))

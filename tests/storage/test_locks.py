@@ -14,16 +14,20 @@ import pytest
 from rungs.errors import RungsError
 from rungs.storage import process as processes
 from rungs.storage.locks import _remove_dead, locked
-from rungs.storage.process import DEAD_AFTER_SECONDS
+from rungs.storage.process import DEAD_AFTER_SECONDS, PLACE
 
 HOLD = "import sys, time; from pathlib import Path; from rungs.storage.locks import locked\n" + (
     "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
 )
 
 
-def hold(folder: Path) -> subprocess.Popen[str]:
+#: a command in a container, as far as process numbers go: it has the number 1
+CONTAINER = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+
+
+def hold(folder: Path, *container: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True
+        [*container, sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
@@ -54,7 +58,8 @@ def test_a_killed_holder_is_known_at_once(tmp_path: Path) -> None:
 def foreign(folder: Path, age: float, process: int = 1) -> Path:
     """The lock of a process on another machine, last touched ``age`` seconds ago."""
     path = folder / ".lock"
-    who = {"token": "x", "host": "another", "process": process, "started": "1"}
+    who = {"token": "x", "host": "another", "place": "another"}
+    who |= {"process": process, "started": "1"}
     path.write_text(json.dumps(who))
     os.utime(path, (time.time() - age,) * 2)
     return path
@@ -70,10 +75,40 @@ def test_a_holder_elsewhere_lives_by_its_heartbeat(tmp_path: Path) -> None:
         assert json.loads((tmp_path / ".lock").read_text())["host"] == os.uname().nodename
 
 
+def containers() -> bool:
+    try:
+        return (
+            subprocess.run([*CONTAINER, "true"], capture_output=True, check=False).returncode == 0
+        )
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not containers(), reason="namespaces of process numbers cannot be made")
+def test_a_holder_in_another_container_is_not_taken_for_another_process(tmp_path: Path) -> None:
+    """Two containers with the same host name on the same files: both holders have the number 1."""
+    process = hold(tmp_path, *CONTAINER)
+    path = tmp_path / ".lock"
+    assert json.loads(path.read_text())["process"] == 1
+    second = locked(tmp_path)
+    with pytest.raises(RungsError, match=r"process 1 on .* cannot be seen from here"):
+        second.__enter__()
+    code = HOLD.replace("print('held', flush=True)", "pass").replace("time.sleep(60)", "pass")
+    beside = [*CONTAINER, sys.executable, "-c", code, str(tmp_path)]
+    turned_away = subprocess.run(beside, capture_output=True, text=True, check=False)
+    assert "process 1 on" in turned_away.stderr
+    process.kill()
+    process.wait()
+    # the container is started again: its lock counts until its holder has been silent for long enough
+    os.utime(path, (time.time() - DEAD_AFTER_SECONDS * 2,) * 2)
+    assert subprocess.run(beside, check=False).returncode == 0
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_number_given_to_another_process_is_no_holder(tmp_path: Path) -> None:
-    """Same machine, a living process of that number, but started at another time."""
+    """Same place, a living process of that number, but started at another time."""
     path = foreign(tmp_path, age=0, process=os.getpid())
-    who = json.loads(path.read_text()) | {"host": os.uname().nodename}
+    who = json.loads(path.read_text()) | {"place": PLACE}
     path.write_text(json.dumps(who))
     with locked(tmp_path):
         assert json.loads(path.read_text())["token"] != who["token"]

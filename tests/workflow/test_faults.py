@@ -23,7 +23,7 @@ from rungs.storage import result_file
 from rungs.storage.atomic import ABANDONED_AFTER_SECONDS, FREE_SPACE, temporary_name, write_text
 from rungs.storage.beacon import PROGRESS_FILE
 from rungs.storage.locks import locked
-from rungs.storage.process import MACHINE, writer
+from rungs.storage.process import MACHINE, PLACE, writer
 from rungs.storage.tensors import save_tensors
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
@@ -96,7 +96,7 @@ def test_temporary_files_of_killed_writers_go_with_the_next_write(tmp_path: Path
 
 
 def test_what_a_process_left_that_was_killed_at_the_very_end_is_taken_away(tmp_path: Path) -> None:
-    dead = {"token": "x", "host": os.uname().nodename, "process": GONE, "started": "1"}
+    dead = {"token": "x", "place": PLACE, "process": GONE, "started": "1"}
     left = {
         ".lock": json.dumps(dead),
         ".lock-removal": json.dumps(dead),

@@ -75,8 +75,8 @@ def temporary_name(path: Path) -> Path:
 
 
 def remove_abandoned(path: Path) -> None:
-    """Remove temporary files of ``path``, which has just been written, whose writers were killed: on
-    this machine those whose process is gone, of others those that have not changed for minutes (by
+    """Remove temporary files of ``path``, which has just been written, whose writers were killed: of
+    this place those whose process is gone, of others those that have not changed for minutes (by
     the file server's clock, which is that of ``path`` too)."""
     pattern = f".{glob.escape(path.stem)}.*.part{glob.escape(path.suffix)}"
     for found in path.parent.glob(pattern):

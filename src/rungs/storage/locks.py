@@ -18,7 +18,7 @@ from pathlib import Path
 
 from rungs.errors import RungsError
 from rungs.storage.atomic import remove_abandoned, temporary_name, unwritable
-from rungs.storage.process import Heartbeat, identity, is_alive
+from rungs.storage.process import DEAD_AFTER_SECONDS, Heartbeat, identity, is_alive, is_of_here
 
 LOCK = ".lock"
 #: tries, and the pause between them, while others make or remove locks
@@ -68,15 +68,26 @@ def _acquire(path: Path) -> str:
                 _break_guard(path.with_name(GUARD), mine)
                 return token
             if holder and _alive(holder, path, mine):
-                raise RungsError(
-                    f"{path.parent}: is being written by process {holder.get('process')} on "
-                    f"{holder.get('host')}. Wait until it ends, or stop it; two writers would spoil it."
-                )
+                raise _held(path.parent, holder)
             _remove_dead(path, holder.get("token"), mine)
             time.sleep(RETRY_SECONDS)
     finally:
         mine.unlink(missing_ok=True)
     raise RungsError(f"{path.parent}: several processes want to write it at once; run one of them.")
+
+
+def _held(folder: Path, holder: dict[str, object]) -> RungsError:
+    """The error for a folder that a living process writes."""
+    message = (
+        f"{folder}: is being written by process {holder.get('process')} on {holder.get('host')}. "
+        "Wait until it ends, or stop it; two writers would spoil it."
+    )
+    if not is_of_here(holder):
+        message += (
+            f" That process cannot be seen from here: if it was killed, or its machine restarted, try "
+            f"again {DEAD_AFTER_SECONDS:.0f} seconds after that."
+        )
+    return RungsError(message)
 
 
 def _remove_dead(path: Path, dead: object, mine: Path) -> None:

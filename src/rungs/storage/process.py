@@ -1,8 +1,10 @@
 """The process that writes a file, and whether it is still alive.
 
-Locks, beacons and temporary files all ask here. A process of this machine is known by its number and
-by the time of its start, because numbers are used again. A process on another machine cannot be looked
-up: it counts as alive while it touches its file, which it does every :data:`HEARTBEAT_SECONDS`.
+Locks, beacons and temporary files all ask here. A process is known by its number and by the time of its
+start, because numbers are used again. It can be looked up from the same place alone, which is one boot of
+one kernel and one namespace of process numbers: containers have numbers of their own, often 1, and often
+one host name. A process of another place counts as alive while it touches its file, which it does every
+:data:`HEARTBEAT_SECONDS`.
 """
 
 from __future__ import annotations
@@ -16,17 +18,43 @@ from pathlib import Path
 
 #: how often a process touches its file, and how long after that it is believed to be alive
 HEARTBEAT_SECONDS, DEAD_AFTER_SECONDS = 20.0, 180.0
-#: the machine, short enough for a file's name
-MACHINE = hashlib.sha256(os.uname().nodename.encode()).hexdigest()[:8]
 #: distinguishes this process from an earlier one of the same number
 TOKEN = uuid.uuid4().hex[:8]
 UNKNOWN = "unknown"
 
 
+def _place() -> str:
+    """Where this process can be looked up by its number: a boot and a namespace, by the kernel's names;
+    the host, of a system that does not tell them."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+        namespace = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - it names no file
+        if os.readlink("/proc/self") != str(os.getpid()):  # noqa: PTH115
+            return f"nowhere {TOKEN}"  # /proc is that of another namespace, with other numbers
+    except OSError:
+        return f"host {os.uname().nodename}"
+    return f"boot {boot} {namespace}"
+
+
+PLACE = _place()
+#: the place, short enough for a file's name
+MACHINE = hashlib.sha256(PLACE.encode()).hexdigest()[:8]
+
+
 def identity() -> dict[str, object]:
-    """This process, as locks and beacons carry it: ``host``, ``process`` and ``started``."""
+    """This process, as locks and beacons carry it: ``host``, ``place``, ``process`` and ``started``."""
     number = os.getpid()
-    return {"host": os.uname().nodename, "process": number, "started": start_time(number)}
+    return {
+        "host": os.uname().nodename,
+        "place": PLACE,
+        "process": number,
+        "started": start_time(number),
+    }
+
+
+def is_of_here(who: Mapping[str, object]) -> bool:
+    """Return whether a process, by its :func:`identity`, can be looked up from here."""
+    return who.get("place") == PLACE
 
 
 def is_alive(who: Mapping[str, object], age: Callable[[], float]) -> bool:
@@ -37,7 +65,7 @@ def is_alive(who: Mapping[str, object], age: Callable[[], float]) -> bool:
         age: returns the seconds since it last touched its file. It is called only where the process
             cannot be looked up; an OSError means that the file is gone, and the process with it.
     """
-    if who.get("host") == os.uname().nodename:
+    if is_of_here(who):
         started = start_time(who.get("process"))
         if started != UNKNOWN:
             return started is not None and started == who.get("started")
@@ -48,7 +76,7 @@ def is_alive(who: Mapping[str, object], age: Callable[[], float]) -> bool:
 
 
 def start_time(process: object) -> str | None:
-    """The time at which a process of this machine started, by the kernel's clock; :data:`UNKNOWN` where
+    """The time at which a process of this place started, by the kernel's clock; :data:`UNKNOWN` where
     the system hides it, None if there is no such process."""
     try:
         number = int(str(process))
@@ -79,7 +107,7 @@ def writer() -> str:
 def writer_is_gone(name: str) -> bool:
     """Return whether the process of a :func:`writer`'s name is known to be gone.
 
-    Nothing is known of a process on another machine.
+    Nothing is known of a process of another place.
 
     >>> writer_is_gone(writer()), writer_is_gone(f"{MACHINE}-{os.getpid()}-earlier")
     (False, True)
