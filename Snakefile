@@ -4,14 +4,17 @@
 #   snakemake --cores 8 all --configfile config/smoke.yaml    another one
 #   snakemake --cores 8 results/quick/figures/ladder_loglik.png
 
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.17")  # functions for priorities
 
 
 # Another profile takes the default's place instead of being laid over it. Either is laid over
-# config/common.yaml, in common.smk.
-if "profile" not in config:
+# config/common.yaml, in common.smk. In a working folder without a default profile of its own, that
+# of the clone counts.
+if "profile" not in config and Path("config/config.yaml").is_file():
 
     configfile: "config/config.yaml"
 

@@ -1,11 +1,17 @@
-"""One style for the whole project: legible at column width, safe for colour-blind readers."""
+"""One style for the whole project: legible at column width, safe for colour-blind readers.
+
+What a user has chosen for other figures, in a ``matplotlibrc`` or in ``MPLBACKEND``, does not count here.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+# a notebook's MPLBACKEND names a backend that this interpreter may not have
+os.environ["MPLBACKEND"] = "Agg"
 import matplotlib as mpl
 
 mpl.use("Agg")
@@ -17,6 +23,7 @@ from matplotlib.figure import Figure
 from rungs.storage.atomic import replacing
 from rungs.training.schedules import continuation_epochs
 
+mpl.rcdefaults()
 PALETTE = sns.color_palette("colorblind", 10)
 MARKERS = "osD^vPX*<>"
 

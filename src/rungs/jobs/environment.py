@@ -17,10 +17,15 @@ def prepare_environment(frozen_config: Path) -> None:
     conda environment, which is activated later and so comes first. They read the configuration that the
     workflow was started with, even if it is edited later.
 
+    They import nothing from the working folder, where a file of the user's may be called random.py or
+    torch.py, and no warning is an error to them.
+
     The configuration's name reaches jobs through the environment: as a parameter of the rules
     it would rerun everything at every edit.
     """
     os.environ[CONFIG_VARIABLE] = str(frozen_config)
+    os.environ["PYTHONSAFEPATH"] = "1"
+    os.environ.pop("PYTHONWARNINGS", None)
     _prepend("PYTHONPATH", str(ROOT / "src"))
     _prepend("PATH", str(Path(sys.executable).parent))
 

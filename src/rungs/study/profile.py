@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rungs.data import own_data
+from rungs.errors import ConfigError
 from rungs.storage.atomic import sha256, write_text
 from rungs.study.layers import COMMON, DEFAULT, Config, merge, read_file
 from rungs.study.layout import Layout
@@ -67,9 +68,18 @@ def complete(config: Config) -> Config:
 
 
 def raw_data(config: Config) -> Path | None:
-    """The folder of raw data files: the environment variable, else the configuration key."""
+    """The folder of raw data files: the environment variable, else the configuration key.
+
+    Raises:
+        ConfigError: if it names a home folder that there is not.
+    """
     named = os.environ.get(RAW_DATA_VARIABLE) or config.get("raw_data")
-    return Path(named).expanduser() if named else None
+    try:
+        return Path(named).expanduser() if named else None
+    except RuntimeError as error:
+        raise ConfigError(
+            f"configuration key raw_data: {named}: there is no such home folder; give a path without ~."
+        ) from error
 
 
 def freeze(config: Config, folder: Path | str) -> Path:
