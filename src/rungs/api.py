@@ -6,6 +6,7 @@ so on.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,14 +18,14 @@ import torch
 from torch import Tensor
 
 from rungs import data
-from rungs.data.binarise import model_input
+from rungs.data.binarise import binarise
 from rungs.data.levels import as_levels, white_of
 from rungs.data.prepared import Prepared
 from rungs.errors import ConfigError, DataError, StoreError
 from rungs.evaluation.evaluator import Evaluator, evaluator_of
 from rungs.evaluation.run import load_model
 from rungs.exchange.archive import open_archive
-from rungs.numerics.seeds import TEST_SET_SEED, generator
+from rungs.numerics.seeds import TEST_SET_SEED, derive_seed, generator
 from rungs.paths import ROOT
 from rungs.storage import result_file
 from rungs.storage.result_file import Stored
@@ -129,8 +130,8 @@ class Trained:
     Images go in as bytes, bits of any type, or floats from 0 to 1, ``[n, *shape]``, grey ones also as
     ``[n, pixels]``; ``white`` states the value of white where they do not tell it, as for one's own data
     (:mod:`rungs.data.levels`). They come out as float32 from 0 to 1 of that shape. Models of bits see
-    images binarised in the same way at every call (black and white pixels stay what they are), all
-    others see intensities.
+    images binarised, by draws that depend on the image alone (black and white pixels stay what they are),
+    all others see intensities.
 
     Attributes:
         folder: where its files are.
@@ -203,12 +204,22 @@ class Trained:
         It rises with k to ``log p(x)``. For a VQ-VAE, whose posterior is one code a position, it is
         ``log p(x, codes)`` for every k.
 
+        The draws depend on the image, ``k`` and ``seed``: an image has the same bound alone, among others
+        and in any order. The stored evaluation's draws are others, so its ``test/lk`` agrees within the
+        noise of the estimate, not image for image.
+
         Raises:
             ConfigError: if the model has no likelihood, or k is not positive.
         """
         if k < 1:
             raise ConfigError(f"k = {k}: the bound needs at least one sample.")
-        return np.asarray(self._evaluator.bound(self._input(images, white), k, seed).numpy())
+        x = self._input(images, white)
+        bounds = np.empty(len(x))
+        for i, image in enumerate(x):
+            # by itself, so that not even the rounding depends on its neighbours
+            own_seed = derive_seed(seed, f"likelihood/{k}/{_digest(image)}")
+            bounds[i] = self._evaluator.bound(image[None], k, own_seed).item()
+        return bounds
 
     def _input(self, images: np.ndarray, white: float | None) -> Tensor:
         """Return images ``[n, pixels]`` as the model takes them."""
@@ -223,7 +234,16 @@ class Trained:
         where = f"run {self.name}, the images given"
         white = white_of(array, white, where, lambda value: f"pass white={value:g}")
         flat = torch.from_numpy(np.ascontiguousarray(as_levels(array, white))).flatten(1)
-        return model_input(flat, generator(TEST_SET_SEED, "images"), self.model.binary)
+        return self._as_input(flat)
+
+    def _as_input(self, levels: Tensor) -> Tensor:
+        """Return images uint8 ``[n, pixels]`` as the model takes them, each whatever the others are."""
+        if not self.model.binary:
+            return levels.float() / 255
+        bits = torch.empty(levels.shape)
+        for i, image in enumerate(levels):
+            bits[i] = binarise(image, generator(TEST_SET_SEED, f"image/{_digest(image)}"))
+        return bits
 
     def _latents(
         self, images: np.ndarray, seed: int, white: float | None
@@ -235,3 +255,8 @@ class Trained:
         """Return images ``[n, *shape]`` float32 of the bottom layer's latents."""
         flat = self._evaluator.images(latents, generator(seed, "pictures"))
         return np.asarray(flat.reshape(-1, *self.shape).float().numpy())
+
+
+def _digest(image: Tensor) -> str:
+    """A name for the content of an image."""
+    return hashlib.sha256(image.numpy().tobytes()).hexdigest()
