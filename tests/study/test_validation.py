@@ -12,7 +12,20 @@ from rungs.errors import ConfigError
 from rungs.figures import FIGURES, figure_settings
 from rungs.study.validation import validate
 
+YES = "; YAML reads yes, no, on and off as true and false: put quotes around a text"
 MISTAKES = [
+    ("training.learning_rate", "1e-3", "; YAML reads '1e-3' as text: write 1.0e-3."),
+    ("training.learning_rate", "1E-3", "write 1.0e-3."),
+    ("training.learning_rate", "2.5e3", "write 2.5e+3."),
+    ("training.learning_rate", "0.1", "; YAML reads '0.1' as text: write 0.1."),
+    ("training.epochs", "1e2", "; YAML reads '1e2' as text: write 100."),
+    ("training.epochs", "09", "write 9."),
+    ("training.epochs", "1e-2", "training.epochs: found \"1e-2\": '1e-2' is not of type"),
+    ("evaluation.samples", "nan", "evaluation.samples: found \"nan\": 'nan' is not of type"),
+    ("profile", False, YES),
+    ("profile", 2024, '; YAML reads a number: put quotes around a text ("2024").'),
+    ("experiments.ladder.0.variants", [True], YES),
+    ("variants.vae.model", False, YES),
     ("training.epoch", 3, "training: unknown key 'epoch'; did you mean 'epochs'"),
     ("trainning", {}, "unknown key 'trainning'; did you mean 'training'"),
     ("training.epochs", "many", 'training.epochs: found "many"'),

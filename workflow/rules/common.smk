@@ -14,7 +14,7 @@ BESIDE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True), "../..
 if BESIDE.is_dir():
     sys.path.insert(0, str(BESIDE.resolve()))
 try:
-    from rungs.study.layers import COMMON
+    from rungs.study.layers import COMMON, read_file
 except ImportError as error:
     raise WorkflowError(
         f"the package rungs is not installed ({error}). Install the version that this workflow is "
@@ -49,6 +49,11 @@ from rungs.tables import TABLES
 # --- the configuration ----------------------------------------------------------------------------
 
 try:
+    # Snakemake has read them less strictly: a key that is there twice, 010 for 8. Those of a workflow
+    # that uses this one as a module are its own.
+    if workflow.modifier.is_main_snakefile():
+        for path in workflow.configfiles:
+            read_file(path)
     config = profile.complete(config)
     validate(config)
     config = profile.with_own_data(config)

@@ -32,15 +32,18 @@ def parse_yaml(text: str) -> Any:
     """The one document of a YAML text.
 
     Raises:
-        NotPlainError: if it is not YAML, too large or too deep, or has a key twice.
+        NotPlainError: if it is not YAML, too large or too deep, has a key twice, or a number in base 8 or
+            60, which nobody means.
     """
     _check_length(text)
     try:
         _check_levels(text)
-        return yaml.load(text, _UniqueKeys)  # noqa: S506 - a SafeLoader
+        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
         place = error.problem_mark or error.context_mark
         where = f" in line {place.line + 1}, column {place.column + 1}" if place else ""
+        if place and _has_tab(text, place):
+            where += "; indent with spaces, not with tabs"
         raise NotPlainError(f"not valid YAML, {error.problem}{where}") from error
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError, TypeError) as error:
         if isinstance(error, NotPlainError):
@@ -81,7 +84,7 @@ def check_plain(content: Any) -> None:
             for key, inner in value.items():
                 if not isinstance(key, str):
                     raise NotPlainError(
-                        f"{_key(where)}: has the key {_short(key)}, which is not text"
+                        f"{_key(where)}: has the key {_short(key)}, which is not text; put it in quotes"
                     )
                 visit(key, where, level)
                 visit(inner, f"{where}.{key}", level + 1)
@@ -106,7 +109,10 @@ def _problem(value: Any) -> str | None:
         return None if abs(value) < MOST_INTEGER else "found an integer of more than 63 bits"
     if isinstance(value, float):
         return None if math.isfinite(value) else f"found {value}, expected a finite number"
-    return f"found a {type(value).__name__}, expected text, a number, a list or a mapping"
+    return (
+        f"found a {type(value).__name__}, expected text, a number, a list or a mapping; put quotes around "
+        "a text"
+    )
 
 
 def _key(where: str) -> str:
@@ -135,9 +141,9 @@ def _check_levels(text: str) -> None:
             level -= 1
 
 
-class _UniqueKeys(_SafeLoader):
-    """YAML's last duplicate of a key silently wins; here it is an error. A node that is named many
-    times counts as often."""
+class _Loader(_SafeLoader):
+    """YAML's last duplicate of a key silently wins, ``010`` is 8 and ``1:30`` is 90; here these are errors.
+    A node that is named many times counts as often."""
 
     def get_single_node(self) -> yaml.Node | None:
         node = super().get_single_node()
@@ -158,6 +164,39 @@ class _UniqueKeys(_SafeLoader):
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> Any:
+        value = super().construct_yaml_int(node)
+        digits = node.value.replace("_", "")
+        if ":" in digits:
+            raise _surprise(node, value, "60")
+        if digits.lstrip("+-").isdigit() and int(digits) != value:
+            raise _surprise(node, value, "8", f"{int(digits)} or ")
+        return value
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> Any:
+        value = super().construct_yaml_float(node)
+        if ":" in node.value:
+            raise _surprise(node, value, "60")
+        return value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
+
+
+def _has_tab(text: str, place: yaml.Mark) -> bool:
+    """Return whether there is a tab at a place."""
+    lines = text.split("\n")
+    return place.line < len(lines) and lines[place.line][place.column : place.column + 1] == "\t"
+
+
+def _surprise(node: yaml.ScalarNode, value: Any, base: str, other: str = "") -> NotPlainError:
+    """The error for a number that YAML reads in a base that nobody means."""
+    return NotPlainError(
+        f"line {node.start_mark.line + 1}: YAML reads {node.value[:100]} in base {base}, as {value}; write "
+        f"{other}{value}, or put quotes around a text"
+    )
 
 
 def _values(node: yaml.Node, known: dict[int, int]) -> int:

@@ -13,6 +13,7 @@ from rungs.models import MODELS, entry
 from rungs.paths import ROOT
 from rungs.storage.untrusted import NotPlainError, check_plain
 from rungs.study.layers import COMMON, Config, merge, read_file
+from rungs.study.readings import remedy
 from rungs.study.runs import SIZES, axis_of
 from rungs.study.settings import sizes
 
@@ -148,8 +149,16 @@ def _check_options(config: Config, name: str) -> None:
         if not fits:
             raise ConfigError(
                 f"configuration key {key}.{option}: found {json.dumps(value)}: expected a value like "
-                f"{json.dumps(default)}."
+                f"{json.dumps(default)}{remedy(value, _types(default))}."
             )
+
+
+def _types(default: Any) -> list[str]:
+    """The types of JSON Schema that an option with this default takes."""
+    if isinstance(default, bool):
+        return []
+    names = {int: "integer", float: "number", str: "string"}
+    return [names[type(default)]] if type(default) in names else []
 
 
 def _check_continuation(config: Config, name: str) -> None:
@@ -213,4 +222,15 @@ def _explain(error: Any) -> str:
     expected = error.message if len(error.message) < 200 else f"fails {error.validator!r}"
     if error.validator == "pattern":  # there is one, that of names
         expected = "not a valid name (letters, digits, - _)"
-    return f"configuration key {key}: found {shown}: {expected}."
+    hint = remedy(error.instance, _expected_types(error))
+    return f"configuration key {key}: found {shown}: {expected}{hint}."
+
+
+def _expected_types(error: Any) -> set[str]:
+    """The types that a value should have had, also where a schema gives several to choose from."""
+    if error.validator == "type":
+        types = error.validator_value
+        return {types} if isinstance(types, str) else set(types)
+    return set().union(
+        *(_expected_types(e) for e in error.context or () if e.path == error.context[0].path)
+    )
