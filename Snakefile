@@ -3,6 +3,7 @@
 #   snakemake --cores 8 all                                   the default profile, config/config.yaml
 #   snakemake --cores 8 all --configfile config/smoke.yaml    another one
 #   snakemake --cores 8 results/quick/figures/ladder_loglik.png
+#   snakemake --cores 8 results/quick/workflow.html           Snakemake's own report, after `all`
 
 from pathlib import Path
 
@@ -17,9 +18,6 @@ min_version("9.17")  # functions for priorities
 if "profile" not in config and Path("config/config.yaml").is_file():
 
     configfile: "config/config.yaml"
-
-
-report: "workflow/report/front.rst"
 
 
 include: "workflow/rules/common.smk"
@@ -48,11 +46,10 @@ rule results:
         expand(
             LAYOUT.table("{table}", "{suffix}"),
             table=TABLES,
-            suffix=[".csv", ".md", ".html"],
+            suffix=[".csv", ".md"],
         ),
         LAYOUT.summary,
-        LAYOUT.scorecard(".md"),
-        LAYOUT.scorecard(".html"),
+        LAYOUT.scorecard,
 
 
 include: "workflow/rules/report.smk"
@@ -75,7 +72,9 @@ localrules:
     table,
     summary,
     scorecard,
+    explorer,
     report,
+    workflow_report,
     crate,
 
 

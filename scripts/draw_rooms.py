@@ -36,7 +36,7 @@ PURPOSES = {
     "figures": "one module a figure; the style they share",
     "jobs": "what a job does: train, evaluate, packs, cost",
     "exchange": "archives, verification, RO-Crate",
-    "report": "scorecard, summary, captions, gallery",
+    "report": "report, scorecard, summary, gallery",
     "bench": "speed beside the machine's limits",
     "api": "rungs.load and the rest of the Python interface",
     "cli": "rungs VERB",

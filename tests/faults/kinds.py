@@ -197,7 +197,7 @@ def kill_cases() -> Iterator[Case]:
     """Every stage: SIGKILL and SIGTERM at a moment, SIGKILL before a write."""
     for position, name in enumerate(STAGES):
         plans = [(signal.SIGKILL, False), (signal.SIGTERM, False)]
-        plans += [] if name == "report" else [(signal.SIGKILL, True)]
+        plans += [(signal.SIGKILL, True)]
         plans = plans[-1:] if name == "classifier" else plans
         for i, (number, by_point) in enumerate(plans):
             do = _kill(name, number, 100 * position + i, by_point)
@@ -545,9 +545,8 @@ def power_cases() -> Iterator[Case]:
     """Every stage, and whole workflows: everything ends at a random write, and what was not synced is
     lost."""
     for position, name in enumerate(QUICK):
-        if name != "report":
-            do = _power(name, 5000 + position)
-            yield Case(f"power-{name}", "power cut", STAGES[name].name, do)
+        do = _power(name, 5000 + position)
+        yield Case(f"power-{name}", "power cut", STAGES[name].name, do)
     for i, workflow in enumerate(("runs", "packs", "last")):
         do = _power_workflow(workflow, 6000 + i)
         yield Case(f"power-workflow-{i}", "power cut", "whole workflow", do)

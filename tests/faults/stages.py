@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from place import rungs, snakemake
+from place import rungs
 
 RUNS = "results/faults/runs/mnist5k"
 WORK = "results/faults-packs/work/mnist5k"
@@ -109,9 +109,6 @@ STAGES = {
         "crate",
         makes=("results/faults/ro-crate-metadata.json", "results/faults/source"),
     ),
-    "report": Stage(
-        "report, crate",
-        tuple(snakemake("results/faults/report.html")),
-        ("results/faults/report.html",),
-    ),
+    "explorer": _stage("report, crate", "explorer", makes=("results/faults/explorer.json",)),
+    "report": _stage("report, crate", "report", makes=("results/faults/report.html",)),
 }

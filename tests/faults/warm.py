@@ -29,6 +29,8 @@ def load(source: Path, hook: Path) -> None:
         "rungs.jobs.work",
         "rungs.training.side_by_side",
         "rungs.exchange.ro_crate",
+        "rungs.report.explorer",
+        "rungs.report.page",
         "rungs.report.scorecard",
     ]
     names += [

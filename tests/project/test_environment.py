@@ -112,18 +112,18 @@ def test_drawing_needs_its_own_environment_alone(tiny_workflow: Path, tmp_path: 
     shutil.copy(tiny_workflow / "clone/tiny.yaml", clone)
     light = [name for name in conda("drawing.yaml") if name != "python"]
     verbs = [["figure", name] for name in FIGURES] + [["table", name] for name in TABLES]
-    verbs += [["summary"], ["scorecard"], ["crate"]]
+    verbs += [["summary"], ["scorecard"], ["report"], ["crate"]]
     code = WITHOUT_THE_REST.format(light=light) + "import rungs.cli\n"
     code += f"for verb in {verbs!r}: rungs.cli.cli(verb, standalone_mode=False)\n"
     code += "print('torch' in sys.modules)"
     environment = {"PYTHONPATH": str(clone / "src"), "RUNGS_CONFIG": "tiny.yaml"}
     assert run(code, clone, **environment).splitlines()[-1] == "False"
     report = "from snakemake.cli import main\nmain(['--configfile', 'tiny.yaml', '--cores', '1',"
-    report += " '--report', 'report.html', '--', 'results'])"
+    report += " '--report', 'workflow.html', '--', 'results'])"
     with pytest.raises(AssertionError, match="No module named 'torch'"):
         run(WITHOUT_THE_REST.format(light=light) + "import torch")
     run(WITHOUT_THE_REST.format(light=light) + report, clone, **environment)
-    assert (clone / "report.html").is_file()
+    assert (clone / "workflow.html").is_file()
 
 
 def test_the_option_for_tensorboard_is_what_is_tested() -> None:

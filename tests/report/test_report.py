@@ -1,20 +1,13 @@
-"""The report and the scorecard: what they say, and how the report looks in a browser without a
-network, in a desktop's window and in a phone's."""
+"""The scorecard, published numbers, and verdicts of other seeds."""
 
 from __future__ import annotations
 
 import copy
-import json
 import math
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from rungs.claims import claims, published
@@ -22,16 +15,13 @@ from rungs.claims.stated import stated
 from rungs.figures import FIGURES
 from rungs.paths import ROOT
 from rungs.report import scorecard, seeds
-from rungs.report.captions import captions
 from rungs.report.claims import count
 from rungs.report.seeds import compare
 from rungs.study import profile
-from rungs.study.documents import DOCUMENTS, document_name
-from rungs.study.layout import Layout
+from rungs.study.documents import DOCUMENTS
 from rungs.study.runs import Run, all_runs
 from rungs.study.settings import resolve
 from rungs.tables import TABLES
-from rungs.tables.html import table_page
 
 ENTRIES = {**FIGURES, **TABLES}
 SIZES = {"desktop": (1400, 900), "phone": (390, 844)}
@@ -111,16 +101,6 @@ def test_every_claim_points_to_evidence_that_there_is() -> None:
     for claim in claims():
         assert claim.evidence, claim.name
         assert set(claim.evidence) <= ENTRIES.keys(), claim.name
-
-
-def test_captions_tell_the_runs_of_the_configuration(smoke_config: dict[str, Any]) -> None:
-    made = captions(smoke_config)
-    assert made["figure"].keys() == FIGURES.keys()
-    assert made["table"].keys() == TABLES.keys()
-    assert "variants vae, lvae-bn-wu; depth" in made["figure"]["ladder_samples"]["runs"]
-    assert "mnist5k" in made["table"]["loglik"]["runs"]
-    smoke_config = smoke_config | {"experiments": {}}
-    assert captions(smoke_config)["table"]["loglik"]["runs"] == "no run of this profile"
 
 
 def of(claim: str, **runs: dict[str, Any]) -> tuple[float, str]:
@@ -231,9 +211,6 @@ def test_a_leaning_is_not_counted_as_a_verdict() -> None:
     text = scorecard.to_text(rows)
     assert counted in text
     assert "undecided, leaning for" in text
-    page = scorecard.to_html(rows, ORIGIN, Layout("small"))
-    assert counted in page
-    assert 'class="verdict undecided">undecided, leaning for<' in page
     assert counted in scorecard.to_markdown(rows, ORIGIN)
 
 
@@ -247,15 +224,6 @@ def test_the_scorecard_as_markdown() -> None:
     assert found[4:9] == ["2.42", "[2.21, 2.63]", "nats", "> 0.2", "-0.120"]
     assert "1 reproduced, 0 not reproduced, 0 undecided" in text
     assert "2 runs, 1 of them not converged" in text
-
-
-def test_the_front_page_escapes_text_and_links_evidence() -> None:
-    page = scorecard.to_html([row(), part(), LACKING], ORIGIN, Layout("small"))
-    assert "&lt;the VAE&gt;" in page
-    assert "<the VAE>" not in page
-    assert "another seed &lt;changes&gt;" in page
-    assert "results/small/figures/ladder_ablation.png" in page
-    assert "vq.1" in page.split("has no runs")[1]
 
 
 def test_verdicts_of_other_seeds_stand_side_by_side() -> None:
@@ -276,66 +244,7 @@ def test_verdicts_of_other_seeds_stand_side_by_side() -> None:
     assert not found.moved
 
 
-def test_table_pages_escape_align_and_leave_gaps_empty() -> None:
-    table = pd.DataFrame({"<run>": ["a & b"], "value": [1.23456], "none": [np.nan], "ok": [True]})
-    page = table_page(table, "T < U")
-    assert "<title>T &lt; U</title>" in page
-    assert "<th>&lt;run&gt;</th>" in page
-    assert "<td>a &amp; b</td>" in page
-    assert '<td class="number">1.235</td><td class="number"></td><td>True</td>' in page
-    assert 'name="viewport"' in page
-    assert not re.search(r"(src|href)=|@import|url\(", page)
-
-
 # What the workflow made.
-
-
-@pytest.fixture(scope="module")
-def report(tiny_workflow: Path) -> Path:
-    return tiny_workflow / "report.html"
-
-
-@pytest.fixture(scope="module")
-def embedded(report: Path) -> Callable[[str], dict[str, Any]]:
-    """A variable of the report's script: ``results`` or ``categories``."""
-    text = report.read_text(encoding="utf-8")
-
-    def find(name: str) -> dict[str, Any]:
-        head = re.search(rf'<script id="{name}">\s*var {name} = ', text)
-        assert head, name
-        found: dict[str, Any] = json.JSONDecoder().raw_decode(text, head.end())[0]
-        return found
-
-    return find
-
-
-def test_everything_is_in_the_report_with_its_caption(
-    report: Path, embedded: Callable[[str], dict[str, Any]]
-) -> None:
-    assert report.stat().st_size < LARGEST
-    results, categories = embedded("results"), embedded("categories")
-    layout = Layout("tiny")
-    places = {
-        **{layout.figure(name, ".png"): (FIGURES[name], "Figures") for name in FIGURES},
-        **{layout.table(name, ".html"): (TABLES[name], "Tables") for name in TABLES},
-    }
-    assert results.keys() == places.keys()
-    for path, (entry, kind) in places.items():
-        caption = " ".join(re.sub(r"<[^>]+>", "", results[path]["caption"]).split())
-        for said in (entry.title, entry.look_for[:30], document_name(entry.document), "Shown"):
-            assert said in caption.replace("&lt;", "<"), path
-        assert path in categories[document_name(entry.document)][kind]
-    assert "2 runs: data mnist5k" in results[layout.figure("ladder_loglik", ".png")]["caption"]
-    assert "no run of this profile" in results[layout.figure("vq_samples", ".png")]["caption"]
-
-
-def test_the_second_snakemake_changes_nothing(tiny_workflow: Path) -> None:
-    """It reads the configuration that the first froze, and makes none of its own."""
-    folder = tiny_workflow / "clone" / "results" / "tiny"
-    log = (folder / "logs/report.log").read_text()
-    assert "Report created." in log
-    assert "Missing metadata" not in log
-    assert "rule train" not in log
 
 
 def test_the_scorecard_is_printed_at_the_end(tiny_workflow: Path) -> None:
@@ -346,143 +255,3 @@ def test_the_scorecard_is_printed_at_the_end(tiny_workflow: Path) -> None:
     page = (tiny_workflow / "clone/results/tiny/scorecard.md").read_text()
     assert "| **ladder.5** | mnist5k |" in page
     assert "2 runs, 2 of them not converged" in page
-
-
-# How it looks.
-
-
-@pytest.fixture(params=SIZES)
-def browser(request: pytest.FixtureRequest) -> Iterator[tuple[str, Any]]:
-    """A headless browser with the window of a device, and no way to any host."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium: envs/dev.txt")
-    from selenium.webdriver.chrome.service import Service
-
-    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (binary and driver):
-        pytest.skip("no browser: install Debian's chromium and chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    width, height = SIZES[request.param]
-    for argument in (
-        *("--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"),
-        *("--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND"),
-        f"--window-size={width},{height}",
-    ):
-        options.add_argument(argument)
-    if request.param == "phone":
-        # a window cannot be so narrow
-        metrics = {"width": width, "height": height, "pixelRatio": 2.0}
-        options.add_experimental_option("mobileEmulation", {"deviceMetrics": metrics})
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    # a path given keeps selenium from looking for a driver in the network
-    running = webdriver.Chrome(options=options, service=Service(executable_path=driver))
-    running.set_script_timeout(60)
-    yield request.param, running
-    running.quit()
-
-
-def requests(browser: Any) -> list[str]:
-    """The addresses that the page asked for."""
-    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    return [
-        message["params"]["request"]["url"]
-        for message in messages
-        if message["method"] == "Network.requestWillBeSent"
-    ]
-
-
-def test_the_report_in_a_browser(report: Path, browser: tuple[str, Any], tmp_path: Path) -> None:
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    device, page = browser
-    folder = Path(os.environ.get(SCREENSHOTS, tmp_path))
-    folder.mkdir(parents=True, exist_ok=True)
-
-    def find(selector: str) -> Any:
-        return WebDriverWait(page, 20).until(
-            lambda p: next(iter(p.find_elements(By.CSS_SELECTOR, selector)), None)
-        )
-
-    def shown(selector: str) -> Any:
-        """The element, of which the middle must not be covered or outside of the window."""
-        element = find(selector)
-        page.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
-        inside = page.execute_script(
-            "const box = arguments[0].getBoundingClientRect();"
-            "const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);"
-            "return arguments[0].contains(top) && box.left >= 0 && box.right <= innerWidth + 1",
-            element,
-        )
-        assert inside, f"{selector} cannot be seen"
-        return element
-
-    def picture(name: str) -> None:
-        page.save_screenshot(str(folder / f"{device}-{name}.png"))
-
-    page.get(report.as_uri())
-    claim = shown("[id='ladder.5-mnist5k']")
-    assert "undecided" in claim.text
-    assert "active" in claim.text
-    find("[id='ladder.7-mnist5k']")
-    front = find(".front").text
-    assert "Which claims hold? Profile tiny" in front
-    assert "2 runs, 2 of them not converged" in front
-    assert "mixture.1" in front
-    page.execute_script("arguments[0].scrollIntoView()", find(".front"))
-    picture("front")
-    # nothing is wider than the window
-    wide = "return document.documentElement.scrollWidth - innerWidth"
-    assert page.execute_script(wide) <= 0
-    overflow = "const box = document.querySelector('.front').closest('.overflow-auto');"
-    assert page.execute_script(f"{overflow} return box.scrollWidth - box.clientWidth") <= 0
-
-    # a claim's evidence opens by a click, with its caption
-    shown("[id='ladder.7-mnist5k'] a").click()
-    figure = find("#app .h-screen > div > img")
-    WebDriverWait(page, 20).until(lambda p: figure.get_property("naturalWidth") > 0)
-    assert "k-nearest" in find("nav").text or "Classes that lie apart" in find("nav").text
-    picture("evidence")
-
-    # and a figure from the menu
-    find("nav nav a").click()
-    for name in (document_name("ladder"), "ladder_loglik"):
-        path = (
-            f"//nav//a[span[text()='{name}']]"
-            if name in DOCUMENTS.values()
-            else f"//nav//tr[td[text()='{name}']]//a[1]"
-        )
-        WebDriverWait(page, 20).until(lambda p, x=path: p.find_elements(By.XPATH, x))[0].click()
-        picture(f"menu-{len(name)}")
-    figure = find("#app .h-screen > div > img")
-    WebDriverWait(page, 20).until(lambda p: figure.get_property("naturalWidth") > 0)
-    box = figure.rect
-    assert 0.5 * box["width"] < SIZES[device][0]
-
-    # every figure loads
-    sizes = page.execute_async_script(
-        "const done = arguments[0];"
-        "const load = async ([path, result]) => { const image = new Image();"
-        "  image.src = result.data_uri; await image.decode(); return [path, image.naturalWidth]; };"
-        "Promise.all(Object.entries(results).filter(([p, r]) => r.mime_type == 'image/png').map(load))"
-        ".then(found => done(Object.fromEntries(found)), error => done({error: String(error)}))"
-    )
-    assert sizes.keys() == {Layout("tiny").figure(name, ".png") for name in FIGURES}
-    assert min(sizes.values()) > 100
-
-    # a table scrolls within itself
-    find("nav nav a").click()
-    shown(".front > p:last-child a").click()
-    frame = find("iframe")
-    WebDriverWait(page, 20).until(lambda p: frame.rect["height"] > 100)
-    picture("table")
-    page.switch_to.frame(frame)
-    assert "ladder.5" in find("tbody").text
-    assert page.execute_script(wide) <= 0
-    page.switch_to.default_content()
-
-    asked = requests(page)
-    assert report.as_uri() in asked
-    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
-    severe = [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"]
-    assert severe == []

@@ -26,7 +26,7 @@ from rungs.study.settings import evaluation_settings, resolve
 #: what tells of times, of the machine's load, or of the moment of writing
 TIMES = {
     *("training-cost.json", "evaluation-cost.json", "classifier-cost.json"),
-    *("compute.csv", "compute.md", "compute.html"),
+    *("compute.csv", "compute.md"),
     *("report.html", "ro-crate-metadata.json"),
 }
 

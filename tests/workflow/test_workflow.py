@@ -75,7 +75,7 @@ def test_nothing_is_to_be_done_twice(finished: Path) -> None:
 def test_nothing_is_stale_to_a_workflow_started_with_the_frozen_configuration(
     finished: Path,
 ) -> None:
-    """As the one is that makes the report."""
+    """As the one is that makes Snakemake's own report."""
     (frozen,) = (finished / "results/tiny/config").glob("*.json")
     done = run_snakemake(
         finished, "results", "--dry-run", "--configfile", str(frozen.relative_to(finished))
@@ -165,7 +165,12 @@ DOWNSTREAM = LADDER_FIGURES | {f"table {t}" for t in TABLES} | CLAIMED
             "Whether samples resemble the data",
             {"report"},
         ),
-        ("workflow/report/caption.rst", "*Shown*", "*Runs*", {"report"}),
+        (
+            "src/rungs/report/templates/style.css",
+            "max-width: 82rem",
+            "max-width: 80rem",
+            {"report"},
+        ),
         (
             "src/rungs/models/vae.py",
             "a sample of the layer below",

@@ -36,7 +36,7 @@ from rungs.jobs.environment import prepare_environment
 from rungs.jobs.plan import Plan
 from rungs.jobs.staleness import data_source, file_hashes, ordered, settings_hash
 from rungs.paths import ROOT
-from rungs.report.captions import captions
+from rungs.report import explorer
 from rungs.study import keys
 from rungs.study import layout
 from rungs.study import profile
@@ -57,7 +57,6 @@ try:
     config = profile.complete(config)
     validate(config)
     config = profile.with_own_data(config)
-    CAPTIONS = captions(config)
 except RungsError as error:
     raise WorkflowError(str(error))
 
@@ -65,9 +64,6 @@ DATASETS = catalogue(config)
 LAYOUT = layout.Layout(config["profile"])
 PLAN = Plan(config)
 prepare_environment(profile.freeze(config, f"{LAYOUT.root}/config"))
-# The templates of the report see the configuration alone. The captions are not a part of it: it has
-# been validated and frozen, and no rule has the captions of figures among its parameters.
-config["captions"] = CAPTIONS
 
 THREADS = config["compute"]["threads"]
 # Some executors take even `gpu=0` for a wish.
@@ -210,6 +206,16 @@ def every_run(wildcards):
     return layout.inputs(config, ("training", "evaluation"))
 
 
+def explored_inputs(wildcards):
+    """The trained runs that the report lets its reader explore."""
+    return [
+        path
+        for found in explorer.chosen(config).values()
+        for run in found
+        for path in LAYOUT.files("train", run.path)[:2]
+    ]
+
+
 def crate_inputs(wildcards):
     """The files of all runs, and their data."""
     asked = set(runs(config))
@@ -321,7 +327,7 @@ def minutes(stage, share=lambda wildcards: 1):
     return minutes_of_job
 
 
-# --- the report -----------------------------------------------------------------------------------
+# --- Snakemake's own report -----------------------------------------------------------------------
 
 
 def registered(wildcards):

@@ -7,7 +7,6 @@ rule figure:
     output:
         png=report(
             LAYOUT.figure("{figure}", ".png"),
-            caption="../report/caption.rst",
             category=document_of,
             subcategory="Figures",
             labels=labels_of,

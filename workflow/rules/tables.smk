@@ -5,15 +5,13 @@ rule table:
     input:
         unpack(table_inputs),
     output:
-        csv=LAYOUT.table("{table}", ".csv"),
-        md=LAYOUT.table("{table}", ".md"),
-        html=report(
-            LAYOUT.table("{table}", ".html"),
-            caption="../report/caption.rst",
+        csv=report(
+            LAYOUT.table("{table}", ".csv"),
             category=document_of,
             subcategory="Tables",
             labels=labels_of,
         ),
+        md=LAYOUT.table("{table}", ".md"),
     log:
         f"{LAYOUT.root}/logs/tables/{{table}}.log",
     # before the figures: the summary and the report wait for the claims

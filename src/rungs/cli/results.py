@@ -50,7 +50,7 @@ def figure(profiles: tuple[Path, ...], name: str) -> None:
 @with_config
 @click.argument("name", type=TABLE)
 def table(profiles: tuple[Path, ...], name: str) -> None:
-    """Make table NAME from stored results, as CSV, Markdown and HTML."""
+    """Make table NAME from stored results, as CSV and Markdown."""
     from rungs.tables import TABLES, save
 
     config = load_config(profiles)

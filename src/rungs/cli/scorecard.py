@@ -20,6 +20,26 @@ def scorecard(profiles: tuple[Path, ...]) -> None:
     click.echo(write(load_config(profiles)), nl=False)
 
 
+@cli.command(
+    section="results", examples=("rungs report", "rungs report --config config/smoke.yaml")
+)
+@with_config
+def report(profiles: tuple[Path, ...]) -> None:
+    """Write the report of a profile: claims, figures and tables in one page."""
+    from rungs.report.page import write
+
+    click.echo(write(load_config(profiles)))
+
+
+@cli.command(section="steps", examples=("rungs explorer",))
+@with_config
+def explorer(profiles: tuple[Path, ...]) -> None:
+    """Write the networks that the report runs in its page."""
+    from rungs.report.explorer import write
+
+    click.echo(write(load_config(profiles)))
+
+
 def _numbers(
     context: click.Context, parameter: click.Parameter, values: list[str]
 ) -> list[list[int]]:

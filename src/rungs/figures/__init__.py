@@ -15,6 +15,9 @@ from typing import Any
 
 from rungs.errors import ConfigError
 
+#: the description in the PNG file of a figure of which a profile has no runs
+BLANK = "nothing to show"
+
 
 @dataclass(frozen=True)
 class FigureEntry:

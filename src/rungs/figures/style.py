@@ -20,6 +20,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from rungs.figures import BLANK
 from rungs.storage.atomic import replacing
 from rungs.training.schedules import continuation_epochs
 
@@ -112,8 +113,12 @@ def mark_schedule(axis: Any, settings: Mapping[str, Any]) -> None:
 
 
 def nothing_to_show(settings: dict[str, Any]) -> Figure:
-    """An empty figure with a line of text, for a profile without the runs that it shows."""
+    """An empty figure with a line of text, for a profile without the runs that it shows.
+
+    Its PNG file says so in its metadata: the report has a line in its place.
+    """
     figure, axes = panels(1, 1, settings)
+    figure.set_label(BLANK)
     axes[0][0].set_axis_off()
     text = "This profile has none of the runs\nthat this figure shows."
     axes[0][0].text(0.5, 0.5, text, ha="center", va="center")
@@ -148,10 +153,14 @@ def legend_below(figure: Figure, handles: list[Any], labels: list[str], columns:
     figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
+def _description(figure: Figure) -> dict[str, str]:
+    return {"Description": BLANK} if figure.get_label() == BLANK else {}
+
+
 def save(figure: Figure, stem: Path) -> None:
     """Write ``stem.png`` (200 dpi) and ``stem.pdf`` (vector), without times, and close it."""
     with replacing(stem.with_suffix(".png")) as temporary:
-        figure.savefig(temporary, dpi=200)
+        figure.savefig(temporary, dpi=200, metadata=_description(figure))
     with replacing(stem.with_suffix(".pdf")) as temporary:
         figure.savefig(temporary, metadata={"CreationDate": None})
     plt.close(figure)

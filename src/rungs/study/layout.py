@@ -199,14 +199,25 @@ class Layout:
         """The summary that is printed at the end."""
         return f"{self.root}/summary.txt"
 
-    def scorecard(self, suffix: str) -> str:
-        """The claims and their verdicts: ``.md``, and ``.html``, the front page of the report."""
-        return f"{self.root}/scorecard{suffix}"
+    @property
+    def scorecard(self) -> str:
+        """The claims and their verdicts, in Markdown."""
+        return f"{self.root}/scorecard.md"
 
     @property
     def report(self) -> str:
-        """Snakemake's report: everything in one page."""
+        """The report: claims, figures and tables in one page."""
         return f"{self.root}/report.html"
+
+    @property
+    def explorer(self) -> str:
+        """The networks that the report runs in its page."""
+        return f"{self.root}/explorer.json"
+
+    @property
+    def workflow_report(self) -> str:
+        """Snakemake's own report, of jobs and their times, for those who ask for it."""
+        return f"{self.root}/workflow.html"
 
 
 def inputs(

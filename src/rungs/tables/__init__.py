@@ -1,4 +1,4 @@
-"""Tables of stored results, as CSV, Markdown and HTML.
+"""Tables of stored results, as CSV and Markdown.
 
 This module is their registry: a further table is one module with ``make(files) -> pandas.DataFrame``
 and one line here. A module of a table with hundreds of rows also has ``summarise(table)``, which returns
@@ -42,7 +42,7 @@ class TableEntry:
     summarised: bool = False
 
     def on_a_page(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Return the table as Markdown and HTML show it."""
+        """Return the table as pages show it."""
         if not self.summarised:
             return table
         summary: pd.DataFrame = import_module(self.module).summarise(table)
@@ -168,19 +168,17 @@ def read_rows(path: Path | str) -> list[dict[str, str]]:
 
 
 def save(table: pd.DataFrame, stem: Path, entry: TableEntry | None = None) -> None:
-    """Write ``stem.csv``, and ``stem.md`` and ``stem.html`` for reading: rounded, and summarised if long.
+    """Write ``stem.csv``, and ``stem.md`` for reading: rounded, and summarised if long.
 
     Args:
         entry: of the table in the registry; none of a table that no profile has.
     """
     from rungs.storage.atomic import write_text
-    from rungs.tables.html import table_page
 
     text = table.to_csv(index=False, lineterminator="\n", float_format=numbers.stored)
     write_text(stem.with_suffix(".csv"), text)
     page = entry.on_a_page(table) if entry else table
     write_text(stem.with_suffix(".md"), to_markdown(page))
-    write_text(stem.with_suffix(".html"), table_page(page, entry.title if entry else stem.name))
 
 
 def to_markdown(table: pd.DataFrame) -> str:

@@ -1,0 +1,33 @@
+"""Numbers rounded to their errors, as the report shows them."""
+
+from __future__ import annotations
+
+import math
+
+from rungs.tables import numbers
+
+#: significant digits of an error
+DIGITS = 2
+
+
+def rounded(value: float, error: float) -> str:
+    """Return a number with the decimals that its error leaves.
+
+    Example:
+        >>> rounded(-103.42171, 0.4312), rounded(0.73123, 0.0123), rounded(1234.5, 77.0)
+        ('-103.42', '0.731', '1234')
+    """
+    if not (math.isfinite(value) and math.isfinite(error)):
+        return numbers.shown(value)
+    decimals = DIGITS - 1 - math.floor(math.log10(error))
+    return f"{value:.{max(0, decimals)}f}"
+
+
+def with_error(value: float, error: float) -> str:
+    """Return a number and its standard error with the decimals that the error leaves.
+
+    Example:
+        >>> with_error(-103.42171, 0.4312)
+        '-103.42 ± 0.43'
+    """
+    return f"{rounded(value, error)} ± {rounded(error, error)}"
