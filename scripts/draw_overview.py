@@ -21,7 +21,8 @@ from matplotlib.image import imread
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from rungs.figures.style import panels, variant_styles
+from rungs.figures.palettes import variant_styles
+from rungs.figures.style import panels
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs" / "images" / "overview.png"

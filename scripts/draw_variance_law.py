@@ -21,6 +21,7 @@ from rungs.data.binarise import model_input
 from rungs.data.prepared import read_images
 from rungs.evaluation.moments import moments
 from rungs.evaluation.stationarity import scale_derivatives
+from rungs.figures.palettes import series
 from rungs.figures.style import panels
 from rungs.numerics.seeds import generator
 from rungs.numerics.torch_setup import prepare_process
@@ -106,7 +107,7 @@ def run_all() -> pd.DataFrame:
 def draw(table: pd.DataFrame) -> None:
     """Write the picture."""
     figure, axes = panels(1, 2, {"width": 7.0, "panel_height": 2.6})
-    colours = dict(zip(PHASES, ("#0072B2", "#56B4E9", "#D55E00"), strict=True))
+    colours = dict(zip(PHASES, (look["color"] for look in series(len(PHASES))), strict=True))
     for axis, name, rest in zip(axes[0], ("S", "R"), (1.0, 0.0), strict=True):
         axis.axhline(rest, color="black", linewidth=0.8)
         for phase, part in table.groupby("phase", sort=False):

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import sys
 from io import StringIO
-from logging import LogRecord
-from typing import TextIO
+from logging import WARNING, LogRecord
+from typing import TYPE_CHECKING, TextIO
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
+
+if TYPE_CHECKING:
+    from rungs.jobs.screen import Screen
 
 __all__ = ["LogHandler"]
 
@@ -19,16 +22,13 @@ class LogHandler(LogHandlerBase):
     """The handler that writes to the terminal; Snakemake's own log file stays complete."""
 
     def __post_init__(self) -> None:
-        # here, because every Snakemake of the environment imports every plugin
-        from rungs.jobs.screen import Screen
-
         self._stream: TextIO = sys.stdout if self.common_settings.stdout else sys.stderr
-        self._screen = Screen(dry=self.common_settings.dryrun)
+        self._screen: Screen | None = None
 
     def emit(self, record: LogRecord) -> None:
         """Print the line of a record, if it has one."""
         try:
-            text = self._screen.text(record, self.format)
+            text = self._text(record)
             if text:
                 self._stream.write(f"{text}\n")
                 self._stream.flush()
@@ -36,6 +36,16 @@ class LogHandler(LogHandlerBase):
             self._stream = StringIO()
         except Exception:
             self.handleError(record)
+
+    def _text(self, record: LogRecord) -> str | None:
+        if self._screen is None:
+            # The workflow imports the rungs beside it, which may be another one than the environment's.
+            if "rungs.jobs.plan" not in sys.modules:
+                return self.format(record) if record.levelno >= WARNING else None
+            from rungs.jobs.screen import Screen
+
+            self._screen = Screen(dry=self.common_settings.dryrun)
+        return self._screen.text(record, self.format)
 
     @property
     def writes_to_stream(self) -> bool:

@@ -42,8 +42,10 @@ FIGURES = {
         look_for=(
             "The plain VAE's test L_k should stop rising at two layers, while batch norm, warm-up "
             "and the ladder go on. The gap between ELBO and L_k shows how loose the bound is. "
-            "Hollow points have not converged, or have no continuation. Crosses are published values and "
-            "appear only where data and networks are the published ones."
+            "The last panel has each variant's gain over the one before it in the legend, paired by seed and "
+            "image, with 95 % intervals, thin where they are over images alone. Hollow points have not "
+            "converged, or have no continuation. Crosses are published values and appear only where data and "
+            "networks are the published ones."
         ),
         resources=("published.csv",),
     ),
@@ -53,7 +55,7 @@ FIGURES = {
         ("evaluation",),
         "Batch norm and warm-up, on and off, for VAE and ladder VAE at depth 5",
         look_for=(
-            "Compare neighbouring recipes: batch norm should help most, warm-up on top of it. "
+            "Compare recipes: batch norm and warm-up should each help, and most where both are on. "
             "Bars are one standard error over test images, which runs on the same images share, "
             "so a difference is surer than the bars look."
         ),
@@ -190,8 +192,8 @@ FIGURES = {
         ("evaluation",),
         "VQ-VAE: samples through the learnt prior over codes",
         look_for=(
-            "Whether the learnt prior puts codes together to whole objects, beside samples of the "
-            "continuous VAE."
+            "Whether the learnt prior puts codes together to whole objects. The continuous VAE has "
+            "independent latents at every position, so its samples are strokes that do not fit together."
         ),
     ),
     "vq_codebook": FigureEntry(

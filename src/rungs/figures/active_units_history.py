@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rungs.evaluation.definitions import ACTIVE_KL
+from rungs.figures.palettes import LAYERS
 from rungs.figures.style import (
-    LAYER_COLOURS,
     legend_below,
     mark_schedule,
     nothing_to_show,
@@ -40,7 +40,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         for number, kl in enumerate(history.layers("kl")):
             active = np.count_nonzero(kl > ACTIVE_KL, axis=1)
             epochs = np.arange(1, len(active) + 1)
-            axis.plot(epochs, active, color=LAYER_COLOURS[number % len(LAYER_COLOURS)])
+            axis.plot(epochs, active, color=LAYERS[number % len(LAYERS)])
         mark_schedule(axis, settings_of(history))
         axis.set_yscale("symlog", linthresh=1, linscale=0.6)
         axis.set_yticks([0, 1, 4, 16, 64], labels=["0", "1", "4", "16", "64"])
@@ -50,6 +50,6 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         axes[-1][column].set_xlabel("epoch")
     for row, dataset in zip(axes, datasets, strict=True):
         row[0].set_ylabel(f"{dataset}\nactive units")
-    handles = [axes[0][0].plot([], [], color=c)[0] for c in LAYER_COLOURS[:deepest]]
+    handles = [axes[0][0].plot([], [], color=c)[0] for c in LAYERS[:deepest]]
     legend_below(figure, handles, [f"layer {i + 1}" for i in range(len(handles))], columns=5)
     return figure

@@ -11,7 +11,8 @@ from scipy.special import ndtri
 
 from rungs.evaluation.definitions import MOMENTS
 from rungs.evaluation.moments import density, quantile
-from rungs.figures.style import PALETTE, legend_below, nothing_to_show, panels
+from rungs.figures.palettes import MEASURED
+from rungs.figures.style import legend_below, nothing_to_show, panels, say_what
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import run_of
@@ -26,7 +27,8 @@ PROBABILITIES = np.linspace(0.005, 0.995, 100)
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """For each latent, the one with the most KL first: the exact density of Q(z), a mixture of one
-    Gaussian a test image, on that of N(0, 1), and below it Q's quantiles against those of N(0, 1)."""
+    Gaussian a test image, on that of N(0, 1), and below it Q's quantiles against those of N(0, 1), with
+    the largest gap of the two distribution functions (Kolmogorov and Smirnov)."""
     read = [result_file.read(path, only=NAMES) for path in files["evaluation"]]
     shown = [e for e in read if NAMES[0] in e.arrays and e[NAMES[0]].ndim == 2]
     if not shown:
@@ -44,19 +46,26 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         above, below = axes[2 * row][column], axes[2 * row + 1][column]
         components = mean[:, unit], variance[:, unit]
         (reference,) = above.plot(POINTS, normal, color="black", lw=0.8, ls="--")
-        (own,) = above.plot(POINTS, density(POINTS, *components), color=PALETTE[0])
+        (own,) = above.plot(POINTS, density(POINTS, *components), color=MEASURED)
         lines = [own, reference]
         found = dict(zip(MOMENTS, moments[unit], strict=True))
-        above.set_title(f"KL {kl[unit]:.2f}, kurtosis {found['kurtosis']:.2f}", fontsize=7)
+        above.set_title(
+            f"latent {unit + 1}: KL {kl[unit]:.2f}\nkurtosis {found['kurtosis']:.2f}", fontsize=7
+        )
         above.set(yticks=[], xlim=(-4, 4), ylim=(0, None))
         expected = ndtri(PROBABILITIES)
         below.plot(expected, expected, color="black", lw=0.8, ls="--")
-        below.plot(expected, quantile(PROBABILITIES, *components), color=PALETTE[0])
+        below.plot(expected, quantile(PROBABILITIES, *components), color=MEASURED)
         below.set(xlim=(-3, 3), ylim=(-3, 3))
-        below.set_title(f"distance {found['ks_statistic']:.3f}", fontsize=7)
+        below.set_title(f"largest gap {found['ks_statistic']:.3f}", fontsize=7)
+        above.set_xlabel("z", labelpad=0)
+        below.set_xlabel("quantile of N(0, 1)", fontsize=7)
+        if column == 0:
+            above.set_ylabel("density")
+            below.set_ylabel("quantile\nof Q(z)")
     for axis in axes.flat[:]:
         axis.set_visible(bool(axis.lines))
     run = run_of(evaluation)
-    figure.suptitle(f"{run.dataset}, z = {run.size}", fontsize=8)
+    say_what(figure, run.dataset, f"z = {run.size}, test images")
     legend_below(figure, lines, ["aggregate posterior Q(z), its quantiles", "N(0, 1)"], 2)
     return figure

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rungs.figures.pictures import picture_grid
-from rungs.figures.style import nothing_to_show, panels, show_image
+from rungs.figures.style import nothing_to_show, panels, say_what, show_image
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import run_of, settings_of
@@ -40,7 +40,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             show_image(axis, picture_grid(rows, count, settings_of(evaluation)))
             pixels = original.shape[1]
             error = evaluation[f"autoencoder/{ERRORS[kind]}"].mean(dtype=np.float64) / pixels
-            axis.set_title(f"{title}: error {error:.2g} a pixel")
+            axis.set_title(f"{title}: squared error {error:.2g} a pixel")
         linear = "linear" if settings_of(evaluation)["network"]["linear"] else "two layers"
         row[0].set_ylabel(f"z = {run.size}\n{linear}")
+    say_what(figure, dataset, "plain autoencoders: images above their reconstructions")
     return figure

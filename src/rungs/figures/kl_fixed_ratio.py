@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rungs.evaluation.moments import fixed_ratio_kl, scaling_rise
-from rungs.figures.style import MARKERS, PALETTE, nothing_to_show, panels
+from rungs.figures.palettes import series
+from rungs.figures.style import legend_below, nothing_to_show, panels, say_what
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import run_of
@@ -32,36 +33,52 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     shown = [e for e in shown if run_of(e).dataset == dataset]
     figure, axes = panels(1, 2, settings)
     left, right = axes[0]
-    variances = np.geomspace(1e-3, 3, 300)
-    for number, ratio in enumerate(RATIOS):
+    variances, looks = np.geomspace(1e-3, 3, 300), series(len(shown))
+    for ratio in RATIOS:
         kl = fixed_ratio_kl(variances, ratio)
-        left.plot(variances, kl, color=PALETTE[7], lw=0.5 + 0.3 * number)
+        left.plot(variances, kl, color="0.65", lw=0.9, zorder=1)
         best = ratio**2 / (1 + ratio**2)
-        left.text(
-            best * 1.15,
-            fixed_ratio_kl(np.array(best), ratio),
-            f"{ratio:g}",
-            va="bottom",
-            fontsize=6,
-        )
-    left.plot(variances[variances < 1], -0.5 * np.log(variances[variances < 1]), "k:", lw=1)
+        # where the curve leaves the panel or ends, free of the latents
+        end = np.flatnonzero(kl < 3.7)[-1]
+        height, at = (kl[end], variances[end]) if best < 0.5 else (kl[-1], variances[-1])
+        left.text(at * 1.08, height, f"$\\rho = {ratio:g}$", va="center", fontsize=6)
+    left.plot(
+        variances[variances < 1],
+        -0.5 * np.log(variances[variances < 1]),
+        "k:",
+        lw=1,
+        label="minima, $\\sigma^2+\\mu^2=1$",
+    )
     for number, evaluation in enumerate(shown):
         mean, variance = (evaluation[name].astype(np.float64) for name in NAMES[:2])
         typical = np.exp(np.log(variance).mean(0))
         second = (mean**2 + variance).mean(0)
         run = run_of(evaluation)
-        style = {"color": PALETTE[number], "marker": MARKERS[number], "ls": "", "ms": 4}
-        left.plot(typical, (second - np.log(typical) - 1) / 2, label=f"z = {run.size}", **style)
+        left.plot(
+            typical,
+            (second - np.log(typical) - 1) / 2,
+            label=f"trained latents, z = {run.size}",
+            ls="",
+            **looks[number],
+        )
         factors, kl = evaluation["rescale/factors"], evaluation["rescale/image_kl"].mean(1)
         rise = kl - kl[factors.tolist().index(1.0)]
-        right.plot(factors, rise, color=PALETTE[number], marker=MARKERS[number], lw=0.6, ms=3)
+        right.plot(factors, rise, **looks[number] | {"lw": 0.6, "ms": 3})
     along = np.geomspace(0.45, 2.2, 100)
-    right.plot(along, [scaling_rise(np.array(1.0), c) for c in along], "k--", lw=0.8)
-    left.set(xscale="log", ylim=(0, 4), xlabel="$\\sigma^2$", ylabel="KL, nats")
-    left.set_title("KL at fixed $\\rho=\\sigma/\\mu$; dotted: $\\sigma^2+\\mu^2=1$")
-    left.legend(title="trained latents")
+    theory = [scaling_rise(np.array(1.0), c) for c in along]
+    right.plot(along, theory, "k--", lw=1, zorder=5, label="formula, $\\sigma^2+\\mu^2=1$")
+    left.set(xscale="log", xlim=(1e-3, 8), ylim=(0, 4), xlabel="$\\sigma^2$", ylabel="KL, nats")
+    left.set_title("KL at fixed $\\rho=\\sigma/\\mu$")
     right.set(xscale="log", xlabel="factor", ylabel="rise of the mean KL, nats")
     right.set_xticks([0.5, 0.8, 1.25, 2], ["0.5", "0.8", "1.25", "2"])
     right.minorticks_off()
     right.set_title("Trained latents, rescaled")
+    say_what(figure, dataset, "test images")
+    handles, names = (
+        [*a, *b]
+        for a, b in zip(
+            left.get_legend_handles_labels(), right.get_legend_handles_labels(), strict=True
+        )
+    )
+    legend_below(figure, handles, names, columns=2)
     return figure

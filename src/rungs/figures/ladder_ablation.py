@@ -7,18 +7,19 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from rungs.figures.style import PALETTE, legend_below, nothing_to_show, panels
+from rungs.figures.palettes import VARIANTS, style
+from rungs.figures.style import legend_below, nothing_to_show, panels, variant_label
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import run_of
 
 RECIPES = (("", "neither"), ("-wu", "WU"), ("-bn", "BN"), ("-bn-wu", "BN+WU"))
-MODELS = (("vae", "VAE", 1, "s"), ("lvae", "LVAE", 0, "o"))
+MODELS = ("vae", "lvae")
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """A panel a data set: test L_k for each recipe; mean over seeds, bar one standard error over
-    test images."""
+    test images. Recipes have no order, so no line joins them."""
     found: dict[tuple[str, str], list[np.ndarray]] = {}
     for path in files["evaluation"]:
         evaluation = result_file.read(path, only=["test/lk"])
@@ -28,22 +29,22 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     if not datasets:
         return nothing_to_show(settings)
     figure, axes = panels(1, len(datasets), settings)
+    handles: dict[str, Any] = {}
     for axis, dataset in zip(axes[0], datasets, strict=True):
-        for shift, (model, label, colour, marker) in enumerate(MODELS):
-            at, mean, error = [], [], []
+        for shift, model in enumerate(MODELS):
             for place, (suffix, _) in enumerate(RECIPES):
-                values = found.get((dataset, model + suffix))
-                if values:
-                    images = np.mean(values, axis=0)
-                    at.append(place + 0.16 * (shift - 0.5))
-                    mean.append(images.mean())
-                    error.append(images.std(ddof=1) / np.sqrt(len(images)))
-            style = {"color": PALETTE[colour], "marker": marker, "ls": ":", "capsize": 2}
-            axis.errorbar(at, mean, error, label=label, **style)
-        axis.set_title(dataset)
+                variant = model + suffix
+                values = found.get((dataset, variant))
+                if not values:
+                    continue
+                images = np.mean(values, axis=0)
+                error = images.std(ddof=1) / np.sqrt(len(images))
+                look = style(VARIANTS[variant]) | {"ls": "", "capsize": 2, "ms": 5}
+                at = place + 0.2 * (shift - 0.5)
+                handles[variant_label(variant)] = axis.errorbar(at, images.mean(), error, **look)
+        axis.set_title(f"{dataset}, depth {settings['depths'][0]}")
         axis.set_xticks(range(len(RECIPES)), labels=[label for _, label in RECIPES])
-        axis.set_xlim(-0.4, len(RECIPES) - 0.6)
+        axis.set_xlim(-0.5, len(RECIPES) - 0.5)
     axes[0][0].set_ylabel("test $L_k$, nats per image")
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    legend_below(figure, handles, labels, columns=2)
+    legend_below(figure, list(handles.values()), list(handles), columns=4)
     return figure

@@ -6,12 +6,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from rungs.figures.palettes import variant_styles
 from rungs.figures.style import (
     legend_below,
     nothing_to_show,
     panels,
     variant_label,
-    variant_styles,
 )
 from rungs.study.layout import Files
 from rungs.tables import active_units, loglik
@@ -30,6 +30,9 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     styles = variant_styles(dict.fromkeys(bounds["variant"]))
     figure, axes = panels(len(datasets), 2, settings)
     for (left, right), dataset in zip(axes, datasets, strict=True):
+        depths = sorted(bounds["depth"].unique())
+        # behind the lines, which lie on it where every layer is used
+        right.plot(depths, depths, color="0.8", lw=5, solid_capstyle="round", zorder=0)
         for variant, style in styles.items():
             rows = bounds[(bounds["dataset"] == dataset) & (bounds["variant"] == variant)]
             if rows.empty:
@@ -41,13 +44,14 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             if (dataset, variant) in layers.index:
                 active = layers.loc[(dataset, variant)]
                 right.plot(active.index, active.to_numpy(), **style)
-        deepest = int(bounds["depth"].max())
-        right.plot([1, deepest], [1, deepest], color="black", lw=0.7, ls="--")
         left.set_ylabel(f"{dataset}\ntest $L_k$, nats")
         right.set_ylabel("layers with an active unit")
         for axis in (left, right):
             axis.set_xlabel("stochastic layers")
-            axis.set_xticks(range(1, deepest + 1))
+            axis.set_xticks(depths)
+        right.set_yticks(depths)
     handles = [axes[0][0].plot([], [], **style)[0] for style in styles.values()]
-    legend_below(figure, handles, [variant_label(v) for v in styles], columns=2)
+    handles.append(axes[0][0].plot([], [], color="0.8", lw=5)[0])
+    labels = [*(variant_label(v) for v in styles), "all layers active"]
+    legend_below(figure, handles, labels, columns=3)
     return figure

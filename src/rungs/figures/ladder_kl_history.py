@@ -9,7 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from rungs.figures.style import mark_schedule, nothing_to_show, panels, variant_label
+from rungs.figures.style import mark_schedule, nothing_to_show, panels, say_what, variant_label
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import run_of, settings_of
@@ -49,17 +49,18 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             )
             mark_schedule(axis, settings_of(history))
             axis.grid(False)
-            axis.set_yticks([0, kl.shape[1]])
+            axis.set_yticks([0.5, kl.shape[1] - 0.5], labels=["1", str(kl.shape[1])])
             axis.tick_params(labelbottom=number == 1, labelleft=column == 0)
     for column, variant in enumerate(variants):
         axes[0][column].set_title(variant_label(variant))
         axes[-1][column].set_xlabel("epoch")
     for place, dataset in enumerate(datasets):
         for number in range(1, depth + 1):
-            label = f"layer {number}"
+            label = f"layer {number}\nunit"
             axes[place * depth + depth - number][0].set_ylabel(label)
         if len(datasets) > 1:
             axes[place * depth][0].set_title(f"{dataset}: {variant_label(variants[0])}")
+    say_what(figure, " and ".join(datasets), "units by KL, the largest first")
     scale = ScalarMappable(norm, "viridis")
     figure.colorbar(scale, ax=axes, label="KL of the unit, nats", shrink=0.6, extend="both")
     return figure

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from rungs.figures.style import PALETTE, nothing_to_show, panels, variant_label
+from rungs.figures.palettes import CLASSES, UNLABELLED, class_colour
+from rungs.figures.style import legend_below, nothing_to_show, panels, variant_label
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import run_of
@@ -15,8 +16,9 @@ from rungs.study.settings import run_of
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """A row of panels a data set and variant, a column a layer: samples of q for the test images
-    on their first two principal components, coloured by class; above each panel the
-    k-nearest-neighbour accuracy on the layer's samples. Without labels all points are grey."""
+    on their first two principal components, with their shares of the variance, coloured by class; above
+    each panel the k-nearest-neighbour accuracy on the layer's samples. Of more than ten classes the first
+    ten have a colour. Without labels all points are grey."""
     shown = [
         result_file.read(path, only=["layers/", "test/labels"]) for path in files["evaluation"]
     ]
@@ -26,27 +28,40 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     shown = sorted(shown, key=lambda evaluation: datasets.index(_dataset(evaluation)))
     depth = max(len(evaluation.layers("sample")) for evaluation in shown)
     figure, axes = panels(len(shown), depth, settings)
-    colours = np.array(PALETTE)  # more classes than ten share them in turn
     for row, evaluation in zip(axes, shown, strict=True):
         run = run_of(evaluation)
         labels = evaluation["test/labels"]
         layers, correct = evaluation.layers("sample"), evaluation.layers("knn_correct")
         for number, (axis, sample) in enumerate(zip(row, layers, strict=False), 1):
-            points, _ = principal_components(sample)
+            points, shares = principal_components(sample)
             axis.scatter(
                 points[:, 0],
                 points[:, -1],
                 s=2,
-                c=colours[labels % 10] if correct else "grey",
+                c=[class_colour(label) for label in labels],
                 linewidths=0,
                 rasterized=True,
             )
             told = f"kNN {correct[number - 1].mean():.0%}" if correct else "no labels"
             axis.set_title(f"layer {number}, {told}")
+            names = [f"PC {i} ({share:.0%})" for i, share in enumerate(shares, 1)]
+            axis.set_xlabel(names[0], fontsize=6, labelpad=1)
+            axis.set_ylabel(names[-1], fontsize=6, labelpad=1)
             axis.set_xticks([])
             axis.set_yticks([])
             axis.grid(False)
-        row[0].set_ylabel(f"{_dataset(evaluation)}\n{variant_label(run.variant)}")
+        row[0].set_ylabel(
+            f"{_dataset(evaluation)}\n{variant_label(run.variant)}\n{row[0].get_ylabel()}"
+        )
+    present = sorted({int(label) for e in shown for label in e["test/labels"] if label >= 0})
+    coloured = [label for label in present if label < len(CLASSES)]
+    handles = [axes[0][0].plot([], [], "o", color=CLASSES[c], ms=3)[0] for c in coloured]
+    names = [f"class {coloured[0]}", *map(str, coloured[1:])] if coloured else []
+    if len(present) > len(coloured):
+        handles.append(axes[0][0].plot([], [], "o", color=UNLABELLED, ms=3)[0])
+        names.append(f"{len(present) - len(coloured)} others")
+    if handles:
+        legend_below(figure, handles, names, columns=len(handles))
     return figure
 
 

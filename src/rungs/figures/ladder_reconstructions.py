@@ -30,10 +30,11 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         rows += [evaluation["pictures/reconstructions"][:count] for evaluation in shown]
         picture = picture_grid(np.concatenate(rows), count, settings_of(shown[0]))
         show_image(axis, picture)
-        labels = ["original"]
+        labels = ["binarised"]
         labels += [variant_label(run_of(e).variant) for e in shown]
         centres = (np.arange(len(rows)) + 0.5) * picture.shape[0] / len(rows)
         axis.set_yticks(centres, labels=labels)
         axis.tick_params(length=0)
-        axis.set_title(dataset)
+        depth = run_of(shown[0]).depth
+        axis.set_title(f"{dataset}, depth {depth}: test images and mean reconstructions")
     return figure

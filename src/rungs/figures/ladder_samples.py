@@ -27,5 +27,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         axis = axes[datasets.index(run.dataset)][variants.index(run.variant)]
         samples = evaluation["pictures/samples"][: side * side]
         show_image(axis, picture_grid(samples, side, settings_of(evaluation)))
-        axis.set_title(f"{run.dataset}, {variant_label(run.variant)}, depth {run.depth}")
+        axis.set_title(
+            f"{run.dataset}, {variant_label(run.variant)}, depth {run.depth}: mean images"
+        )
     return figure

@@ -5,17 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import seaborn as sns
 from matplotlib.figure import Figure
 
+from rungs.figures.palettes import PRIORS, style
 from rungs.figures.pictures import picture_grid, prior_label
-from rungs.figures.style import (
-    MARKERS,
-    PALETTE,
-    no_labels,
-    nothing_to_show,
-    panels,
-    show_image,
-)
+from rungs.figures.style import no_labels, nothing_to_show, panels, show_image
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import run_of, settings_of
@@ -47,24 +42,28 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         squares = lower.subplots(len(variants), len(sizes), squeeze=False)
         for axis in squares.flat:
             axis.set_axis_off()
+        looks: dict[str, dict[str, Any]] = {}
         for number, variant in enumerate(variants):
             chosen = {
                 run.size: evaluation
-                for run, evaluation in zip(runs, shown, strict=True)
+                for run, evaluation in sorted(
+                    zip(runs, shown, strict=True), key=lambda each: each[0].size
+                )
                 if (run.dataset, run.variant) == (dataset, variant)
             }
             if not chosen:
                 continue
-            style = {"color": PALETTE[number], "marker": MARKERS[number]}
+            look = style(PRIORS[settings_of(next(iter(chosen.values())))["network"]["prior"]])
+            looks[variant] = look
             at = [sizes.index(size) for size in chosen]
             bounds = [e["test/lk"] for e in chosen.values()]
             errors = [b.std(ddof=1) / np.sqrt(len(b)) for b in bounds]
-            left.errorbar(at, [b.mean() for b in bounds], errors, capsize=2, **style)
+            left.errorbar(at, [b.mean() for b in bounds], errors, capsize=2, **look)
             elbos = [e["test/elbo"].mean() for e in chosen.values()]
-            left.plot(at, elbos, ls=":", lw=1, color=PALETTE[number])
+            left.plot(at, elbos, ls=":", lw=1, color=look["color"])
             if all("frechet/distance" in e.arrays for e in chosen.values()):
                 distances = [float(e["frechet/distance"]) for e in chosen.values()]
-                right.plot(at, distances, **style)
+                right.plot(at, distances, **look)
             for size, evaluation in chosen.items():
                 axis = squares[number, sizes.index(size)]
                 axis.set_axis_on()
@@ -73,7 +72,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
                 show_image(axis, picture)
                 if number == 0:
                     axis.set_title(f"z = {size}")
-            squares[number, 0].set_ylabel(labels[variant])
+            squares[number, sizes.index(min(chosen))].set_ylabel(labels[variant])
         for axis, label in ((left, "test $L_k$, nats"), (right, "Frechet distance of samples")):
             axis.set_xticks(range(len(sizes)), sizes)
             axis.set(xlabel="latent units", ylabel=label)
@@ -81,8 +80,9 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         if not right.has_data():
             no_labels(right)
         left.set_title(dataset)
-        handles = [
-            left.plot([], [], color=PALETTE[i], marker=MARKERS[i])[0] for i in range(len(variants))
-        ]
-        left.legend(handles, [labels[v] for v in variants], loc="lower right")
+        handles = [left.plot([], [], **look)[0] for look in looks.values()]
+        handles += [left.plot([], [], color="0.4", ls=":", lw=1)[0]]
+        left.legend(handles, [*(labels[v] for v in looks), "ELBO"], loc="lower right")
+        for axis in (left, right):
+            sns.despine(ax=axis)
     return figure

@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
-from rungs.figures.style import PALETTE, nothing_to_show, panels
+from rungs.figures.palettes import CLASSES, class_colour
+from rungs.figures.style import legend_below, nothing_to_show, panels, say_what
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import run_of, settings_of
 from rungs.training.schedules import total_epochs
 
 NAMES = ("layers/1/posterior_mean", "layers/1/posterior_variance", "posterior/scale", "test/labels")
-LIMIT = 4.2
+#: radii of the circles, and the shares of N(0, I) that they hold
+CIRCLES = {1: "39 %", 2: "86 %"}
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
@@ -28,29 +31,36 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     dataset = run_of(shown[0]).dataset
     shown = [e for e in shown if run_of(e).dataset == dataset]
     figure, axes = panels(1, len(shown), settings)
+    reach = 3.0
     for axis, evaluation in zip(axes[0], shown, strict=True):
         labels = evaluation["test/labels"]
         for image in range(min(settings["images"], len(labels))):
             mean = evaluation[NAMES[0]][image]
             width, height, angle = ellipse(covariance(evaluation, image))
-            colour = PALETTE[labels[image] % 10]
-            style = {"facecolor": (*colour, 0.25), "edgecolor": colour, "lw": 0.5}
+            colour = class_colour(labels[image])
+            style = {"facecolor": to_rgba(colour, 0.25), "edgecolor": colour, "lw": 0.5}
+            reach = max(reach, *(np.abs(mean) + width))
             axis.add_patch(Ellipse(tuple(mean), 2 * width, 2 * height, angle=angle, **style))
             axis.plot(*mean, ".", color=colour, ms=1.5)
-        for radius in (1, 2):
+        for radius in CIRCLES:
             axis.add_patch(
                 Ellipse((0, 0), 2 * radius, 2 * radius, fill=False, ec="black", lw=0.6, ls="--")
             )
-        axis.set(xlim=(-LIMIT, LIMIT), ylim=(-LIMIT, LIMIT), aspect="equal", xlabel="$z_1$")
+        axis.set(aspect="equal", xlabel="$z_1$")
         trained = settings_of(evaluation)
         kind = "full covariance, " if trained["network"]["posterior"] == "full" else ""
         axis.set_title(f"{kind}{total_epochs(trained['training'])} epochs")
     axes[0][0].set_ylabel("$z_2$")
-    present = np.unique(np.concatenate([e["test/labels"] for e in shown]))[:10]
-    if present[0] < 0:
-        return figure
-    handles = [axes[0][0].plot([], [], "o", color=PALETTE[c % 10], ms=3)[0] for c in present]
-    figure.legend(handles, list(map(str, present)), loc="outside lower center", ncols=len(present))
+    for axis in axes[0]:
+        axis.set(xlim=(-reach, reach), ylim=(-reach, reach))
+    say_what(figure, dataset, "q(z|x) of test images")
+    present = np.unique(np.concatenate([e["test/labels"] for e in shown]))
+    present = present[(present >= 0) & (present < len(CLASSES))]
+    handles = [axes[0][0].plot([], [], "o", color=CLASSES[c], ms=3)[0] for c in present]
+    handles.append(axes[0][0].plot([], [], "k--", lw=0.6)[0])
+    names = [f"{'class ' if not i else ''}{c}" for i, c in enumerate(present)]
+    shares = " and ".join(CIRCLES.values())
+    legend_below(figure, handles, [*names, f"{shares} of N(0, I)"], columns=len(handles))
     return figure
 
 

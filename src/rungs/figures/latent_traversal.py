@@ -26,8 +26,13 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         return nothing_to_show(settings)
     dataset = run_of(shown[0]).dataset
     shown = [e for e in shown if run_of(e).dataset == dataset]
-    figure, axes = panels(1, len(shown), settings)
-    for axis, evaluation in zip(axes[0], shown, strict=True):
+    counts = [len(e[NAMES[0]]) for e in shown]
+    # as many inches a row of pictures as the width gives it
+    inches = settings["width"] * (sum(counts) + 1.5 * len(counts)) / (len(shown[0][NAMES[1]]) + 1)
+    figure, axes = panels(
+        len(shown), 1, settings | {"panel_height": inches / len(shown)}, height_ratios=counts
+    )
+    for axis, evaluation in zip(axes[:, 0], shown, strict=True):
         pictures, values = evaluation["traversal/pictures"], evaluation["traversal/values"]
         kl = evaluation["layers/1/kl"]
         order = np.argsort(-kl) if len(kl) == len(pictures) else np.arange(len(pictures))
@@ -39,9 +44,11 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         down = (height + GAP) * np.arange(len(order)) + height / 2
         right = (width + GAP) * np.arange(steps) + width / 2
         ends = [0, steps // 2, steps - 1]
-        axis.set_xticks(right[ends], [f"{values[i]:+.1f}" for i in ends])
+        axis.set_xticks(
+            right[ends], [f"{values[i]:+.1f}" if round(values[i], 1) else "0" for i in ends]
+        )
         if len(kl) == len(pictures):
             axis.set_yticks(down, [f"{kl[i]:.1f}" for i in order])
-        axis.set(xlabel="value of the latent", ylabel="a latent a row: its KL, nats")
+        axis.set(xlabel="value of the latent", ylabel="KL of each latent, nats")
         axis.set_title(f"{run.dataset}, z = {run.size}")
     return figure

@@ -10,7 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rungs.evaluation.remaining_gap import remaining_gap
-from rungs.figures.style import MARKERS, PALETTE, panels, variant_label
+from rungs.figures.palettes import ESTIMATES, MEASURED, PRIORS, VARIANTS, style
+from rungs.figures.pictures import prior_label
+from rungs.figures.style import panels, variant_label
+from rungs.figures.vq_pictures import label as run_label
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.runs import Run
@@ -36,38 +39,56 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     figure, axes = panels(math.ceil((1 + len(chosen)) / COLUMNS), COLUMNS, settings)
     known, *trained = axes.flat
     calibration = result_file.read(files["calibration"][0])
-    for number, (name, label) in enumerate(PROPOSALS):
+    for (name, label), look in zip(PROPOSALS, map(style, ESTIMATES), strict=False):
         gap = calibration[f"{name}/nested_lk"] - calibration["exact"]
-        _curve(known, calibration[f"{name}/nested_k"], gap, number, label, bars=True)
+        _curve(known, calibration[f"{name}/nested_k"], gap, look, label, bars=True)
     known.axhline(0, color="black", lw=0.8, ls="--", label="$\\log p(x)$")
     known.set_ylabel("$L_k - \\log p(x)$, nats")
-    known.set_title("Linear Gaussian model")
+    known.set_title("simulated data\nlinear Gaussian model")
     known.legend(title="proposal")
-    for number, (axis, evaluation) in enumerate(zip(trained, chosen, strict=False)):
+    for axis, evaluation in zip(trained, chosen, strict=False):
         run = run_of(evaluation)
-        _curve(axis, evaluation["test/nested_k"], evaluation["test/nested_lk"], number)
-        size = f"depth {run.depth}" if run.axis == "depth" else f"z = {run.size}"
+        look, label = _look(evaluation)
+        _curve(axis, evaluation["test/nested_k"], evaluation["test/nested_lk"], look)
         axis.set_ylabel("$L_k$, nats")
-        axis.set_title(f"{variant_label(run.variant)}, {size}")
+        axis.set_title(f"{run.dataset}\n{label}")
     for axis in trained[len(chosen) :]:
         axis.set_axis_off()
     return figure
 
 
+def _look(evaluation: result_file.Stored) -> tuple[dict[str, Any], str]:
+    """Return the colour and marker of a run, and its name in words."""
+    settings = settings_of(evaluation)
+    variant, prior = run_of(evaluation).variant, str(settings["network"].get("prior"))
+    if variant in VARIANTS:
+        return style(
+            VARIANTS[variant]
+        ), f"{variant_label(variant)}, depth {run_of(evaluation).depth}"
+    if "convolutional" in settings["network"]:
+        return style((MEASURED, "^")), run_label(settings)
+    label = f"{prior_label(settings)}, z = {run_of(evaluation).size}"
+    return style(PRIORS.get(prior, (MEASURED, "^"))), label
+
+
 def _curve(
-    axis: Axes, k: np.ndarray, bounds: np.ndarray, number: int, label: str = "", bars: bool = False
+    axis: Axes,
+    k: np.ndarray,
+    bounds: np.ndarray,
+    look: dict[str, Any],
+    label: str = "",
+    bars: bool = False,
 ) -> None:
     """Draw the mean of the nested bounds ``[ks, images]`` against k, and where it is going."""
-    style = {"color": PALETTE[number], "marker": MARKERS[number]}
     mean = bounds.mean(1)
     error = 2 * bounds.std(1, ddof=1) / np.sqrt(bounds.shape[1]) if bars else None
-    axis.errorbar(k, mean, error, label=label, **style)
+    axis.errorbar(k, mean, error, label=label, **look)
     gap = remaining_gap(k, mean)
     if gap is not None:
         limit = mean[-1] + gap
-        axis.errorbar(k[-1] * BEYOND, limit, TRUSTED * gap, mfc="white", **style)
+        axis.errorbar(k[-1] * BEYOND, limit, TRUSTED * gap, mfc="white", **look)
         if not label:
-            axis.axhline(limit, color=PALETTE[number], lw=0.8, ls=":")
+            axis.axhline(limit, color=look["color"], lw=0.8, ls=":")
     axis.set(xscale="log", xlabel="k")
 
 

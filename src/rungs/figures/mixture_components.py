@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from rungs.figures.palettes import MEASURED
 from rungs.figures.pictures import picture_grid, prior_label
 from rungs.figures.style import no_labels, nothing_to_show, panels, show_image
 from rungs.storage import result_file
@@ -21,33 +22,46 @@ COLUMNS = 10
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """A row a run. Left: decoded means of the 50 heaviest components, heaviest first. Middle: the
     share of each class's test images that each of them takes (mean responsibility). Right: all
-    weights in order, and how many components have half of the weight."""
+    weights in order, and how many components have half of the weight. Components of equal weight, as a
+    VampPrior's are, stand in the order in which they are stored."""
     shown = [result_file.read(path, only=["components/"]) for path in files["evaluation"]]
     shown = [evaluation for evaluation in shown if "components/weights" in evaluation.arrays]
     if not shown:
         return nothing_to_show(settings)
-    figure, axes = panels(len(shown), 3, settings, width_ratios=[1.6, 1.3, 1])
+    figure, axes = panels(len(shown), 3, settings, width_ratios=[1.6, 1.5, 0.9])
     for (left, middle, right), evaluation in zip(axes, shown, strict=True):
-        run = run_of(evaluation)
+        run, weights = run_of(evaluation), evaluation["components/weights"]
+        equal = np.allclose(weights, weights[0])
         pictures = evaluation["components/pictures"][:SHOWN]
         show_image(left, picture_grid(pictures, COLUMNS, settings_of(evaluation)))
         left.set_title(f"{run.dataset}, z = {run.size}, {prior_label(settings_of(evaluation))}")
         if "components/classes" in evaluation.arrays:
-            show_shares(middle, evaluation["components/classes"][:, :SHOWN])
+            order = "component" if equal else "component, heaviest first"
+            _show_shares(figure, middle, evaluation["components/classes"][:, :SHOWN], order)
         else:
             no_labels(middle)
-        weights = evaluation["components/weights"]
+        if equal:
+            right.set_axis_off()
+            told = f"{len(weights)} components\nof equal weight"
+            right.text(0.5, 0.5, told, ha="center", va="center", transform=right.transAxes)
+            continue
         half = int(np.searchsorted(weights.cumsum(), 0.5)) + 1
-        right.plot(np.arange(1, len(weights) + 1), weights)
+        right.plot(np.arange(1, len(weights) + 1), weights, color=MEASURED)
         right.set(xscale="log", yscale="log", xlabel="component", ylabel="weight")
         right.set_title(f"half the weight in {half}")
     return figure
 
 
-def show_shares(axis: Any, shares: np.ndarray) -> None:
+def _show_shares(figure: Figure, axis: Any, shares: np.ndarray, order: str) -> None:
     """Draw how the classes share the components, ``[classes, components]``."""
-    axis.imshow(100 * shares, aspect="auto", cmap="Greys", vmin=0, interpolation="nearest")
+    picture = axis.imshow(
+        100 * shares, aspect="auto", cmap="Greys", vmin=0, interpolation="nearest"
+    )
     axis.grid(False)
-    axis.set(xlabel="component, heaviest first", ylabel="class")
-    axis.set_yticks(range(0, len(shares), 2))
-    axis.set_title(f"share of each class, up to {100 * shares.max():.0f} %")
+    axis.set(xlabel=order, ylabel="class")
+    step = 1 if len(shares) <= 12 else len(shares) // 6
+    axis.set_yticks(range(0, len(shares), step))
+    axis.tick_params(axis="y", labelsize=6)
+    bar = figure.colorbar(picture, ax=axis, pad=0.02, aspect=15)
+    bar.ax.tick_params(labelsize=6)
+    bar.set_label("% of the class", fontsize=6)

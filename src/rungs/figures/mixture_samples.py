@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from rungs.figures.palettes import series
 from rungs.figures.pictures import picture_grid, prior_label
-from rungs.figures.style import PALETTE, nothing_to_show, panels, show_image
+from rungs.figures.style import legend_below, nothing_to_show, panels, show_image
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import run_of, settings_of
@@ -17,9 +18,10 @@ ARRAYS = ["pictures/samples", "interpolation/", "frechet/distance"]
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
-    """Three rows a data set, a column a prior: samples; decoded straight lines between the posterior
-    means of two test images; the prior's log-density on those lines, from the density at their
-    ends: a valley between two islands shows as a dip."""
+    """Three rows a data set, a column a prior: samples, with their Frechet distance to the test images;
+    decoded straight lines between the posterior means of two test images, a row of pictures a line; the
+    prior's log-density on those lines, less the straight line between its ends: a valley between two
+    islands shows as a dip."""
     shown = [result_file.read(path, only=ARRAYS) for path in files["evaluation"]]
     if not shown:
         return nothing_to_show(settings)
@@ -28,7 +30,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     variants = list(dict.fromkeys(run.variant for run in runs))
     # a square of samples with its title, four lines of eleven pictures, and the densities, inches
     column = settings["width"] / len(variants)
-    heights = [column + 0.6, 0.4 * column, settings["panel_height"]]
+    heights = [column + 0.55, 0.4 * column + 0.15, settings["panel_height"]]
     figure, axes = panels(
         3 * len(datasets),
         len(variants),
@@ -38,6 +40,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     for axis in axes.flat:
         axis.set_visible(False)
     side = settings["images"]
+    looks = [look["color"] for look in series(8)]
+    handles: list[Any] = []
     for run, evaluation in zip(runs, shown, strict=True):
         row, column = 3 * datasets.index(run.dataset), variants.index(run.variant)
         top, middle, bottom = axes[row : row + 3, column]
@@ -46,10 +50,9 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         samples, trained = evaluation["pictures/samples"][: side**2], settings_of(evaluation)
         show_image(top, picture_grid(samples, side, trained))
         distance = evaluation.arrays.get("frechet/distance")
-        told = "no labels" if distance is None else f"distance {float(distance):.0f}"
-        words = prior_label(trained).replace(", ", ",\n", 1)
-        title = f"{run.dataset}, z = {run.size}\n{words}\n{told}"
-        top.set_title(title, fontsize=7)
+        told = "no labels" if distance is None else f"Frechet distance {float(distance):.0f}"
+        words = [f"{run.dataset}, z = {run.size}", *prior_label(trained).split(", "), told]
+        top.set_title("\n".join(words), fontsize=7)
         lines = evaluation["interpolation/pictures"]
         if len(lines):
             flat = lines.reshape(-1, lines.shape[-1])
@@ -57,10 +60,16 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         density = evaluation["interpolation/log_density"]
         along = np.linspace(0, 1, density.shape[1])
         ends = density[:, :1] * (1 - along) + density[:, -1:] * along
-        for number, line in enumerate(density - ends):
-            bottom.plot(along, line, color=PALETTE[number])
+        handles = [
+            bottom.plot(along, line, color=colour)[0]
+            for line, colour in zip(density - ends, looks, strict=False)
+        ]
         bottom.axhline(0, color="black", lw=0.6, ls="--")
         bottom.set_xlabel("position on the line")
         if column == 0:
+            top.set_ylabel("samples")
+            middle.set_ylabel("lines")
             bottom.set_ylabel("log p(z) over\nits ends', nats")
+    names = [f"{'line of row ' if not i else ''}{i + 1}" for i in range(len(handles))]
+    legend_below(figure, handles, names, columns=len(handles) or 1)
     return figure

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rungs.evaluation.definitions import ACTIVE_KL, MOMENTS
-from rungs.figures.style import PALETTE, nothing_to_show, panels
+from rungs.figures.palettes import MEASURED, UNLABELLED
+from rungs.figures.style import nothing_to_show, panels
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import run_of
@@ -31,17 +32,18 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     places = np.arange(len(shown))
     active = np.array([np.count_nonzero(e[NAMES[0]] > ACTIVE_KL) for e in shown])
     sizes = np.array([len(e[NAMES[0]]) for e in shown])
-    left.bar(places, active, color=PALETTE[0], label="active")
-    left.bar(places, sizes - active, bottom=active, color=PALETTE[7], label="inactive")
+    left.bar(places, active, color=MEASURED, label="active")
+    left.bar(places, sizes - active, bottom=active, color=UNLABELLED, label="inactive")
     for place, size, count in zip(places, sizes, active, strict=True):
         left.text(place, size, f"{1 - count / size:.0%}", ha="center", va="bottom", fontsize=6)
-    left.set(ylabel="latents; share that is inactive")
-    left.legend()
+    left.set(ylabel="latents", title="above: the share that is inactive")
+    left.legend(loc="upper left")
     for place, evaluation in zip(places, shown, strict=True):
         kl, moments = evaluation[NAMES[0]], evaluation[NAMES[1]]
         second = moments[:, MOMENTS.index("second_moment_sum")]
-        for chosen, colour in ((kl > ACTIVE_KL, PALETTE[0]), (kl <= ACTIVE_KL, PALETTE[7])):
-            right.plot(np.full(chosen.sum(), place), second[chosen], "_", ms=9, color=colour)
+        for chosen, colour in ((kl > ACTIVE_KL, MEASURED), (kl <= ACTIVE_KL, UNLABELLED)):
+            at = place + (0.12 if colour == UNLABELLED else -0.12)
+            right.plot(np.full(chosen.sum(), at), second[chosen], "_", ms=7, color=colour, zorder=3)
     right.axhline(1, color="black", lw=0.8, ls="--")
     right.set(ylabel="$\\mathrm{Var}(\\mu)+\\mathrm{E}[\\sigma^2]$")
     for axis in (left, right):

@@ -6,7 +6,7 @@ What a user has chosen for other figures, in a ``matplotlibrc`` or in ``MPLBACKE
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,30 +25,6 @@ from rungs.storage.atomic import replacing
 from rungs.training.schedules import continuation_epochs
 
 mpl.rcdefaults()
-PALETTE = sns.color_palette("colorblind", 10)
-MARKERS = "osD^vPX*<>"
-
-#: the ladder's variants keep their colours in every figure
-_KNOWN = {
-    "vae": 7,
-    "vae-bn": 1,
-    "vae-bn-wu": 2,
-    "lvae-bn-wu": 0,
-    "vae-wu": 8,
-    "lvae": 5,
-    "lvae-bn": 9,
-    "lvae-wu": 4,
-}
-LAYER_COLOURS = sns.color_palette("viridis", 5)
-
-
-def variant_styles(variants: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Colour and marker of each variant: fixed for the ladder's, by order for others."""
-    styles = {}
-    for number, variant in enumerate(variants):
-        index = _KNOWN.get(variant, number % len(PALETTE))
-        styles[variant] = {"color": PALETTE[index], "marker": MARKERS[index]}
-    return styles
 
 
 def variant_label(variant: str) -> str:
@@ -71,7 +47,6 @@ def panels(
     sns.set_theme(
         context="paper",
         style="ticks",
-        palette=PALETTE,
         rc={
             "font.size": 8,
             "axes.titlesize": 8,
@@ -146,6 +121,11 @@ def show_image(axis: Any, picture: np.ndarray) -> None:
     axis.grid(False)
     for spine in axis.spines.values():
         spine.set_visible(False)
+
+
+def say_what(figure: Figure, dataset: str, rest: str = "") -> None:
+    """Write the data set, and what holds for all panels, above a figure."""
+    figure.suptitle(f"{dataset}, {rest}" if rest else dataset, fontsize=8)
 
 
 def legend_below(figure: Figure, handles: list[Any], labels: list[str], columns: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from rungs.figures.pictures import picture_grid
-from rungs.figures.style import nothing_to_show, panels, show_image
+from rungs.figures.style import nothing_to_show, panels, say_what, show_image
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import run_of, settings_of
@@ -42,8 +42,9 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
                 axis, picture_grid(evaluation[source][: side * side], side, settings_of(evaluation))
             )
             found = evaluation.arrays.get(distance)
-            told = "no labels, no distance" if found is None else f"distance {float(found):.0f}"
+            told = "no labels" if found is None else f"Frechet {float(found):.0f}"
             axis.set_title(f"{model}\n{told}" if row == 0 else told)
             if column == 0:
-                axis.set_ylabel(label)
+                axis.set_ylabel(f"codes from\n{label}")
+    say_what(figure, dataset, "mean images")
     return figure

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from rungs.figures.style import PALETTE, legend_below, mark_schedule, nothing_to_show, panels
+from rungs.figures.palettes import SERIES
+from rungs.figures.style import legend_below, mark_schedule, nothing_to_show, panels
 from rungs.figures.vq_pictures import label
 from rungs.storage import result_file
 from rungs.study.layout import Files
@@ -33,10 +34,10 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     handles: dict[str, Any] = {}
     for row, (dataset, shown) in zip(axes, found.items(), strict=True):
         for number, (training, evaluation) in enumerate(shown):
-            name = label(settings_of(evaluation))
+            name = label(settings_of(evaluation)).rpartition(", ")[0]
             style = {
-                "color": PALETTE[number % len(PALETTE)],
-                "ls": "-" if number < len(PALETTE) else "--",
+                "color": SERIES[number % len(SERIES)][0],
+                "ls": "-" if number < len(SERIES) else "--",
             }
             codes = len(evaluation["codebook"])
             use = np.bincount(evaluation["test/codes"].ravel(), minlength=codes)
@@ -47,7 +48,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             row[2].plot(epochs, training["encoder_norm"], **style)
             for axis in row[1:]:
                 mark_schedule(axis, settings_of(training))
-        row[0].set(ylabel=f"{dataset}\nshare of positions", yscale="symlog")
+        row[0].set(ylabel="share of positions", yscale="symlog")
+        row[0].set_title(f"{dataset}, {codes} codes")
         row[0].set_yscale("symlog", linthresh=1e-3)
         row[1].set(ylabel="perplexity", ylim=(0, None))
         row[2].set(ylabel="norm of the\nencoder's output", yscale="log")

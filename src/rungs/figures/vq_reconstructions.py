@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,11 @@ from rungs.figures.vq_pictures import label, shown_evaluations
 from rungs.study.layout import Files
 from rungs.study.settings import settings_of
 
+#: of which a panel has its height
+ROWS = 5
+#: characters of a label's line
+LABEL = 18
+
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """A panel a data set: a row of originals, then a row of reconstructions for each run: the mean
@@ -22,15 +28,17 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     if not found:
         return nothing_to_show(settings)
     count = settings["images"]
-    figure, axes = panels(len(found), 1, settings)
+    rows_shown = max(1 + len(shown) for shown in found.values())
+    height = settings["panel_height"] * rows_shown / ROWS
+    figure, axes = panels(len(found), 1, settings | {"panel_height": height})
     for (axis,), (dataset, shown) in zip(axes, found.items(), strict=True):
         rows = [shown[0]["pictures/originals"][:count]]
         rows += [evaluation["pictures/reconstructions"][:count] for evaluation in shown]
         picture = picture_grid(np.concatenate(rows), len(rows[0]), settings_of(shown[0]))
         show_image(axis, picture)
-        labels = ["original", *(label(settings_of(e)) for e in shown)]
+        labels = ["original", *(fill(label(settings_of(e)), LABEL) for e in shown)]
         centres = (np.arange(len(rows)) + 0.5) * picture.shape[0] / len(rows)
         axis.set_yticks(centres, labels=labels)
-        axis.tick_params(length=0)
+        axis.tick_params(length=0, labelsize=6)
         axis.set_title(dataset)
     return figure

@@ -14,7 +14,7 @@ from rungs.study.layout import Files
 from rungs.study.settings import run_of, settings_of
 
 #: characters of a title's line
-TITLE = 34
+TITLE = 30
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
@@ -33,11 +33,12 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             run = run_of(evaluation)
             images = evaluation["pictures/samples"][: side * side]
             show_image(axis, picture_grid(images, side, settings_of(evaluation)))
-            prior = "N(0, I)"
+            prior = "its prior N(0, I)"
             if run.axis == "codes":
                 learnt = "prior" in evaluation.attributes["evaluation"]
-                prior = "learnt prior" if learnt else "uniform prior"
+                prior = "the learnt prior" if learnt else "the uniform prior"
             axis.set_title(
-                fill(f"{dataset}, {label(settings_of(evaluation))}, {prior}", TITLE), fontsize=6
+                fill(f"{dataset}, {label(settings_of(evaluation))}", TITLE) + f"\nfrom {prior}",
+                fontsize=6,
             )
     return figure
