@@ -20,9 +20,7 @@ def scorecard(profiles: tuple[Path, ...]) -> None:
     click.echo(write(load_config(profiles)), nl=False)
 
 
-@cli.command(
-    section="results", examples=("rungs report", "rungs report --config config/smoke.yaml")
-)
+@cli.command(examples=("rungs report", "rungs report --config config/smoke.yaml"))
 @with_config
 def report(profiles: tuple[Path, ...]) -> None:
     """Write the report of a profile: claims, figures and tables in one page."""
@@ -31,7 +29,7 @@ def report(profiles: tuple[Path, ...]) -> None:
     click.echo(write(load_config(profiles)))
 
 
-@cli.command(section="steps", examples=("rungs explorer",))
+@cli.command(examples=("rungs explorer",))
 @with_config
 def explorer(profiles: tuple[Path, ...]) -> None:
     """Write the networks that the report runs in its page."""

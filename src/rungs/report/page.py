@@ -220,7 +220,7 @@ def _part_view(row: Row) -> PartView:
         text("measured"),
         f"[{text('low')}, {text('high')}]" if row["low"] else "",
         holds_if(row),
-        text("drift"),
+        number(row["drift"]),
         number(row["published"]),
         verdict(row),
         plot(row),

@@ -19,7 +19,8 @@ def rounded(value: float, error: float) -> str:
     """
     if not (math.isfinite(value) and math.isfinite(error)):
         return numbers.shown(value)
-    decimals = DIGITS - 1 - math.floor(math.log10(error))
+    leading = float(f"{error:.{DIGITS - 1}e}")  # 0.00996 is rounded to 0.010
+    decimals = DIGITS - 1 - math.floor(math.log10(leading))
     return f"{value:.{max(0, decimals)}f}"
 
 
@@ -27,7 +28,7 @@ def with_error(value: float, error: float) -> str:
     """Return a number and its standard error with the decimals that the error leaves.
 
     Example:
-        >>> with_error(-103.42171, 0.4312)
-        '-103.42 ± 0.43'
+        >>> with_error(-103.42171, 0.4312), with_error(0.888, 0.00996)
+        ('-103.42 ± 0.43', '0.888 ± 0.010')
     """
     return f"{rounded(value, error)} ± {rounded(error, error)}"

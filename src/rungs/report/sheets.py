@@ -24,10 +24,14 @@ FIRST = {
     "perplexity": ("bits_per_dim", "test_lk", "perplexity", "frechet", "multimodal"),
     "vq": ("bits_per_dim", "codes_used", "perplexity", "swapped_nats", "reconstruction_mse"),
     "linear_probe": ("accuracy", "draws_se"),
+    "moments": (
+        *("second_moment_sum", "train_second_moment_sum", "largest_deviation", "largest_mean"),
+        *("least_kurtosis", "largest_kurtosis", "r", "active", "latents"),
+    ),
     "autoencoder": ("mse", "pca_mse", "rotated_mse", "prior_distance", "fitted_distance"),
 }
-#: column -> the column of its standard error, where that is not named ``<column>_se``
-ERRORS = {"ks_statistic": "ks_error"}
+#: column -> the column of its standard error, where that is not ``<column>_se``; ``draws_se`` is of another
+ERRORS = {"ks_statistic": "ks_error", "draws": ""}
 #: column -> the error by which it is rounded without showing it: bounds over the same images
 ROUNDED_LIKE = {
     "test_elbo": "test_lk_se",

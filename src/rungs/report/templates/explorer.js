@@ -153,7 +153,7 @@
   const stored = JSON.parse(document.getElementById("explorer").textContent);
   const kinds = {vae_manifold: plane, ladder_samples: layers};
   const begin = (figure, place) => {
-    const stage = element("div");
+    const stage = element("div"), last = stored[figure].length - 1;
     const choose = at => {
       stage.replaceChildren();
       kinds[figure](read(stored[figure][at]), stage);
@@ -161,10 +161,11 @@
     if (stored[figure].length > 1) {
       const list = element("select", {}, ...stored[figure].map(({run}) => element("option", {}, run)));
       list.addEventListener("change", () => choose(list.selectedIndex));
+      list.selectedIndex = last;
       place.append(element("label", {}, "Run ", list));
     } else place.append(element("p", {className: "quiet"}, `Run ${stored[figure][0].run}`));
     place.append(stage);
-    choose(0);
+    choose(last);
   };
   // only when it comes into sight: a lattice takes a moment
   const watcher = new IntersectionObserver(entries => {
