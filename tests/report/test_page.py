@@ -97,6 +97,7 @@ def test_it_begins_with_what_was_run_and_how_claims_came_out(found: Read) -> Non
     )
     assert "on one & two, from commit abc<1>" in front
     assert "1 reproduced 0 not reproduced 1 undecided" in front
+    assert "0 of 0 have converged, 2 have no continuation that could tell" in front
 
 
 def test_a_claim_shows_its_parts_with_the_digits_of_their_intervals(found: Read) -> None:

@@ -94,6 +94,20 @@ def test_a_deleted_figure_is_remade_alone(finished: Path) -> None:
     assert planned(finished) == set()
 
 
+def test_snakemakes_own_report_is_made_on_request_and_changes_nothing(finished: Path) -> None:
+    """The second Snakemake reads the configuration that the first froze, and makes none of its own."""
+    target = finished / "results/tiny/workflow.html"
+    assert not target.exists()
+    done = snakemake(finished, "results/tiny/workflow.html")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert target.read_text(encoding="utf-8").rstrip().endswith("</html>")
+    log = (finished / "results/tiny/logs/workflow-report.log").read_text()
+    assert "Report created." in log
+    assert "Missing metadata" not in log
+    assert "rule train" not in log
+    assert planned(finished) == set()
+
+
 def change(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text

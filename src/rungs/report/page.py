@@ -330,9 +330,10 @@ def _state(origin: Origin) -> str:
     """Return how many runs have converged."""
     known = origin.runs - len(origin.open)
     told = f"{known - len(origin.unconverged)} of {known} have converged"
-    return (
-        f"{told}, {len(origin.open)} have no continuation that could tell" if origin.open else told
-    )
+    if not origin.open:
+        return told
+    verb = "has" if len(origin.open) == 1 else "have"
+    return f"{told}, {len(origin.open)} {verb} no continuation that could tell"
 
 
 def _cost(layout: Layout) -> Cost | None:
