@@ -93,7 +93,10 @@ def test_the_companions_of_a_run_that_diverges_are_trained(
     assert files(BAD) == sorted(TRAINED)
     # what was trained with other settings is not taken for what fails now
     work.work_through(config, "train", only_pack(config))
-    assert files(BAD) == ["train-failure.txt"]
+    monkeypatch.setattr(Layout, "classifier_of", lambda *_: None)
+    work.work_through(config, "evaluate", only_pack(config))
+    assert files(BAD) == ["evaluate-failure.txt", "train-failure.txt"]
+    assert files(LATE, "eval*") == ["evaluation-cost.json", "evaluation.h5"]
 
 
 def test_one_of_several_side_by_side_fails_alone(
@@ -238,4 +241,10 @@ def test_the_workflow_makes_all_but_the_run_that_fails(tmp_path: Path) -> None:
     assert status == 0, output
     assert f"{GAUSS.path}: is trained" in output
     assert (clone / results[BAD]).exists()
+    # what was trained with other settings is not copied for what fails now
+    (clone / "p.yaml").write_text(PROFILE)
+    status, output = make("--keep-going")
+    assert status == 1
+    assert f"run {BAD.path}: the loss is not finite in epoch 1." in output
+    assert not (clone / LAYOUT.run(BAD) / "weights.safetensors").exists()
     assert (clone / results[GAUSS]).stat().st_mtime_ns >= before

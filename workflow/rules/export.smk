@@ -39,12 +39,12 @@ rule export_training:
         settings=of_job(settings),
         code=of_job(training_code),
     shell:
-        'for file in {output:q}; do from={params.work:q}/"$(basename "$file")";'
+        "if [ -e {params.failure:q} ]; then head -n 1 {params.failure:q} | tee {log:q} >&2;"
+        " grep -q '^key: none' {params.failure:q} && rm -f {input.done:q}; exit 1; fi;"
+        ' for file in {output:q}; do from={params.work:q}/"$(basename "$file")";'
         ' cp -lf "$from" "$file" 2>{log:q} || cp -f "$from" "$file" 2>{log:q} || {{'
-        " if [ -e {params.failure:q} ]; then head -n 1 {params.failure:q} | tee -a {log:q} >&2;"
-        " grep -q '^key: none' {params.failure:q} && rm -f {input.done:q};"
-        ' elif [ ! -e "$from" ]; then rm -f {input.done:q};'
-        ' echo "$from: is missing; run the same command again to make it" | tee -a {log:q} >&2; fi;'
+        ' [ -e "$from" ] || {{ rm -f {input.done:q};'
+        ' echo "$from: is missing; run the same command again to make it" | tee -a {log:q} >&2; }};'
         " exit 1; }}; done"
 
 

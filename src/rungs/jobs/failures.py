@@ -68,8 +68,12 @@ class Companions:
         self._done += 1
 
     def failed(self, run: str, folder: Path, error: Exception) -> None:
-        """Tell that the stage of a run has failed, and record it. Its files in the folder are of other
-        settings: they go, lest they be taken for what failed."""
+        """Tell that the stage of a run has failed, and record it.
+
+        Its files in the folder are of other settings, or of another process that holds the lock. They
+        go only if the run itself has failed: it may be tried again by deleting the record, and no older
+        files must be taken for it then.
+        """
         if self._alone:
             raise error
         known = isinstance(error, FailedBeforeError)
@@ -78,13 +82,13 @@ class Companions:
             return
         if not isinstance(error, RungsError):
             traceback.print_exception(error)
-        for name in STAGES[self.stage]:
-            (folder / name).unlink(missing_ok=True)
         told = str(error) if isinstance(error, RungsError) else f"{type(error).__name__}: {error}"
         path, again = folder / failure_name(self.stage), AGAIN
         told = (told if run in told else f"{run}: {told}").removesuffix(".") + "."
         if isinstance(error, FailedRunError):
             again = KEY + error.key
+            for name in STAGES[self.stage]:
+                (folder / name).unlink(missing_ok=True)
             told += f" With these settings it is not tried again unless you delete {path}."
         elif not known:
             self._errors.append(error)
