@@ -29,6 +29,7 @@ from rungs.numerics.seeds import TEST_SET_SEED, derive_seed, generator
 from rungs.paths import ROOT
 from rungs.storage import result_file
 from rungs.storage.result_file import Stored
+from rungs.study import identity
 from rungs.study import profile as configuration
 from rungs.study.layers import Config
 from rungs.study.layout import EVALUATION, HISTORY, Layout
@@ -66,10 +67,12 @@ def load_data(name: str, config: Config | None = None) -> Prepared:
 
     Args:
         name: a built-in data set, or one of the configuration's own.
-        config: what is not prepared yet is looked up in it; by default that of the profile ``quick``.
+        config: what is prepared is compared with what it asks for, and what is not is looked up in it; by
+            default nothing is compared, and looked up in the profile ``quick``.
 
     Raises:
-        RungsError: if there is no such data set, or its source cannot be used.
+        RungsError: if there is no such data set, if its source cannot be used, or if other images or other
+            settings were prepared.
 
     Example:
         >>> digits = load_data("mnist5k")
@@ -78,6 +81,8 @@ def load_data(name: str, config: Config | None = None) -> Prepared:
     """
     path = Path(Layout.data(name))
     if path.is_file():
+        if config is not None:
+            identity.check_prepared(config, name)
         found = result_file.read(path)
         train, test = (
             (found[f"{split}/images"], found[f"{split}/labels"]) for split in ("train", "test")
@@ -87,16 +92,18 @@ def load_data(name: str, config: Config | None = None) -> Prepared:
     return data.prepare(name, configuration.raw_data(config), path.parent / "cache", config)
 
 
-def load(path: Path | str, profile: str = "quick") -> Trained:
+def load(path: Path | str, profile: str = "quick", config: Config | None = None) -> Trained:
     """Load a trained run.
 
     Args:
         path: its folder, its name ``dataset/variant/depthD/seedS``, or an archive that ``rungs
             export`` wrote, which is checked and unpacked into a folder beside it.
         profile: whose run it is, for a name.
+        config: a configuration of this profile; the run is compared with what it asks for.
 
     Raises:
-        StoreError: if it is not trained, or its files are damaged.
+        StoreError: if it is not trained, if its files are damaged or do not belong together, or if it is
+            another run than the configuration asks for.
         ArchiveError: if the archive is damaged, or not to be trusted.
     """
     folder = Path(path)
@@ -110,8 +117,12 @@ def load(path: Path | str, profile: str = "quick") -> Trained:
                 f"{path}: is neither a run's folder nor a run's name, such as "
                 "mnist5k/vae-bn/depth5/seed0."
             ) from error
+    if config is not None:
+        identity.check_trained(config, Run.parse(str(path)))
     model, settings = load_model(folder)
     evaluated = folder / EVALUATION
+    if evaluated.is_file():
+        identity.check_same_training(folder, f"rungs evaluate {settings['run']}")
     prior = folder / PRIOR_FOLDER
     return Trained(
         folder,

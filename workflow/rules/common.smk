@@ -34,13 +34,14 @@ from rungs.figures import FIGURES, figure_settings
 from rungs.jobs import cost
 from rungs.jobs.environment import prepare_environment
 from rungs.jobs.plan import Plan
-from rungs.jobs.staleness import data_source, file_hashes, ordered, settings_hash
+from rungs.jobs.staleness import file_hashes, ordered, settings_hash
 from rungs.paths import ROOT
 from rungs.report import explorer
 from rungs.study import keys
 from rungs.study import layout
 from rungs.study import profile
 from rungs.study.documents import document_name
+from rungs.study.identity import data_source
 from rungs.study.runs import SIZES, Run, all_runs, parent_of, runs
 from rungs.study.settings import code_prior_settings, evaluation_settings, resolve
 from rungs.study.validation import validate

@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from rungs.cli.shared import FIGURE, TABLE, cli, known, load_config, with_config
+from rungs.study.identity import check_evaluated, check_trained
 from rungs.study.layers import Config
 from rungs.study.layout import Layout, inputs
-from rungs.study.runs import Run
+from rungs.study.runs import Run, runs, selected
 
 
 def _files(
@@ -19,6 +20,12 @@ def _files(
     document: str | None = None,
     settings: Config | None = None,
 ) -> dict[str, list[Path]]:
+    """The files of each kind, of runs that are those which the configuration asks for."""
+    for run in selected(runs(config, document), settings or {}):
+        if "evaluation" in needs:
+            check_evaluated(config, run)
+        elif "training" in needs:
+            check_trained(config, run)
     found = inputs(config, needs, document, settings)
     return {kind: [Path(path) for path in paths] for kind, paths in found.items()}
 

@@ -46,7 +46,7 @@ def sample(profiles: tuple[Path, ...], count: int, seed: int, run: str, output: 
     from rungs.storage.atomic import replacing
     from rungs.study.settings import code_prior_settings
 
-    trained = load(parsed.path, config["profile"])
+    trained = load(parsed.path, config["profile"], config)
     if trained.prior is None and code_prior_settings(config, parsed) is not None:
         raise StoreError(f"{trained.folder}: has no prior yet; run rungs prior {run} first.")
     images = np.rint(255 * trained.sample(count, seed)).astype(np.uint8)

@@ -22,9 +22,10 @@ from rungs.cli.shared import (
     with_config,
     with_json,
 )
-from rungs.errors import ConfigError, DataError
+from rungs.errors import ConfigError
 from rungs.storage.cost_file import read_cost
 from rungs.study import profile as configuration
+from rungs.study.identity import check_prepared, check_trained, data_source
 from rungs.study.layout import EVALUATION, EVALUATION_COST, HISTORY, TRAINING_COST, Layout
 from rungs.study.runs import PRIOR_FOLDER, Run
 
@@ -42,7 +43,7 @@ def prepare(profiles: tuple[Path, ...], dataset: str) -> None:
     config = load_config(profiles)
     cache = Path(Layout.data("cache")).with_suffix("")
     made = data.prepare(dataset, configuration.raw_data(config), cache, config)
-    made.write(Layout.data(dataset))
+    made.write(Layout.data(dataset), data_source(config, dataset))
     counts = f"{len(made.train_images)} training and {len(made.test_images)} test images"
     shape = " x ".join(map(str, made.train_images.shape[1:]))
     classes = len(set(made.train_labels.tolist()) - {-1})
@@ -58,8 +59,8 @@ def classifier(profiles: tuple[Path, ...], dataset: str) -> None:
     """Train the classifier that compares samples of DATASET."""
     from rungs.evaluation.classifier import train
 
-    load_config(profiles)
-    train(Path(Layout.data(dataset)), Path(Layout.classifier(dataset)))
+    config = load_config(profiles)
+    train(check_prepared(config, dataset), Path(Layout.classifier(dataset)))
 
 
 def with_minutes(function: Callable[..., None]) -> Callable[..., None]:
@@ -69,13 +70,6 @@ def with_minutes(function: Callable[..., None]) -> Callable[..., None]:
         type=click.FloatRange(0, min_open=True),
         help="Save and stop with status 75 after this time; the same command continues.",
     )(function)
-
-
-def need_data(run: Run) -> None:
-    """Raise a DataError if the run's data set has not been prepared."""
-    path = Path(Layout.data(run.dataset))
-    if not path.exists():
-        raise DataError(f"{path}: the data set is not prepared; run: rungs prepare {run.dataset}")
 
 
 def trained_numbers(run: Run, folder: Path) -> dict[str, Any]:
@@ -141,7 +135,6 @@ def train(profiles: tuple[Path, ...], minutes: float | None, as_json: bool, run:
     """
     config = load_config(profiles)
     parsed = known_run(config, run)
-    need_data(parsed)
     from rungs.jobs.work import train_runs
 
     folder = Path(Layout(config["profile"]).run(parsed))
@@ -160,7 +153,6 @@ def prior(profiles: tuple[Path, ...], run: str) -> None:
     """Train the prior over the codes of the trained RUN, or continue it."""
     config = load_config(profiles)
     parsed = known_run(config, run)
-    need_data(parsed)
     from rungs.jobs.work import prior_run
 
     with interruptible():
@@ -181,7 +173,6 @@ def evaluate(profiles: tuple[Path, ...], as_json: bool, run: str) -> None:
     """Measure the trained RUN: L_k, ELBO, active units, representations."""
     config = load_config(profiles)
     parsed = known_run(config, run)
-    need_data(parsed)
     from rungs.jobs.work import evaluate_run
 
     folder = Path(Layout(config["profile"]).run(parsed))
@@ -205,6 +196,8 @@ def likelihood(profiles: tuple[Path, ...], shard: int, run: str) -> None:
 
     inputs = Inputs.of(config, parsed)
     count = len(inputs.shards)
+    check_prepared(config, parsed.dataset)
+    check_trained(config, parsed)
     if shard >= count:
         raise ConfigError(f"--shard {shard}: this run's likelihood has {count} shards.")
     evaluate_shard(inputs, (shard, count), inputs.shards[shard])

@@ -39,15 +39,20 @@ class Prepared:
                     f"found {labels.shape}; the source is not the right file."
                 )
 
-    def write(self, path: Path | str) -> None:
-        """Write the HDF5 file that every run reads."""
+    def write(self, path: Path | str, source: list[str] | None = None) -> None:
+        """Write the HDF5 file that every run reads.
+
+        Args:
+            source: hashes of what it was made from (:func:`rungs.study.identity.data_source`).
+        """
         arrays = {
             "train/images": self.train_images,
             "train/labels": self.train_labels.astype(np.int64),
             "test/images": self.test_images,
             "test/labels": self.test_labels.astype(np.int64),
         }
-        result_file.write(path, arrays, {"provenance": self.provenance})
+        origin = {} if source is None else {"source": source}
+        result_file.write(path, arrays, {"provenance": self.provenance} | origin)
 
 
 def read_labels(path: Path | str, split: str) -> np.ndarray:

@@ -21,7 +21,9 @@ from rungs.data.prepared import read_images, read_labels
 from rungs.errors import DataError, StoreError
 from rungs.numerics.seeds import generator
 from rungs.numerics.torch_setup import prepare_process
+from rungs.storage import result_file
 from rungs.storage.tensors import load_tensors, save_tensors
+from rungs.study.identity import DATA
 
 SEED = 0
 #: features of the Frechet distance: few, so that a thousand images give their covariance well
@@ -87,8 +89,8 @@ def as_channels(images: Tensor) -> Tensor:
 def train(data: Path, output: Path) -> None:
     """Train on the training images of a prepared data set, and write the weights.
 
-    Their metadata are the shape of an image and the accuracy on the test images, on which nothing was
-    chosen.
+    Their metadata are the shape of an image, the accuracy on the test images, on which nothing was
+    chosen, and the fingerprint of the data.
 
     Raises:
         DataError: if the data set has no labels.
@@ -132,6 +134,7 @@ def train(data: Path, output: Path) -> None:
         "shape": " ".join(map(str, shape)),
         "classes": str(classes),
         "accuracy": repr(accuracy),
+        DATA: result_file.fingerprint(data),
     }
     save_tensors(output, network.state_dict(), metadata)
 

@@ -30,6 +30,7 @@ from rungs.storage.atomic import sha256
 from rungs.storage.cost_file import read_seconds, write_cost
 from rungs.storage.tensors import load_weights, set_weights
 from rungs.study import keys, provenance
+from rungs.study.identity import TRAINED
 from rungs.study.layers import Config
 from rungs.study.layout import (
     BEFORE,
@@ -187,6 +188,7 @@ def evaluate(inputs: Inputs, output: Path | None = None) -> None:
         "run": settings,
         "evaluation": inputs.evaluation,
         "key": inputs.key(),
+        TRAINED: result_file.read(inputs.folder / HISTORY, only=()).attributes.get("key"),
         "provenance": provenance.describe(),
     }
     seconds = time.perf_counter() - started

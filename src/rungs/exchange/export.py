@@ -30,6 +30,7 @@ from rungs.models import entry
 from rungs.storage import result_file
 from rungs.storage.atomic import replacing, sha256
 from rungs.storage.result_file import Stored
+from rungs.study.identity import check_same_training, differences
 from rungs.study.layers import Config
 from rungs.study.layout import EVALUATION, HISTORY, SCHEDULED, WEIGHTS, Layout
 from rungs.study.runs import Run
@@ -124,11 +125,13 @@ def export_run(
 def _check_settings(config: Config, run: Run, training: Stored, evaluation: Stored) -> None:
     settings = resolve(config, run)
     for found in (training, evaluation):
-        if found.attributes["run"] != settings:
+        if differing := sorted(differences(found.attributes["run"], settings)):
             raise ConfigError(
-                f"{found.path}: was made with other settings than this configuration's; name the one "
-                "it was made with (--config results/<profile>/config/<hash>.json), or run it again."
+                f"{found.path}: was made with other settings than this configuration's "
+                f"({', '.join(differing[:3])}); name the one it was made with "
+                "(--config results/<profile>/config/<hash>.json), or run it again."
             )
+    check_same_training(training.path.parent, f"rungs evaluate {run.path}")
 
 
 def _compact(path: Path) -> tuple[bytes, list[str]]:

@@ -19,6 +19,7 @@ from rungs.storage import result_file
 from rungs.storage.atomic import sha256
 from rungs.storage.cost_file import read_seconds
 from rungs.study import profile as configuration
+from rungs.study.identity import check_prepared
 from rungs.study.keys import run_key
 from rungs.study.layers import Config
 from rungs.study.layout import BEFORE, EVALUATION, HISTORY, STAGES, WEIGHTS, Layout
@@ -107,7 +108,7 @@ def _checks(config: Config) -> list[tuple[str, Check]]:
     found: list[tuple[str, Check]] = []
     names = {run.path for run in all_runs(config)}
     for dataset in sorted({run.dataset for run in all_runs(config)}):
-        found.append((layout.data(dataset), file_checks.check_data))
+        found.append((layout.data(dataset), partial(_check_data, config, dataset)))
     asked = set(runs(config))
     for run in all_runs(config):
         found += _run_checks(config, run, run in asked)
@@ -146,6 +147,11 @@ def _run_checks(config: Config, run: Run, evaluated: bool) -> list[tuple[str, Ch
         found.append((history, check_prior))
         found.append((weights, partial(file_checks.check_weights, settings=learnt)))
     return found
+
+
+def _check_data(config: Config, dataset: str, path: Path) -> None:
+    file_checks.check_data(path)
+    check_prepared(config, dataset)
 
 
 def _check_training(config: Config, run: Run, path: Path) -> None:

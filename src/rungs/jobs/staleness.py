@@ -13,7 +13,6 @@ from typing import Any
 
 from rungs.paths import ROOT
 from rungs.storage.atomic import sha256
-from rungs.study.layers import Config
 
 
 def ordered(value: Any) -> Any:
@@ -45,12 +44,3 @@ def file_hashes(folder: str, names: Iterable[str]) -> list[str]:
         names: files in it.
     """
     return [sha256((ROOT / folder / name).read_bytes())[:16] for name in names]
-
-
-def data_source(config: Config, dataset: str) -> list[str]:
-    """Hashes of the source of a prepared data set: the embedded file, or one's own images with their
-    settings. The sources of downloads are pinned in the code."""
-    found = config.get("datasets", {}).get(dataset, {}).get("found")
-    if found is not None:
-        return [found["fingerprint"]]
-    return file_hashes("resources", ["mnist5k.h5"] if dataset == "mnist5k" else [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from math import isfinite
@@ -26,6 +26,7 @@ from rungs.storage.cost_file import write_cost
 from rungs.storage.locks import locked
 from rungs.storage.tensors import save_tensors
 from rungs.study import provenance
+from rungs.study.identity import DATA, START
 from rungs.study.keys import run_key
 from rungs.study.layout import HISTORY, SCHEDULED, TRAINING_COST, WEIGHTS
 from rungs.study.settings import RunSettings
@@ -42,20 +43,24 @@ class TrainingJob:
         settings: its resolved settings.
         folder: the folder of its files.
         start: the weights of the run that it continues, if it continues one.
+        began: the key of that run, or of the run whose codes it models.
     """
 
     settings: RunSettings
     folder: Path
     start: Path | None = None
+    began: str | None = None
 
 
 @dataclass(frozen=True)
 class Member:
-    """A run of a group that is trained side by side: its trainer, folder and key."""
+    """A run of a group that is trained side by side: its trainer, folder and key, and what it was made
+    from (:mod:`rungs.study.identity`)."""
 
     trainer: Trainer
     folder: Path
     key: str
+    origin: Mapping[str, str]
 
     @property
     def name(self) -> str:
@@ -80,9 +85,11 @@ def train(
     checkpoint_minutes: float,
     start: Path | None = None,
     events: bool = False,
+    began: str | None = None,
 ) -> None:
     """Train one run: :func:`train_together` of a single :class:`TrainingJob`."""
-    train_together([TrainingJob(settings, folder, start)], data, checkpoint_minutes, events)
+    job = TrainingJob(settings, folder, start, began)
+    train_together([job], data, checkpoint_minutes, events)
 
 
 def train_together(
@@ -105,12 +112,15 @@ def train_together(
         for job in jobs:
             locks.enter_context(locked(job.folder))
         images = torch.from_numpy(read_images(data, "train")).flatten(1)
+        content = result_file.fingerprint(data)
         waiting: dict[int, list[Member]] = {}
         for job in jobs:
             key = run_key(job.settings, data, job.start)
             trainer = Trainer(job.settings, images, job.settings["device"], job.start)
             checkpoints.resume(trainer, job.folder, key)
-            waiting.setdefault(trainer.epoch, []).append(Member(trainer, job.folder, key))
+            origin = {DATA: content} | ({} if job.began is None else {START: job.began})
+            member = Member(trainer, job.folder, key, origin)
+            waiting.setdefault(trainer.epoch, []).append(member)
         for group in waiting.values():
             _train_group(group, checkpoint_minutes, events)
             for member in group:
@@ -167,6 +177,7 @@ def _finish(member: Member) -> None:
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
         "pixels": trainer.images.shape[1],
         "provenance": provenance.describe(),
+        **member.origin,
     }
     arrays = trainer.history.arrays(trainer.latent_sizes)
     arrays |= {f"{SCHEDULED}{name}": w.cpu().numpy() for name, w in trainer.scheduled.items()}

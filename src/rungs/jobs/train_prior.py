@@ -35,10 +35,19 @@ def prior_key(settings: RunSettings, trained: Path, data: Path, folder: Path) ->
 
 
 def train_prior(
-    settings: RunSettings, folder: Path, checkpoint_minutes: float, events: bool = False
+    settings: RunSettings,
+    trained: Path,
+    folder: Path,
+    checkpoint_minutes: float,
+    events: bool = False,
 ) -> None:
-    """Train a prior on the codes in its ``folder``, resuming it where it was interrupted."""
-    train(settings, folder / CODES, folder, checkpoint_minutes, events=events)
+    """Train a prior on the codes in its ``folder``, resuming it where it was interrupted.
+
+    Args:
+        trained: the folder of the run whose codes these are.
+    """
+    key = result_file.read(trained / HISTORY, only=()).attributes["key"]
+    train(settings, folder / CODES, folder, checkpoint_minutes, events=events, began=key)
 
 
 def write_codes(trained: Path, data: Path, target: Path) -> None:

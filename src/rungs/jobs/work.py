@@ -17,8 +17,10 @@ from rungs.jobs import failures
 from rungs.jobs.failures import Companions, FailedBeforeError, FailedRunError
 from rungs.jobs.packs import packs
 from rungs.jobs.tensorboard import require_tensorboard
+from rungs.storage import result_file
 from rungs.storage.atomic import replacing
 from rungs.storage.beacon import read_beacon, remove_beacon, working
+from rungs.study import identity
 from rungs.study.keys import run_key
 from rungs.study.layers import Config
 from rungs.study.layout import HISTORY, STAGES, WEIGHTS, Layout
@@ -161,12 +163,19 @@ def _training(config: Config, run: Run, folder: Path, packed: bool) -> _Training
     from rungs.jobs.train import TrainingJob, is_trained
 
     settings, layout = resolve(config, run), Layout(config["profile"])
-    start = _start(config, run, packed)
-    key = run_key(settings, Path(layout.data(run.dataset)), start)
+    start, data = _start(config, run, packed), identity.check_prepared(config, run.dataset)
+    began = None if start is None else _key(start.parent)
+    key = run_key(settings, data, start)
     exported = Path(layout.run(run))
     if not is_trained(folder, key) and is_trained(exported, key):
         _adopt(exported, folder, STAGES["train"])
-    return _Training(run, TrainingJob(settings, folder, start), key)
+    return _Training(run, TrainingJob(settings, folder, start, began), key)
+
+
+def _key(folder: Path) -> str:
+    """The key of a trained run."""
+    key: str = result_file.read(folder / HISTORY, only=()).attributes["key"]
+    return key
 
 
 def _start(config: Config, run: Run, packed: bool) -> Path | None:
@@ -180,6 +189,7 @@ def _start(config: Config, run: Run, packed: bool) -> Path | None:
             f"{folder / WEIGHTS}: is missing, and {run.path} starts from these weights; "
             f"run: rungs train {parent.path}"
         )
+    identity.check_trained(config, parent, folder)
     return folder / WEIGHTS
 
 
@@ -202,7 +212,8 @@ def prior_run(config: Config, run: Run, folder: Path, trained: Path | None = Non
             f"{run.path}: has no learnt prior; see prior.learnt of the configuration."
         )
     exported = Path(layout.run(run))
-    trained, data = trained or exported, Path(layout.data(run.dataset))
+    trained, data = trained or exported, identity.check_prepared(config, run.dataset)
+    identity.check_trained(config, run, trained)
     key = prior_key(settings, trained, data, folder)
     exported /= PRIOR_FOLDER
     if not is_trained(folder, key) and is_trained(exported, key):
@@ -213,7 +224,7 @@ def prior_run(config: Config, run: Run, folder: Path, trained: Path | None = Non
         return
     failures.refuse_again(folder, "prior", key)
     minutes = config["compute"]["checkpoint_minutes"]
-    train_prior(settings, folder, minutes, events=_wants_events(config))
+    train_prior(settings, trained, folder, minutes, events=_wants_events(config))
 
 
 def evaluate_run(config: Config, run: Run, folder: Path, trained: Path | None = None) -> None:
@@ -224,6 +235,7 @@ def evaluate_run(config: Config, run: Run, folder: Path, trained: Path | None = 
     """
     from rungs.evaluation.run import Inputs, evaluate, is_evaluated
 
+    check_inputs(config, run, trained)
     inputs, exported = Inputs.of(config, run, trained), Path(Layout(config["profile"]).run(run))
     key = inputs.key()
     if not is_evaluated(folder, key) and is_evaluated(exported, key):
@@ -235,6 +247,22 @@ def evaluate_run(config: Config, run: Run, folder: Path, trained: Path | None = 
         return
     with working(folder, run.path, "evaluate"):
         evaluate(inputs, folder)
+
+
+def check_inputs(config: Config, run: Run, trained: Path | None = None) -> None:
+    """Check that all from which a run is evaluated is what the configuration asks for.
+
+    Args:
+        trained: the folder of the trained run; by default that of its exported files.
+
+    Raises:
+        DataError, StoreError: naming the first file that is not, and the command that makes it.
+    """
+    folder = trained or Path(Layout(config["profile"]).run(run))
+    identity.check_prepared(config, run.dataset)
+    identity.check_trained(config, run, folder)
+    identity.check_prior(config, run, folder)
+    identity.check_classifier(config, run)
 
 
 def _adopt(exported: Path, folder: Path, names: tuple[str, ...]) -> None:
