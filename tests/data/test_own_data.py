@@ -467,9 +467,33 @@ def test_arrays_named_like_keras_have_labels_and_test_images(tmp_path: Path) -> 
         "test": {"array": "x_test", "labels": "y_test"},
     }
     made = read("mine", entry)
-    np.testing.assert_array_equal(made.train_labels, np.arange(COUNT) % 4)
-    np.testing.assert_array_equal(made.test_images, digits(12))
+    # mixed, and still each with its label
+    codes = {image.tobytes(): number % 4 for number, image in enumerate(digits())}
+    for images, found, count in (
+        (made.train_images, made.train_labels, COUNT),
+        (made.test_images, made.test_labels, 12),
+    ):
+        assert rows(images) == rows(digits()[:count])
+        assert [codes[image.tobytes()] for image in images] == found.tolist()
     assert made.provenance["classes"] == ["0", "1000", "2000", "3000"]
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_images_stored_by_class_are_mixed(tmp_path: Path, apart: bool) -> None:
+    """Wherever one looks, the classes are there in their proportions; the same at every call."""
+    labels = np.repeat(np.arange(4), 100)
+    path, images = tmp_path / "mine.npz", digits(400)
+    np.savez(path, x=images, y=labels)
+    entry: dict[str, Any] = {"images": str(path), "array": "x", "labels": "y"}
+    if apart:
+        entry["test"] = {"array": "x", "labels": "y"}
+    made = read("mine", entry)
+    for found in (made.train_labels, made.test_labels):
+        for part in np.array_split(found, len(found) // 40):
+            assert np.bincount(part, minlength=4).min() > 1
+    again = read("mine", entry)
+    np.testing.assert_array_equal(again.train_images, made.train_images)
+    np.testing.assert_array_equal(again.test_labels, made.test_labels)
 
 
 def test_images_are_made_alike(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ MAX_BYTES = 100_000_000
 
 
 def prepare(raw: Path | None, cache: Path) -> Prepared:
-    """Read ``chardata.mat``; labels are the 50 alphabets."""
+    """Read ``chardata.mat``, whose order is one of alphabets, and mix it; labels are the 50 alphabets."""
     if raw is None:
         path = download(URL, cache / "chardata.mat", MAX_BYTES, BLOB)
     else:
@@ -34,7 +34,7 @@ def prepare(raw: Path | None, cache: Path) -> Prepared:
                 f"data set omniglot: {path} is missing. Put the papers' file there, or unset raw_data and "
                 "RUNGS_RAW_DATA to download it. The data set omniglot28 is made from the original drawings."
             )
-    return from_mat(read_checked(path, BLOB, MAX_BYTES), path)
+    return from_mat(read_checked(path, BLOB, MAX_BYTES), path).shuffled()
 
 
 def from_mat(content: bytes, path: Path) -> Prepared:

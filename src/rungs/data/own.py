@@ -17,7 +17,7 @@ import numpy as np
 
 from rungs.data.content import fingerprint
 from rungs.data.own_sources import LEAST_TEST, LEAST_TRAIN, Source, Wanted, open_source
-from rungs.data.prepared import Prepared
+from rungs.data.prepared import Prepared, mixed
 from rungs.errors import ConfigError, DataError, printable
 from rungs.storage.atomic import sha256
 
@@ -93,7 +93,7 @@ def complete(config: dict[str, Any], memory: Callable[[str], Path] | None = None
 
 
 def prepare(name: str, settings: Mapping[str, Any]) -> Prepared:
-    """Read, check, convert and split the images.
+    """Read, check, convert, split and mix the images.
 
     Raises:
         ConfigError, DataError: with one line that names the key or the file.
@@ -102,16 +102,21 @@ def prepare(name: str, settings: Mapping[str, Any]) -> Prepared:
     images, labels = _converted(train.images(), settings), train.labels()
     notes = train.notes()
     if test is None:
-        rows = _drawn(train, labels, settings)
-        splits = [images[row] for row in rows]
-        named = None if labels is None else [labels[row] for row in rows]
+        drawn = _drawn(train, labels, settings)
+        rows = [mixed(part) for part in drawn]
+        splits = [images[part] for part in rows]
+        named = None if labels is None else [labels[part] for part in rows]
     else:
         notes += [note for note in test.notes() if note not in notes]
-        splits = [images, _converted(test.images(), settings)]
-        if splits[1].shape[1:] != images.shape[1:]:
+        both = [images, _converted(test.images(), settings)]
+        if both[1].shape[1:] != images.shape[1:]:
             raise DataError(_different_shapes(name, train, test))
+        rows = [mixed(np.arange(len(part))) for part in both]
+        splits = [part[order] for part, order in zip(both, rows, strict=True)]
         other = test.labels()
-        named = None if labels is None or other is None else [labels, other]
+        named = None
+        if labels is not None and other is not None:
+            named = [labels[rows[0]], other[rows[1]]]
     classes: list[str] = []
     if named is None:
         coded = [np.full(len(split), -1) for split in splits]

@@ -11,10 +11,23 @@ import numpy as np
 from rungs.errors import DataError
 from rungs.storage import result_file
 
+#: of the order of images that come in an order of their own
+ORDER_SEED = 2016
+
+
+def mixed(rows: np.ndarray) -> np.ndarray:
+    """The rows in a random order, the same at every call.
+
+    Whatever reads prepared data may take its order for random: statistics are collected in batches of
+    it, pictures show its beginning, and users take the first few.
+    """
+    return np.random.default_rng(ORDER_SEED).permutation(rows)
+
 
 @dataclass(frozen=True)
 class Prepared:
-    """Images uint8 ``[n, *shape]`` and labels ``[n]`` of both splits, and where they come from."""
+    """Images uint8 ``[n, *shape]`` and labels ``[n]`` of both splits, in random order, and where they
+    come from."""
 
     train_images: np.ndarray
     train_labels: np.ndarray
@@ -38,6 +51,17 @@ class Prepared:
                     f"data set {name}, {split} labels: expected shape {(count,)}, "
                     f"found {labels.shape}; the source is not the right file."
                 )
+
+    def shuffled(self) -> Prepared:
+        """The same images in a random order, for a source that stores them by class, writer or time."""
+        train, test = (mixed(np.arange(len(n))) for n in (self.train_labels, self.test_labels))
+        return Prepared(
+            self.train_images[train],
+            self.train_labels[train],
+            self.test_images[test],
+            self.test_labels[test],
+            self.provenance,
+        )
 
     def write(self, path: Path | str, source: list[str] | None = None) -> None:
         """Write the HDF5 file that every run reads.
