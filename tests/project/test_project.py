@@ -145,6 +145,20 @@ def test_the_workflow_is_a_module_of_another(tmp_path: Path) -> None:
     assert not (clone / "results").exists()
 
 
+def test_a_module_with_a_prefix_is_refused(tmp_path: Path) -> None:
+    """Its commands would write elsewhere than the rules say."""
+    folder = tmp_path / "study"
+    use_as_module(folder, f'"{ROOT}/workflow/Snakefile"')
+    snakefile = folder / "workflow/Snakefile"
+    text = snakefile.read_text()
+    for option in ('prefix:\n        "a"', 'replace_prefix:\n        {"results/": "a/"}'):
+        snakefile.write_text(text.replace("    config:\n", f"    {option}\n    config:\n"))
+        refused = snakemake(folder, "--dry-run", "all")
+        assert refused.returncode == 1
+        assert "the module rungs takes no prefix" in refused.stdout + refused.stderr
+        assert "Traceback" not in refused.stdout + refused.stderr
+
+
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not there")
 def test_the_workflow_is_a_module_from_a_code_host(tmp_path: Path) -> None:
     """As snakedeploy writes it, with a repository on this machine in the code host's place. The rules

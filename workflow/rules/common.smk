@@ -26,6 +26,16 @@ if not COMMON.is_file():
         "pip install --editable 'git+<repository>@<tag>#egg=rungs'."
     )
 
+modifier = workflow.modifier.path_modifier
+while modifier is not None:
+    if modifier.prefix or modifier.modifies_prefixes:
+        raise WorkflowError(
+            "the module rungs takes no prefix: its commands write to results/ in the working folder. "
+            "Leave prefix and replace_prefix out, and give the workflow a folder of its own with "
+            "--directory."
+        )
+    modifier = modifier.inner_modifier
+
 from rungs.claims import DOCUMENTS as CLAIMS
 from rungs.data import catalogue
 from rungs.errors import RungsError
