@@ -50,7 +50,7 @@ CALLS = {
 }
 BUILTINS = {"eval", "exec", "compile", "__import__", "input", "breakpoint"}
 #: classes of PyYAML, and ours, that make nothing but plain values
-SAFE_LOADERS = {"_UniqueKeys", "SafeLoader", "CSafeLoader", "_SafeLoader"}
+SAFE_LOADERS = {"_StrictLoader", "SafeLoader", "CSafeLoader", "_SafeLoader"}
 
 
 def dotted(node: ast.expr) -> str:
@@ -161,7 +161,7 @@ def test_the_look_notices(line: str) -> None:
     "line",
     [
         *(
-            "yaml.load(t, _UniqueKeys)",
+            "yaml.load(t, _StrictLoader)",
             "torch.load(p, weights_only=True)",
             "model.eval()",
             "re.compile(p)",

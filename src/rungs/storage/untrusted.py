@@ -38,7 +38,7 @@ def parse_yaml(text: str) -> Any:
     _check_length(text)
     try:
         _check_levels(text)
-        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+        return yaml.load(text, _StrictLoader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
         place = error.problem_mark or error.context_mark
         where = f" in line {place.line + 1}, column {place.column + 1}" if place else ""
@@ -141,7 +141,7 @@ def _check_levels(text: str) -> None:
             level -= 1
 
 
-class _Loader(_SafeLoader):
+class _StrictLoader(_SafeLoader):
     """YAML's last duplicate of a key silently wins, ``010`` is 8 and ``1:30`` is 90; here these are errors.
     A node that is named many times counts as often."""
 
@@ -181,8 +181,8 @@ class _Loader(_SafeLoader):
         return value
 
 
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
-_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
+_StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.construct_yaml_int)
+_StrictLoader.add_constructor("tag:yaml.org,2002:float", _StrictLoader.construct_yaml_float)
 
 
 def _has_tab(text: str, place: yaml.Mark) -> bool:
