@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from rungs.data import DatasetEntry
 from rungs.jobs import cost
 from rungs.jobs.train import train
 from rungs.models import MODELS
@@ -76,6 +77,27 @@ def test_costs_grow_with_what_is_asked(paper: dict[str, Any]) -> None:
     assert on_gpu["gpu_hours"] > 0
     packed = cost.summarise(with_pack(paper, 20))
     assert packed["submitted_jobs"] < totals["submitted_jobs"] / 8
+
+
+def test_memory_is_linear_in_the_size_of_large_images() -> None:
+    """Also where labelled images are probed, and in the stages that a data set needs once."""
+
+    def images(pixels: int, probed: bool = True) -> float:
+        settings = {"axis": "latent", "size": 10 if probed else 2}
+        evaluation = {"images": 1000, "train_images": 2000, "probe_latents": [10]}
+        evaluation |= {"probe_labels": [10]}
+        request = Request(settings, evaluation, None, 1, 0, 0, 5000, 2000, pixels, True, 0)
+        return request.image_bytes
+
+    side = 128 * 128 * 3
+    assert images(2 * side) < 2 * images(side)
+    assert images(side) > images(side, probed=False) > side * (4 * 5000 + 4 * 3000)
+    assert images(side) < side * 8 * 3 * 8000
+    # of small images the covariance counts, and images in float64
+    assert images(3072) > 8 * (3072**2 + 5 * 3000 * 3072)
+    few, many = (DatasetEntry("m", "t", (128, 128, 3), train, 1000) for train in (5000, 50000))
+    for known in (cost.preparation_mb, cost.classifier_mb):
+        assert 45000 * side * 4e-6 < known(many) - known(few) < 45000 * side * 12e-6
 
 
 def test_estimated_costs_are_near_the_measured(

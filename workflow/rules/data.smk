@@ -10,7 +10,9 @@ rule prepare:
     conda:
         "../envs/rungs.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=lambda w, attempt: max(
+            2000, cost.mem_mb(cost.preparation_mb(DATASETS[w.dataset]), attempt)
+        ),
         runtime=30,
         disk_mb=500,
     params:
@@ -31,7 +33,9 @@ rule classifier:
     conda:
         "../envs/rungs.yaml"
     resources:
-        mem_mb=3000,
+        mem_mb=lambda w, attempt: max(
+            3000, cost.mem_mb(cost.classifier_mb(DATASETS[w.dataset]), attempt)
+        ),
         runtime=30,
         disk_mb=500,
     params:

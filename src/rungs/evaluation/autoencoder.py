@@ -32,7 +32,7 @@ from rungs.evaluation.fitted_density import MOST_FITTED, fitted_arrays
 from rungs.evaluation.latent_space import plane_arrays
 from rungs.evaluation.materials import Materials
 from rungs.evaluation.pictures import as_bytes
-from rungs.evaluation.principal_components import principal_axes
+from rungs.evaluation.principal_components import as_features, principal_axes, row_blocks
 from rungs.evaluation.probe import probe_arrays
 from rungs.evaluation.samples import mean_images, sample_arrays
 from rungs.study.settings import EvaluationSettings
@@ -124,7 +124,10 @@ def pca_error(train: Tensor, test: Tensor, components: int) -> np.ndarray:
     The components are the first of the training images: no linear autoencoder of this size has a smaller
     error over them.
     """
-    x, query = train.numpy().astype(np.float64), test.numpy().astype(np.float64)
-    centre, axes = principal_axes(x, components)
-    left = query - centre
-    return np.asarray(np.square(left - left @ axes @ axes.T).sum(1))
+    query = as_features(test)
+    centre, axes = principal_axes(as_features(train), components)
+    errors = []
+    for rows in row_blocks(query):
+        left = query[rows] - centre
+        errors.append(np.square(left - left @ axes @ axes.T).sum(1))
+    return np.concatenate(errors)

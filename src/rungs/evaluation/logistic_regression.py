@@ -12,6 +12,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
+from rungs.evaluation.principal_components import row_blocks
+
 PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 FOLDS = 4
 #: labelled images from which on one fold is enough to choose the penalty
@@ -19,15 +21,25 @@ ONE_FOLD = 500
 
 
 def classify(x: np.ndarray, y: np.ndarray, query: np.ndarray) -> np.ndarray:
-    """Predict the labels of ``query [m, d]`` by a logistic regression on ``x [n, d]`` and ``y [n]``."""
+    """Predict the labels of ``query [m, d]`` by a logistic regression on ``x [n, d]`` and ``y [n]``.
+
+    What is large stays in float32, but for the block at hand.
+    """
     classes, targets = np.unique(y, return_inverse=True)
+    x = x.astype(np.float64, copy=False)
+    basis: np.ndarray | None = None
     if x.shape[1] > len(x):
         # the weights lie in the span of the images: an orthonormal basis of it changes nothing else
         basis = np.linalg.svd(x, full_matrices=False)[2].T
-        x, query = x @ basis, query @ basis
+        x = x @ basis
     penalty = choose_penalty(x, targets)
     weights = logistic_regression(x, targets, len(classes), penalty)
-    return np.asarray(classes[_logits(weights, query).argmax(1)])
+    found = []
+    for rows in row_blocks(query):
+        block = query[rows].astype(np.float64, copy=False)
+        logits = _logits(weights, block if basis is None else block @ basis)
+        found.append(classes[logits.argmax(1)])
+    return np.concatenate(found)
 
 
 def choose_penalty(x: np.ndarray, y: np.ndarray) -> float:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rungs.evaluation.logistic_regression import classify
-from rungs.evaluation.principal_components import principal_axes
+from rungs.evaluation.principal_components import as_features, principal_axes, row_blocks
 from rungs.evaluation.splits import Split
 from rungs.models.networks import collect_statistics, initialise
 from rungs.numerics.seeds import derive_seed, generator
@@ -121,20 +121,28 @@ def _fixed_features(
     train: Split, test: Split, grey: tuple[Tensor, Tensor], units: int
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return the features that do not depend on the run: intensities, and principal components."""
-    pixels = [split.x.numpy().astype(np.float64) for split in (train, test)]
-    intensities = [x.numpy().astype(np.float64) for x in grey]
+    pixels = [as_features(split.x) for split in (train, test)]
     centre, axes = principal_axes(pixels[0], units)
-    return {
-        "grey": scaled(*intensities),
-        "pca": scaled(*((x - centre) @ axes for x in pixels)),
-    }
+    projected = [
+        np.concatenate([(x[rows] - centre) @ axes for rows in row_blocks(x)]) for x in pixels
+    ]
+    del pixels
+    return {"grey": scaled(*map(as_features, grey)), "pca": scaled(*projected)}
 
 
 def scaled(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Centre and scale both by the mean and the total variance of the first."""
-    centre = train.mean(0)
-    scale = np.sqrt(max(np.square(train - centre).sum(1).mean(), 1e-12))
-    return (train - centre) / scale, (test - centre) / scale
+    """Centre and scale both by the mean and the total variance of the first; their types remain."""
+    centre = train.mean(0, dtype=np.float64)
+    squares = [np.square(train[rows] - centre).sum(1) for rows in row_blocks(train)]
+    scale = np.sqrt(max(np.concatenate(squares).mean(), 1e-12))
+
+    def apply(x: np.ndarray) -> np.ndarray:
+        found = np.empty_like(x)
+        for rows in row_blocks(x):
+            found[rows] = (x[rows] - centre) / scale
+        return found
+
+    return apply(train), apply(test)
 
 
 def reset(model: Any, seed: int, purpose: str) -> Any:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from rungs.data import catalogue
+from rungs.data import DatasetEntry, catalogue
 from rungs.evaluation.definitions import CONVOLUTIONAL_PICTURES
 from rungs.jobs.packs import packs
 from rungs.models import entry, load_object
-from rungs.models.cost import Cost, Request
+from rungs.models.cost import BASE_MEMORY_MB, Cost, Request
 from rungs.study.layers import Config
 from rungs.study.runs import Run, all_runs, runs
 from rungs.study.settings import code_prior_settings, evaluation_settings, resolve
@@ -56,6 +56,23 @@ def estimate(config: Config, run: Run) -> Cost:
     )
     found: Cost = load_object(model.cost)(request)
     return found
+
+
+def preparation_mb(data: DatasetEntry) -> float:
+    """The memory that preparing a data set takes, megabytes: the images of both splits as they are read,
+    put together and written."""
+    return BASE_MEMORY_MB + 8e-6 * _values(data)
+
+
+def classifier_mb(data: DatasetEntry) -> float:
+    """The memory that training a data set's classifier takes, megabytes: all images as float32, while they
+    are converted twice, and the activations of a thousand."""
+    return BASE_MEMORY_MB + 10e-6 * _values(data) + 0.05 * math.prod(data.shape[:2])
+
+
+def _values(data: DatasetEntry) -> int:
+    """The number of values of all images."""
+    return (data.train + data.test) * math.prod(data.shape)
 
 
 def mem_mb(memory: float, attempt: int) -> int:

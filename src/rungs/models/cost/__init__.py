@@ -15,6 +15,13 @@ from typing import Any
 
 #: memory that torch and its libraries take
 BASE_MEMORY_MB = 500
+#: bytes for each value of the images: of all training images in training and, while they are read, in an
+#: evaluation; of the training and test images that an evaluation keeps; and of both in a probe, for which
+#: images up to :data:`SMALL_PIXELS` values are held in float64 (:mod:`rungs.evaluation.principal_components`)
+TRAINED, READ, KEPT, TESTED, PROBED_SMALL, PROBED_LARGE = 8, 12, 12, 24, 40, 8
+SMALL_PIXELS = 3072
+#: bytes of what a probe holds in blocks, and classes whose labelled images it is expected to hold
+PROBE_BLOCKS, CLASSES = 3e8, 10
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,28 @@ class Request:
     def evaluated_images(self) -> int:
         """The number of test images that the evaluation takes."""
         return min(int(self.evaluation["images"]), self.test_images)
+
+    @property
+    def probed(self) -> bool:
+        """Whether the evaluation probes the encoder with labelled images."""
+        settings, evaluation = self.settings, self.evaluation
+        return bool(
+            settings["axis"] == "latent" and settings["size"] in evaluation.get("probe_latents", ())
+        )
+
+    @property
+    def image_bytes(self) -> float:
+        """Bytes of memory for the images at the peak of training or evaluation, whichever is higher."""
+        kept = min(int(self.evaluation["train_images"]), self.train_images)
+        tested = self.evaluated_images
+        measured: float = READ * self.train_images + KEPT * kept + TESTED * tested
+        if self.probed:
+            small = self.pixels <= SMALL_PIXELS
+            measured += (PROBED_SMALL if small else PROBED_LARGE) * (kept + tested)
+            # their singular vectors are as large as they, and the covariance has a row a value
+            labelled = min(kept, CLASSES * max(self.evaluation["probe_labels"], default=0))
+            measured += 32 * labelled + (24 * self.pixels if small else PROBE_BLOCKS / self.pixels)
+        return self.pixels * max(TRAINED * self.train_images, measured)
 
 
 @dataclass(frozen=True)

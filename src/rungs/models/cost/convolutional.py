@@ -28,7 +28,7 @@ def estimate(request: Request) -> Cost:
         learning = 3 * images * prior_multiply_adds(request.prior) / RATE
     data = request.train_images * request.pixels
     live = 4e-6 * 60 * training["batch_size"] * widest(settings)
-    memory = BASE_MEMORY_MB + live + 8e-6 * data
+    memory = BASE_MEMORY_MB + live + 1e-6 * request.image_bytes
     return Cost(train, evaluate, memory, 5 + 2e-6 * data, learning)
 
 

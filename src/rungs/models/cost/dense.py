@@ -90,7 +90,7 @@ def _estimate(request: Request, once: int, each: int) -> Cost:
     live = 12 * draws * training["batch_size"] * widest * (settings["depth"] + 2)
     live = max(live, 12 * evaluation["chunk_rows"] * widest)
     parameters = 4 * (once + each)
-    memory = live + 6 * parameters + 8 * request.train_images * request.pixels
+    memory = live + 6 * parameters + request.image_bytes
     units = sum(network["latent_sizes"])
     numbers = 16 * (request.epochs + request.evaluations * test) * units
     disk = ((1 + request.evaluations) * parameters + numbers) / 1e6 + 1
@@ -116,12 +116,12 @@ def _training_seconds(request: Request, once: int, each: int, draws: int) -> flo
 
 
 def _evaluation_seconds(request: Request, once: int, each: int) -> float:
-    settings, evaluation = request.settings, request.evaluation
+    evaluation = request.evaluation
     test = request.evaluated_images
     draws = evaluation["samples"] + evaluation["unit_samples"] if request.sampled else 1
     seconds = (test * draws * each + (test + evaluation["train_images"]) * once) / RATE
     seconds *= 1.4  # log-likelihoods and densities, which are no multiply-adds
-    if settings["axis"] == "latent" and settings["size"] in evaluation["probe_latents"]:
+    if request.probed:
         seconds += PROBE_SECONDS * len(evaluation["probe_labels"])
     if evaluation.get("rescale"):  # two continuations
         share = request.continuation_epochs / request.epochs
