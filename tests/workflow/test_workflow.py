@@ -145,7 +145,7 @@ DOWNSTREAM = LADDER_FIGURES | {f"table {t}" for t in TABLES} | CLAIMED
             "src/rungs/models/ladder.py",
             "layers.insert(0, Layer(",
             "layers.insert(0 + 0, Layer(",
-            {"train lvae-bn-wu", "evaluate lvae-bn-wu", *DOWNSTREAM},
+            {"train lvae-bn-wu", "evaluate lvae-bn-wu", "explorer", *DOWNSTREAM},
         ),
         (
             "tiny.yaml",
