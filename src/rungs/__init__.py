@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["Trained", "load", "load_config", "load_data"]
 
 
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return [*__all__, "__version__"]
+
+
 def __getattr__(name: str) -> Any:
     """Import a public name when it is used."""
     if name not in __all__:

@@ -118,7 +118,7 @@ def load(path: Path | str, profile: str = "quick", config: Config | None = None)
                 "mnist5k/vae-bn/depth5/seed0."
             ) from error
     if config is not None:
-        identity.check_trained(config, Run.parse(str(path)))
+        identity.check_trained(config, Run.parse("/".join(folder.parts[-4:])))
     model, settings = load_model(folder)
     evaluated = folder / EVALUATION
     if evaluated.is_file():
@@ -134,7 +134,7 @@ def load(path: Path | str, profile: str = "quick", config: Config | None = None)
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trained:
     """A trained run, as :func:`load` returns it.
 
@@ -159,6 +159,12 @@ class Trained:
     history: Stored
     evaluation: Stored | None
     prior: Any = None
+
+    def __repr__(self) -> str:
+        """Return a line: the run, its size, and whether it was evaluated."""
+        weights = sum(parameter.numel() for parameter in self.model.parameters())
+        done = "evaluated" if self.evaluation is not None else "not evaluated"
+        return f"<Trained {self.name}: {weights:,} parameters, {done}>"
 
     @property
     def name(self) -> str:

@@ -193,3 +193,11 @@ def test_what_is_no_run_is_named(place: Path) -> None:
         rungs.load_data("mnist5")
     with pytest.raises(AttributeError, match="no attribute 'lode'"):
         rungs.lode  # noqa: B018
+
+
+def test_what_a_notebook_shows_is_a_line(evaluated: Path) -> None:
+    run = rungs.load(evaluated)
+    for shown in (run, run.history, run.evaluation, rungs.load_data("mnist5k")):
+        assert len(repr(shown)) < 150
+        assert "\n" not in repr(shown)
+    assert set(dir(rungs)) == {"Trained", "load", "load_config", "load_data", "__version__"}

@@ -24,7 +24,7 @@ def mixed(rows: np.ndarray) -> np.ndarray:
     return np.random.default_rng(ORDER_SEED).permutation(rows)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prepared:
     """Images uint8 ``[n, *shape]`` and labels ``[n]`` of both splits, in random order, and where they
     come from."""
@@ -34,6 +34,13 @@ class Prepared:
     test_images: np.ndarray
     test_labels: np.ndarray
     provenance: dict[str, Any]
+
+    def __repr__(self) -> str:
+        """Return a line: how many images of which shape, and how many classes."""
+        shape = "x".join(map(str, self.train_images.shape[1:]))
+        classes = len(np.unique(self.train_labels[self.train_labels >= 0]))
+        counts = f"{len(self.train_images):,} training and {len(self.test_images):,} test images"
+        return f"<Prepared {counts} of {shape}, {classes or 'no'} classes>"
 
     def check(self, name: str, shape: tuple[int, ...], train: int, test: int) -> None:
         """Raise a DataError unless types, shapes and counts are as the registry says."""

@@ -61,13 +61,17 @@ class Attributes(dict[str, Any]):
         raise StoreError(_damaged(self.path, f"its attributes lack {key!r}"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Stored:
     """The content of a results file."""
 
     path: Path
     arrays: dict[str, np.ndarray]
     attributes: dict[str, Any]
+
+    def __repr__(self) -> str:
+        """Return a line: the file, and how much is in it."""
+        return f"<{type(self).__name__} {self.path}: {len(self.arrays)} arrays>"
 
     def __getitem__(self, name: str) -> np.ndarray:
         """The array of this name; a StoreError names the file if it has none."""
