@@ -2,13 +2,48 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rungs.errors import ConfigError
-from rungs.study.runs import Run
+from rungs.study.runs import Run, shown_runs
 
 
 @pytest.mark.parametrize("path", ["", "mnist5k/vae", "../x/depth1/seed0", "a/b/depth-1/seed0"])
 def test_a_wrong_run_is_named(path: str) -> None:
     with pytest.raises(ConfigError, match="expected dataset/variant"):
         Run.parse(path)
+
+
+def profile(**experiments: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "experiments": {
+            document: [{"datasets": ["mine"], "seeds": [0], **grid} for grid in grids]
+            for document, grids in experiments.items()
+        }
+    }
+
+
+def sizes(config: dict[str, Any], document: str | None, **settings: Any) -> list[int]:
+    return [run.size for run in shown_runs(config, document, settings)]
+
+
+def test_a_figure_shows_its_documents_runs_of_its_sizes() -> None:
+    config = profile(
+        vae=[{"variants": ["gauss"], "latents": [2, 5]}],
+        mixture=[{"variants": ["gauss"], "latents": [2, 10]}],
+    )
+    assert sizes(config, "vae", variants=["gauss"], latents=[2, 10]) == [2]
+
+
+def test_a_profile_without_these_shows_what_it_has() -> None:
+    """Runs of another document first, then other sizes; never other variants."""
+    elsewhere = profile(mixture=[{"variants": ["gauss"], "latents": [2, 3]}])
+    assert sizes(elsewhere, "vae", variants=["gauss"], latents=[2]) == [2]
+    other = profile(vae=[{"variants": ["gauss"], "latents": [3, 4, 6, 8]}])
+    assert sizes(other, "vae", variants=["gauss"], latents=[2]) == [8]
+    assert sizes(other, "vae", variants=["gauss"], latents=[2, 10]) == [3, 8]
+    assert sizes(other, "vae", variants=["mog"], latents=[2]) == []
+    ladder = profile(ladder=[{"variants": ["lvae"], "depths": [2]}])
+    assert sizes(ladder, "ladder", depths=[5]) == [2]

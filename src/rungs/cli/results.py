@@ -11,7 +11,7 @@ from rungs.cli.shared import FIGURE, TABLE, cli, known, load_config, with_config
 from rungs.study.identity import check_evaluated, check_trained
 from rungs.study.layers import Config
 from rungs.study.layout import Layout, inputs
-from rungs.study.runs import Run, runs, selected
+from rungs.study.runs import Run, shown_runs
 
 
 def _files(
@@ -21,7 +21,7 @@ def _files(
     settings: Config | None = None,
 ) -> dict[str, list[Path]]:
     """The files of each kind, of runs that are those which the configuration asks for."""
-    for run in selected(runs(config, document), settings or {}):
+    for run in shown_runs(config, document, settings or {}):
         if "evaluation" in needs:
             check_evaluated(config, run)
         elif "training" in needs:

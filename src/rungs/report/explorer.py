@@ -22,7 +22,7 @@ from rungs.figures import FIGURES, figure_settings
 from rungs.storage.atomic import delete, write_text
 from rungs.study.layers import Config
 from rungs.study.layout import Layout
-from rungs.study.runs import Run, runs, selected
+from rungs.study.runs import Run, shown_runs
 
 if TYPE_CHECKING:
     from torch import nn
@@ -134,7 +134,7 @@ class Explored:
 def chosen(config: Config) -> dict[str, list[Run]]:
     """Return the runs that can be explored, by figure: those that the figure shows."""
     return {
-        name: selected(runs(config, FIGURES[name].document), figure_settings(config, name))
+        name: shown_runs(config, FIGURES[name].document, figure_settings(config, name))
         for name in EXPLORED
     }
 

@@ -39,7 +39,7 @@ from rungs.storage.atomic import write_text
 from rungs.study.documents import COMMON, DOCUMENTS
 from rungs.study.layers import Config
 from rungs.study.layout import RUN_FILES, Layout
-from rungs.study.runs import SIZES, Run, runs, selected
+from rungs.study.runs import SIZES, Run, runs, shown_runs
 from rungs.tables import TABLES, read_rows
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -271,7 +271,7 @@ def _figures(
     for name in sorted(FIGURES, key=lambda name: in_order.index(FIGURES[name].document)):
         entry, settings = FIGURES[name], figure_settings(config, name)
         of_runs = bool(set(entry.needs) & set(RUN_FILES))
-        shown: list[Run] = selected(runs(config, entry.document), settings) if of_runs else []
+        shown: list[Run] = shown_runs(config, entry.document, settings) if of_runs else []
         picture = embed(Path(layout.figure(name, ".png")))
         views.append(
             FigureView(

@@ -14,7 +14,7 @@ from rungs.errors import ConfigError
 from rungs.models import entry
 from rungs.numerics.seeds import LIKELIHOOD_BLOCK
 from rungs.study.layers import Config
-from rungs.study.runs import PRIOR_FOLDER, Run, parent_of, runs, selected
+from rungs.study.runs import PRIOR_FOLDER, Run, parent_of, shown_runs
 from rungs.study.settings import code_prior_settings, evaluation_settings
 
 RESULTS = "results"
@@ -243,13 +243,13 @@ def inputs(
         if kind in RUN_FILES:
             found[kind] = [
                 f"{layout.run(run)}/{name}"
-                for run in selected(runs(config, document), settings or {})
+                for run in shown_runs(config, document, settings or {})
                 for name in RUN_FILES[kind]
             ]
             if kind == "cost":
                 found[kind] += [
                     f"{layout.run(run)}/{PRIOR_FOLDER}/{TRAINING_COST}"
-                    for run in selected(runs(config, document), settings or {})
+                    for run in shown_runs(config, document, settings or {})
                     if code_prior_settings(config, run) is not None
                 ]
         elif kind == "calibration":

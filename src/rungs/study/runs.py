@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from rungs.errors import ConfigError
@@ -107,6 +108,47 @@ def all_runs(config: Config) -> list[Run]:
             ancestor = parent_of(config, ancestor)
         found.update(dict.fromkeys(chain))
     return list(found)
+
+
+def shown_runs(config: Config, document: str | None, settings: Config) -> list[Run]:
+    """The runs that a figure shows.
+
+    They are those of its document with its sizes. A profile that has none of these, such as one for data
+    of one's own, shows its variants' runs of any document, and where there are none of the sizes either, as
+    many of its own: of one the largest, of two the smallest and the largest, and so on.
+
+    Args:
+        document: the figure's; None for all.
+        settings: the figure's, see :func:`selected`.
+    """
+    own, everything = runs(config, document), runs(config)
+    for found in (own, everything):
+        if shown := selected(found, settings):
+            return shown
+    for found in (own, everything):
+        fitting = selected(found, {k: v for k, v in settings.items() if k not in SIZES.values()})
+        sizes = {
+            key: spread({run.size for run in fitting if run.axis == axis}, len(settings[key]))
+            for axis, key in SIZES.items()
+            if key in settings
+        }
+        if shown := selected(found, {**settings, **sizes}):
+            return shown
+    return []
+
+
+def spread(sizes: Iterable[int], count: int) -> list[int]:
+    """Return so many of the sizes, evenly by rank, with the largest.
+
+    >>> spread([2, 5, 10, 20], 1), spread([2, 5, 10, 20], 2), spread([2, 5], 3)
+    ([20], [2, 20], [2, 5])
+    """
+    ranked = sorted(set(sizes))
+    if len(ranked) <= count:
+        return ranked
+    last = len(ranked) - 1
+    places = [last] if count == 1 else [round(i * last / (count - 1)) for i in range(count)]
+    return [ranked[place] for place in places]
 
 
 def selected(found: list[Run], settings: Config) -> list[Run]:
