@@ -31,7 +31,7 @@ from pathlib import Path
 from rungs.data import catalogue, prepare
 from rungs.evaluation import classifier, probe
 from rungs.jobs import cost, work
-from rungs.study import profile
+from rungs.study import identity, profile
 from rungs.study.layout import EVALUATION, Layout
 from rungs.study.runs import all_runs
 
@@ -42,7 +42,8 @@ def peak():
 
 config = profile.load(["big.yaml"])
 data, (run,) = catalogue(config)["big"], all_runs(config)
-prepare("big", None, Path("cache"), config).write(Layout.data("big"))
+made = prepare("big", None, Path("cache"), config)
+made.write(Layout.data("big"), identity.data_source(config, "big"))
 found = {"prepare": [peak(), cost.preparation_mb(data)]}
 classifier.train(Path(Layout.data("big")), Path(Layout.classifier("big")))
 found["classifier"] = [peak(), cost.classifier_mb(data)]

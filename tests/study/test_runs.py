@@ -45,5 +45,6 @@ def test_a_profile_without_these_shows_what_it_has() -> None:
     assert sizes(other, "vae", variants=["gauss"], latents=[2]) == [8]
     assert sizes(other, "vae", variants=["gauss"], latents=[2, 10]) == [3, 8]
     assert sizes(other, "vae", variants=["mog"], latents=[2]) == []
+    assert sizes(elsewhere, "ladder", depths=[5]) == []  # which names no variants
     ladder = profile(ladder=[{"variants": ["lvae"], "depths": [2]}])
     assert sizes(ladder, "ladder", depths=[5]) == [2]

@@ -114,18 +114,19 @@ def shown_runs(config: Config, document: str | None, settings: Config) -> list[R
     """The runs that a figure shows.
 
     They are those of its document with its sizes. A profile that has none of these, such as one for data
-    of one's own, shows its variants' runs of any document, and where there are none of the sizes either, as
+    of one's own, shows the named variants' runs of any document, and where there are none of the sizes either, as
     many of its own: of one the largest, of two the smallest and the largest, and so on.
 
     Args:
         document: the figure's; None for all.
         settings: the figure's, see :func:`selected`.
     """
-    own, everything = runs(config, document), runs(config)
-    for found in (own, everything):
+    # a figure that names no variants could not draw those of other documents
+    places = (runs(config, document), runs(config) if "variants" in settings else [])
+    for found in places:
         if shown := selected(found, settings):
             return shown
-    for found in (own, everything):
+    for found in places:
         fitting = selected(found, {k: v for k, v in settings.items() if k not in SIZES.values()})
         sizes = {
             key: spread({run.size for run in fitting if run.axis == axis}, len(settings[key]))
