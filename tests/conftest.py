@@ -141,7 +141,7 @@ def run_snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "RUNGS_CONFIG")}
     usual = ("--workflow-profile", "none", "--rerun-incomplete", "--show-failed-logs")
     return subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, *usual],
+        [sys.executable, "-m", "snakemake", "--cores", "2", *usual, *arguments],
         cwd=folder,
         env=environment,
         capture_output=True,

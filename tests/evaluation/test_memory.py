@@ -26,7 +26,7 @@ evaluation: {samples: 2, images: 12, train_images: 40, unit_samples: 2, chunk_ro
 """
 #: all stages, and what they would do more often on more images
 STAGES = """
-import json, resource
+import json
 from pathlib import Path
 from rungs.data import catalogue, prepare
 from rungs.evaluation import classifier, probe
@@ -38,7 +38,9 @@ from rungs.study.runs import all_runs
 classifier.STEPS, probe.STEPS, probe.MOST_DRAWS, probe.SOME_DRAWS = 1, 1, 1, 1
 
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # ru_maxrss would start with that of the process that started this one
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 config = profile.load(["big.yaml"])
 data, (run,) = catalogue(config)["big"], all_runs(config)

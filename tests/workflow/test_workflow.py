@@ -59,9 +59,8 @@ def test_everything_is_there(finished: Path) -> None:
     for table in TABLES:
         rows = list(csv.DictReader((finished / f"results/tiny/tables/{table}.csv").open()))
         assert rows or table in (*ONE_LAYER, "vq"), table
-        assert (finished / f"results/tiny/tables/{table}.md").read_text().count("\n") == len(
-            rows
-        ) + 2
+        shown = (finished / f"results/tiny/tables/{table}.md").read_text().count("\n") - 2
+        assert shown == len(rows) or (TABLES[table].summarised and 0 < shown < len(rows)), table
     assert "lvae-bn-wu" in (finished / "results/tiny/summary.txt").read_text()
     columns = next(csv.reader((finished / "results/tiny/tables/loglik.csv").open()))
     assert set(columns) >= LOGLIK_COLUMNS

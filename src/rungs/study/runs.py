@@ -114,8 +114,8 @@ def shown_runs(config: Config, document: str | None, settings: Config) -> list[R
     """The runs that a figure shows.
 
     They are those of its document with its sizes. A profile that has none of these, such as one for data
-    of one's own, shows the named variants' runs of any document, and where there are none of the sizes either, as
-    many of its own: of one the largest, of two the smallest and the largest, and so on.
+    of one's own, shows the named variants' runs of any document, and where there are none of the sizes
+    either, as many of its own: of one the largest, of two the smallest and the largest, and so on.
 
     Args:
         document: the figure's; None for all.
