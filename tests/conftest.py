@@ -19,6 +19,7 @@ from rungs.data import prepare
 from rungs.data.prepared import read_images
 from rungs.paths import ROOT
 from rungs.study import profile as configuration
+from rungs.study.identity import data_source
 from rungs.study.runs import Run
 from rungs.study.settings import resolve
 
@@ -63,7 +64,7 @@ def changed(config: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedded digits, prepared."""
     path = tmp_path_factory.mktemp("data") / "mnist5k.h5"
-    prepare("mnist5k", None, path.parent).write(path)
+    prepare("mnist5k", None, path.parent).write(path, data_source({}, "mnist5k"))
     return path
 
 

@@ -72,13 +72,14 @@ def test_sampling_sees_what_evaluation_sees() -> None:
 
 def test_two_linear_maps_in_a_row_are_computed_as_one() -> None:
     """Value and gradients of the last layer's window and the 1x1 convolution across, row above."""
-    window = ready(Vertical(3, 8, 1))
-    across = ready(Convolution(8, 8, (1, 1)))
-    x = torch.randn(2, 3, 12, 11, generator=random())
+    # in double precision, for the two sum in different orders
+    window = ready(Vertical(3, 8, 1)).double()
+    across = ready(Convolution(8, 8, (1, 1))).double()
+    x = torch.randn(2, 3, 12, 11, generator=random(), dtype=torch.float64)
     parameters = [*window.parameters(), *across.parameters()]
     one = window.above(x, across)
     two = across(window(torch.nn.functional.pad(x, (0, 0, 1, -1))))
     torch.testing.assert_close(one, two)
-    weights = torch.randn(one.shape, generator=random())
+    weights = torch.randn(one.shape, generator=random(), dtype=torch.float64)
     found, expected = (torch.autograd.grad((y * weights).sum(), parameters) for y in (one, two))
     torch.testing.assert_close(found, expected)

@@ -68,6 +68,8 @@ try:
     config = profile.complete(config)
     validate(config)
     config = profile.with_own_data(config)
+    for figure in FIGURES:
+        figure_settings(config, figure)  # a figure without is named here, not in a traceback
 except RungsError as error:
     raise WorkflowError(str(error))
 
