@@ -68,8 +68,9 @@ try:
     config = profile.complete(config)
     validate(config)
     config = profile.with_own_data(config)
+    # a figure without settings is named here, not in a traceback of a rule
     for figure in FIGURES:
-        figure_settings(config, figure)  # a figure without is named here, not in a traceback
+        figure_settings(config, figure)
 except RungsError as error:
     raise WorkflowError(str(error))
 
