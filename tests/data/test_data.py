@@ -18,6 +18,7 @@ from rungs.errors import ConfigError, DataError, StoreError
 from rungs.paths import ROOT
 from rungs.storage import result_file
 from rungs.storage.atomic import sha256
+from rungs.study.identity import data_source
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -42,7 +43,7 @@ def test_embedded_digits_are_split_stratified(digits: Path) -> None:
 
 def test_preparing_twice_gives_the_same_bytes(tmp_path: Path, digits: Path) -> None:
     again = tmp_path / "again.h5"
-    prepare("mnist5k", None, tmp_path).write(again)
+    prepare("mnist5k", None, tmp_path).write(again, data_source({}, "mnist5k"))
     assert again.read_bytes() == digits.read_bytes()
 
 

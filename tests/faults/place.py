@@ -153,6 +153,7 @@ class Place:
         self.notes.unlink(missing_ok=True)
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("RUNGS_", "SNAKEMAKE"))}
         environment = kept | {
+            "PYTHONDONTWRITEBYTECODE": "1",  # the writes that are counted are those of rungs
             "PYTHONPATH": os.pathsep.join([str(HERE / "hook"), str(self.folder / "src")]),
             "FAULTS_FOLDER": str(self.folder),
             "FAULTS_NOTES": str(self.notes),

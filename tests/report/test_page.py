@@ -245,7 +245,8 @@ def test_everything_of_a_workflow_is_in_its_report(tiny_workflow: Path) -> None:
         link for link in found.links if not link.startswith("#") and not (results / link).exists()
     ]
     assert missing == []
-    assert not (results / "workflow.html").exists()
+    # which is made on request only
+    assert "workflow_report" not in (tiny_workflow / "printed.txt").read_text()
 
 
 # --- in a browser ---------------------------------------------------------------------------------
