@@ -35,7 +35,7 @@ NOISE = (
         "Rules claiming",
         "Conda environments: ignored",
     ),
-    *("Select jobs", "Using profile", "Assuming unrestricted", "host: "),
+    *("Select jobs", "Touching output", "Using profile", "Assuming unrestricted", "host: "),
 )
 
 
