@@ -85,9 +85,9 @@ def test_the_time_left_is_that_of_a_whole_profile(config: None) -> None:
 
 def test_a_pack_is_named_by_its_runs(config: None) -> None:
     screen = Screen(dry=True)
-    pack = next(iter(screen._of_profile().plan.packs))
+    pack = next(iter(screen._plan.packs))
     told = screen.text(job(1, "train", ["a.done"], pack=pack), usual)
-    first = screen._of_profile().plan.packs[pack][0]
+    first = screen._plan.packs[pack][0]
     assert told is not None
     assert told.startswith(f"train        {first.path}")
     assert told.endswith("(Missing output files)")

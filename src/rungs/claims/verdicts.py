@@ -36,6 +36,7 @@ from rungs.claims.intervals import MIN_SEEDS, Measurement, judge, measure
 from rungs.claims.resampling import UNIFORM, Evaluations, Statistic
 from rungs.errors import StoreError
 from rungs.storage.result_file import Stored
+from rungs.study.runs import spread
 
 #: how the basis of a part or a claim begins of which the profile has no runs
 LACKING = "the profile lacks runs"
@@ -183,10 +184,7 @@ def _choose(sizes: Sizes, variants: set[str], runs: Sequence[StoredRun]) -> tupl
         return sizes.stated
     if sizes.exact or len(candidates) < count:
         return sizes.stated
-    if count == 1:
-        return (candidates[-1],)
-    places = np.linspace(0, len(candidates) - 1, count).round().astype(int)
-    return tuple(candidates[place] for place in places)
+    return tuple(spread(candidates, count))
 
 
 def _size(need: Need, sizes: Chosen) -> int | None:

@@ -20,8 +20,8 @@ from rungs.tables import loglik
 COLUMNS = (("train_elbo", "Train ELBO"), ("test_elbo", "Test ELBO"), ("test_lk", "Test"))
 #: variant -> the one that it adds something to
 STEPS = {"vae-bn": "vae", "vae-bn-wu": "vae-bn", "lvae-bn-wu": "vae-bn-wu"}
-#: (variant, depth) -> seed -> L_k of each test image
-Bounds = dict[tuple[str, int], dict[int, np.ndarray]]
+#: (data set, variant, depth) -> seed -> L_k of each test image
+Bounds = dict[tuple[str, str, int], dict[int, np.ndarray]]
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
@@ -35,7 +35,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     table = loglik.make(files)
     if table.empty:
         return nothing_to_show(settings)
-    datasets = list(dict.fromkeys(table["dataset"]))
+    datasets, bounds = list(dict.fromkeys(table["dataset"])), _bounds(files)
     present = set(table["variant"])
     styles = variant_styles(v for v in settings.get("variants", present) if v in present)
     figure, axes = panels(len(datasets), len(COLUMNS) + 1, settings, sharex=True)
@@ -46,7 +46,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
                 _line(axis, rows[rows["variant"] == variant], column, look)
             k = "/".join(str(k) for k in sorted(rows["k"].unique()))
             axis.set_title(f"{title} $L_{{{k}}}$" if column == "test_lk" else title)
-        _steps(row[-1], _bounds(files, dataset))
+        _steps(row[-1], dataset, bounds)
         row[0].set_ylabel(f"{dataset}\nnats per image")
     for axis in axes[-1]:
         axis.set_xlabel("stochastic layers")
@@ -77,24 +77,31 @@ def _line(axis: Any, rows: pd.DataFrame, column: str, look: dict[str, Any]) -> N
         axis.plot(published.index, published, "x", color=look["color"], zorder=6)
 
 
-def _bounds(files: Files, dataset: str) -> Bounds:
+def _bounds(files: Files) -> Bounds:
     found: Bounds = {}
     for path in files["evaluation"]:
         evaluation = result_file.read(path, only=["test/lk"])
         run = run_of(evaluation)
-        if run.dataset == dataset and "test/lk" in evaluation.arrays:
-            found.setdefault((run.variant, run.depth), {})[run.seed] = evaluation["test/lk"]
+        if "test/lk" in evaluation.arrays:
+            of_seeds = found.setdefault((run.dataset, run.variant, run.depth), {})
+            of_seeds[run.seed] = evaluation["test/lk"]
     return found
 
 
-def _steps(axis: Any, bounds: Bounds) -> None:
+def _steps(axis: Any, dataset: str, bounds: Bounds) -> None:
     """Draw what each step adds to the variant before it."""
     axis.axhline(0, color="black", lw=0.6, ls="--")
     for place, (variant, before) in enumerate(STEPS.items()):
-        depths = sorted({d for v, d in bounds if v == variant and (before, d) in bounds})
+        depths = sorted(
+            d
+            for name, v, d in bounds
+            if (name, v) == (dataset, variant) and (dataset, before, d) in bounds
+        )
         look = style(VARIANTS[variant]) | {"ls": "", "ms": 3}
         for depth in depths:
-            mean, half, seeds = _gain(bounds[variant, depth], bounds[before, depth])
+            mean, half, seeds = _gain(
+                bounds[dataset, variant, depth], bounds[dataset, before, depth]
+            )
             thick = 1.4 if seeds >= MIN_SEEDS else 0.5
             axis.errorbar(depth + 0.18 * (place - 1), mean, half, elinewidth=thick, **look)
     axis.set_title("Gain in test $L_k$\nover the variant before")

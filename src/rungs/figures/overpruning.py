@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from rungs.evaluation.definitions import ACTIVE_KL, MOMENTS
 from rungs.figures.palettes import MEASURED, UNLABELLED
-from rungs.figures.style import nothing_to_show, panels
+from rungs.figures.style import nothing_to_show, panels, say_what
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import run_of
@@ -50,5 +50,5 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         axis.set_xticks(places, list(map(str, sizes)))
         axis.set_xlabel("latent dimension")
         axis.grid(False, axis="x")
-    figure.suptitle(dataset, fontsize=8)
+    say_what(figure, dataset)
     return figure

@@ -10,14 +10,16 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from logging import WARNING, LogRecord
-from pathlib import Path
 from typing import Any
 
 from rungs.errors import RungsError
 from rungs.jobs.plan import Plan
 from rungs.jobs.reporting import duration
 from rungs.jobs.survey import Pipeline
+from rungs.study.layers import Config
+from rungs.study.layout import RUN_PATTERN
 from rungs.study.profile import CONFIG_VARIABLE, layer
 
 #: rules whose jobs take long: their start is shown, too
@@ -67,7 +69,6 @@ class Screen:
         self._jobs: dict[int, Shown] = {}
         self._whole = self._plan_shown = False
         self._ended: Shown | None = None
-        self._profile: Profile | None = None
 
     def text(self, record: LogRecord, usual: Callable[[LogRecord], str]) -> str | None:
         """Return the lines of a record, None if it has none.
@@ -132,7 +133,7 @@ class Screen:
         if not self._whole:
             return ""
         try:
-            seconds = self._of_profile().pipeline.survey().seconds_left
+            seconds = self._pipeline.survey().seconds_left
         except (RungsError, OSError):
             return ""
         return f", {duration(seconds)} left"
@@ -140,33 +141,26 @@ class Screen:
     def _named(self, wildcards: dict[str, str]) -> str:
         """Return a name for a job: its run, or its pack's runs."""
         if "pack" in wildcards:
-            members = self._of_profile().plan.packs.get(wildcards["pack"], ())
+            members = self._plan.packs.get(wildcards["pack"], ())
             names = [run.path for run in members]
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             return f"{names[0]}{more}" if names else wildcards["pack"]
-        if {"dataset", "variant", "size", "seed"} <= wildcards.keys():
-            parts = ("dataset", "variant", "size")
-            return "/".join([*(wildcards[part] for part in parts), f"seed{wildcards['seed']}"])
+        if "seed" in wildcards:
+            return RUN_PATTERN.format(**wildcards)
         return " ".join(wildcards.values())
 
-    def _of_profile(self) -> Profile:
-        if self._profile is None:
-            self._profile = Profile.read(Path(os.environ[CONFIG_VARIABLE]))
-        return self._profile
+    @cached_property
+    def _config(self) -> Config:
+        """The configuration that the workflow was started with."""
+        return layer([os.environ[CONFIG_VARIABLE]])
 
+    @cached_property
+    def _plan(self) -> Plan:
+        return Plan(self._config)
 
-@dataclass(frozen=True)
-class Profile:
-    """The profile that the workflow makes."""
-
-    pipeline: Pipeline
-    plan: Plan
-
-    @classmethod
-    def read(cls, frozen: Path) -> Profile:
-        """Read the configuration that the workflow was started with."""
-        config = layer([frozen])
-        return cls(Pipeline(config), Plan(config))
+    @cached_property
+    def _pipeline(self) -> Pipeline:
+        return Pipeline(self._config)
 
 
 def _short(reason: str) -> str:

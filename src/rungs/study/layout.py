@@ -239,17 +239,14 @@ def inputs(
     """
     layout = Layout(config["profile"])
     found: dict[str, list[str]] = {}
+    shown = shown_runs(config, document, settings or {}) if set(needs) & set(RUN_FILES) else []
     for kind in needs:
         if kind in RUN_FILES:
-            found[kind] = [
-                f"{layout.run(run)}/{name}"
-                for run in shown_runs(config, document, settings or {})
-                for name in RUN_FILES[kind]
-            ]
+            found[kind] = [f"{layout.run(run)}/{name}" for run in shown for name in RUN_FILES[kind]]
             if kind == "cost":
                 found[kind] += [
                     f"{layout.run(run)}/{PRIOR_FOLDER}/{TRAINING_COST}"
-                    for run in shown_runs(config, document, settings or {})
+                    for run in shown
                     if code_prior_settings(config, run) is not None
                 ]
         elif kind == "calibration":

@@ -148,7 +148,7 @@ def spread(sizes: Iterable[int], count: int) -> list[int]:
     if len(ranked) <= count:
         return ranked
     last = len(ranked) - 1
-    places = [last] if count == 1 else [round(i * last / (count - 1)) for i in range(count)]
+    places = [last] if count == 1 else [round(i * (last / (count - 1))) for i in range(count)]
     return [ranked[place] for place in places]
 
 
