@@ -1,5 +1,5 @@
 """The order in which images are stored decides nothing: statistics of batch norm are those of mixed
-batches."""
+batches, of data that are mixed at preparation and of others."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def test_stored_by_class_or_mixed(digits: Path, tmp_path: Path, settings_of: Set
             for _ in range(EPOCHS):
                 trainer.run_epoch()
             found.setdefault(name, []).append(elbo(trainer, test))
-            # the control: statistics of batches of one class, with the same weights
+            # the same weights, and statistics of training images that nobody has mixed
             trainer.images = images[np.argsort(made.train_labels, kind="stable")]
-            assert elbo(trainer, test) < found[name][-1] - 0.7
+            assert abs(elbo(trainer, test) - found[name][-1]) < 0.1
     means = {name: float(np.mean(values)) for name, values in found.items()}
     # seeds alone move one value by 0.5 nats
     assert abs(means["mixed"] - means["by class"]) < 1.0

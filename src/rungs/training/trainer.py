@@ -203,16 +203,19 @@ class Trainer:
             buffer.copy_(buffers[name])
 
     def finish(self) -> None:
-        """Collect the batch norm statistics of the whole training set, for testing."""
+        """Collect the batch norm statistics of the whole training set, for testing.
+
+        Its batches are drawn as in training: in the order of storage they might be of one class each.
+        """
         model, source = self.model, generator(self.settings["seed"], "statistics", self.device)
 
         def forward(x: Tensor) -> None:
             noise = model.training_noise(len(x), ONE_DRAW, source)
             model.objective(x, noise, ONE_DRAW, 1.0)
 
-        chunks = self.images.split(self.batch_size)
-        whole = [chunk for chunk in chunks if len(chunk) == self.batch_size]
-        inputs = (model_input(chunk, source, model.binary) for chunk in whole)
+        order = torch.randperm(len(self.images), generator=source, device=self.device)
+        drawn = order.split(self.batch_size)[: self.batches]
+        inputs = (model_input(self.images[rows], source, model.binary) for rows in drawn)
         collect_statistics(model, inputs, forward)
         model.eval()
 
