@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 from typing import Any
 
 import numpy as np
 import pytest
-from made_runs import PARTS, Arrays, Maker, decide_part, size_of
+from made_runs import CLAIMS, PARTS, Arrays, Maker, decide_part, size_of
 from scipy.special import ndtri
 
 from rungs.evaluation.definitions import MOMENTS
@@ -437,6 +437,27 @@ def test_negative_control(name: tuple[str, str]) -> None:
     found = decide_part(name, control.negative, shape=SHAPES.get(name[0], (28, 28)))
     assert found.verdict == control.verdict, found
     assert found.measured.value == close(control.values[1])
+
+
+@pytest.mark.parametrize("name", CONTROLS, ids=" ".join)
+def test_the_controls_notice_a_broken_statistic(
+    name: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, part = CLAIMS[name[0]], PARTS[name]
+
+    def halved(evaluations: Any, resampling: Any) -> np.ndarray:
+        return 0.5 * np.asarray(part.statistic(evaluations, resampling))
+
+    def controls() -> None:
+        test_positive_control(name)
+        test_negative_control(name)
+
+    broken = replace(part, statistic=halved)
+    others = tuple(broken if other is part else other for other in claim.parts)
+    monkeypatch.setitem(PARTS, name, broken)
+    monkeypatch.setitem(CLAIMS, name[0], replace(claim, parts=others))
+    with pytest.raises(AssertionError):
+        controls()
 
 
 @pytest.mark.parametrize(
