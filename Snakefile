@@ -88,4 +88,7 @@ onstart:
 onsuccess:
     # where the summary was asked for; who makes one figure wants to see its path
     if any(job.rule.name == "summary" for job in workflow.dag.jobs):
-        print(f"\n{Path(LAYOUT.summary).read_text()}")
+        # not imported at every start: it takes a third of a second
+        from rungs.report.summary import closing
+
+        print(f"\n{closing(config)}")

@@ -1,4 +1,4 @@
-# Stored results -> tables, and the summary that is printed at the end.
+# Stored results -> tables, and the summary of both.
 
 
 rule table:

@@ -74,16 +74,19 @@ def write(config: Config) -> str:
     return to_text(rows)
 
 
-def to_text(rows: Sequence[Row]) -> str:
-    """Return the scorecard for a terminal: a line a claim, below it one a part."""
+def to_text(rows: Sequence[Row], parts: bool = True) -> str:
+    """Return the scorecard for a terminal: a line a claim, and below it one a part.
+
+    Args:
+        parts: whether parts have lines.
+    """
     head = f"{'claim':<12}{'data':<13}{'verdict':<28}statement"
     lines = [f"Claims: {count(rows)}", "", head, "-" * 110]
     for claim in claim_rows(rows):
-        lines.append(
-            f"{claim['claim']:<12}{claim['dataset']:<13}{verdict(claim):<28}"
-            f"{shorten(claim['statement'], 60, placeholder=' ...')}"
-        )
-        lines += [_part_line(part) for part in part_rows(rows, claim)]
+        decided = f"{claim['claim']:<12}{claim['dataset']:<13}{verdict(claim):<28}"
+        lines.append(decided + claim["statement"])
+        if parts:
+            lines += [_part_line(part) for part in part_rows(rows, claim)]
     if lacking := absent(rows):
         lines += ["", fill(f"no runs here for {', '.join(lacking)}", 100)]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""The summary that ends ``make all``: variant by depth, L_k, active units, where the files are."""
+"""The summary of a profile: models with L_k and active units, claims with parts, where the files are."""
 
 from __future__ import annotations
 
@@ -37,12 +37,33 @@ def summarise(config: Config) -> str:
         "Models without a likelihood are not listed. A run without a continuation may have converged or not.",
         "",
         to_text(read_claims(config)),
+        *_places(layout),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def closing(config: Config) -> str:
+    """Return what the workflow prints at the end of a profile: the verdicts, and where the rest is.
+
+    It is a line a claim. Of the default profile the models and the parts would be 150 more.
+    """
+    layout = Layout(config["profile"])
+    lines = [
+        to_text(read_claims(config), parts=False),
+        *_places(layout),
+        f"summary  {layout.summary}: models, and the parts of the claims",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _places(layout: Layout) -> list[str]:
+    """Return the lines that name a profile's files."""
+    return [
         f"report   {layout.report}",
         f"figures  {layout.root}/figures/",
         f"tables   {layout.root}/tables/",
         f"runs     {layout.runs}/",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _line(model: str, rows: list[dict[str, str]], active: dict[str, list[float]]) -> str:

@@ -196,7 +196,7 @@ class Layout:
 
     @property
     def summary(self) -> str:
-        """The summary that is printed at the end."""
+        """The summary: models, and claims with their parts."""
         return f"{self.root}/summary.txt"
 
     @property
