@@ -54,10 +54,11 @@ class AbsoluteEvaluator(Evaluator):
     def arrays(self, materials: Materials) -> dict[str, Any]:
         x = materials.test.x
         random = torch.Generator().manual_seed(self.settings["seed"])
-        code = self.model.encoder(x[:PICTURES]).detach()
+        originals = materials.test.shown(PICTURES)
+        code = self.model.encoder(originals).detach()
         return {
             **self.recomputed(x, materials.evaluation),
-            "pictures/originals": as_bytes(x[:PICTURES]),
+            "pictures/originals": as_bytes(originals),
             "pictures/reconstructions": as_bytes(self.images(code, random)),
             "pictures/samples": as_bytes(self.images(self.draw(PICTURES, random), random)),
         }

@@ -17,7 +17,7 @@ from rungs.errors import DataError
 
 PLANES, INTERLEAVED = "planes", "interleaved"
 CHANNELS = (1, 3)
-#: images that are looked at for advice
+#: images that are looked at for advice, at least
 LOOKED_AT = 100
 
 
@@ -106,7 +106,8 @@ def choose(
 
 
 def _roughness(array: np.ndarray, axes: Axes) -> float:
-    """The mean difference of neighbouring pixels of the first images, read in this way."""
-    images = axes.arranged(np.asarray(array[:LOOKED_AT])).astype(np.float64)
+    """The mean difference of neighbouring pixels of some images, read in this way."""
+    some = array[:: max(1, len(array) // LOOKED_AT)]
+    images = axes.arranged(np.asarray(some)).astype(np.float64)
     steps = [np.abs(np.diff(images, axis=axis)) for axis in (1, 2)]
     return float(np.mean([step.mean() for step in steps if step.size] or [0.0]))

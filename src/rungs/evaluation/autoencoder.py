@@ -35,6 +35,7 @@ from rungs.evaluation.pictures import as_bytes
 from rungs.evaluation.principal_components import as_features, principal_axes, row_blocks
 from rungs.evaluation.probe import probe_arrays
 from rungs.evaluation.samples import mean_images, sample_arrays
+from rungs.evaluation.subsets import drawn
 from rungs.study.settings import EvaluationSettings
 
 #: draws that pass the decoder at once for the pictures
@@ -56,11 +57,11 @@ class AutoencoderEvaluator(Evaluator):
             **fitted_arrays(model.decode, codes, test_codes, test.x, classifier, seed),
         }
         if not materials.brief:
-            drawn = mean_images(model, len(test.x), seed, ROWS)[:PICTURES]
+            samples = mean_images(model, len(test.x), seed, ROWS)[:PICTURES]
             arrays |= {
                 **error_arrays(model, train.x, test.x, list(shape_of(settings))),
-                **plane_arrays(model, test_codes[0]),
-                "pictures/samples": as_bytes(drawn),
+                **plane_arrays(model, test_codes[drawn(1, len(test_codes))[0]]),
+                "pictures/samples": as_bytes(samples),
             }
         if units <= MOST_FITTED and not materials.brief:
             arrays["layers/1/code"] = test_codes.numpy()
@@ -103,17 +104,18 @@ def error_arrays(model: Any, train: Tensor, test: Tensor, shape: list[int]) -> d
     """
     turns = 1 if shape[0] == shape[1] else 2
     rotated = torch.rot90(test.reshape(-1, *shape), turns, (1, 2)).flatten(1)
+    shown = torch.from_numpy(drawn(PICTURES, len(test)))
 
     def reconstructed(x: Tensor) -> np.ndarray:
-        return as_bytes(model.decode(model.encode(x[:PICTURES])))
+        return as_bytes(model.decode(model.encode(x[shown])))
 
     return {
         "autoencoder/squared_error": squared_error(model, test),
         "autoencoder/rotated_squared_error": squared_error(model, rotated),
         "autoencoder/pca_squared_error": pca_error(train, test, model.latent_sizes[0]),
-        "pictures/originals": as_bytes(test[:PICTURES]),
+        "pictures/originals": as_bytes(test[shown]),
         "pictures/reconstructions": reconstructed(test),
-        "pictures/rotated": as_bytes(rotated[:PICTURES]),
+        "pictures/rotated": as_bytes(rotated[shown]),
         "pictures/rotated_reconstructions": reconstructed(rotated),
     }
 

@@ -18,6 +18,7 @@ from rungs.evaluation.bounds import bound_arrays
 from rungs.evaluation.convolutional import ROWS, ConvolutionalEvaluator
 from rungs.evaluation.definitions import CONVOLUTIONAL_PICTURES
 from rungs.evaluation.materials import Materials
+from rungs.evaluation.subsets import partners
 from rungs.models.protocol import draw_noise, noise_sizes
 from rungs.numerics.seeds import generator
 
@@ -37,7 +38,7 @@ class ConvVAEEvaluator(ConvolutionalEvaluator):
         }
         if materials.brief:
             return found
-        return found | self.pictures(test[:CONVOLUTIONAL_PICTURES])
+        return found | self.pictures(materials.test.shown(CONVOLUTIONAL_PICTURES))
 
     @torch.no_grad()
     def draw_arrays(self, x: Tensor) -> dict[str, Any]:
@@ -49,13 +50,17 @@ class ConvVAEEvaluator(ConvolutionalEvaluator):
         none.
         """
         model, random = self.model, generator(self.settings["seed"], "latents")
-        found: dict[str, list[Tensor]] = {}
+        layers = []
         for block in x.split(ROWS):
             noise = draw_noise(noise_sizes(model), len(block), generator=random)
-            (layer,) = model.draw(model.encode(block), noise)
+            layers += model.draw(model.encode(block), noise)
+        other = torch.from_numpy(partners(len(x)))
+        swapped = torch.cat([layer.sample for layer in layers])[other].split(ROWS)
+        found: dict[str, list[Tensor]] = {}
+        for block, layer, strange in zip(x.split(ROWS), layers, swapped, strict=True):
             for name, value in {
                 "reconstruction": model.log_likelihood(block, layer.sample),
-                "swapped": model.log_likelihood(block, layer.sample.roll(1, 0)),
+                "swapped": model.log_likelihood(block, strange),
                 "kl": layer.kl().sum(-1),
                 **self.errors(block, layer.sample),
             }.items():

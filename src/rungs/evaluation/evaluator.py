@@ -16,6 +16,7 @@ from torch import Tensor
 from rungs.errors import ConfigError, StoreError
 from rungs.evaluation.likelihood import estimate
 from rungs.evaluation.materials import Materials
+from rungs.evaluation.splits import Split
 from rungs.models import entry, load_object
 from rungs.models.protocol import draw_noise, noise_sizes
 from rungs.study.settings import EvaluationSettings, RunSettings
@@ -47,11 +48,16 @@ class Evaluator(ABC):
     def arrays(self, materials: Materials) -> dict[str, Any]:
         """Return everything that is measured on the model: name of a stored array -> the array."""
 
+    def recomputed_images(self, test: Split, count: int) -> Tensor:
+        """Return the test images ``[count, pixels]`` whose numbers :meth:`recomputed` computes: the first."""
+        return test.x[:count]
+
     def recomputed(self, x: Tensor, evaluation: EvaluationSettings) -> dict[str, np.ndarray]:
-        """Return arrays of :meth:`arrays` again, for the first test images alone.
+        """Return arrays of :meth:`arrays` again, for some test images alone.
 
         Args:
-            x: ``[images, pixels]``; whole blocks of random numbers, unless there are not so many images.
+            x: those of :meth:`recomputed_images`, ``[images, pixels]``; whole blocks of random numbers,
+                unless there are not so many images.
             evaluation: the configuration's ``evaluation`` section as the run sees it.
 
         Returns:

@@ -12,6 +12,7 @@ from typing import Any
 from rungs.evaluation.activity import unit_arrays
 from rungs.evaluation.aggregate import aggregate_arrays
 from rungs.evaluation.bounds import bound_arrays
+from rungs.evaluation.definitions import PICTURES
 from rungs.evaluation.evaluator import Evaluator
 from rungs.evaluation.materials import Materials
 from rungs.evaluation.pictures import picture_arrays
@@ -33,4 +34,6 @@ class HierarchicalEvaluator(Evaluator):
                 model, settings["seed"], materials.population.x, train.x, test.x, rows
             ),
         }
-        return found if materials.brief else found | picture_arrays(model, settings, test.x)
+        if materials.brief:
+            return found
+        return found | picture_arrays(model, settings, test.shown(PICTURES))

@@ -30,6 +30,7 @@ from torch import Tensor
 from rungs.evaluation.lines import between
 from rungs.evaluation.pictures import as_bytes
 from rungs.evaluation.splits import Split
+from rungs.evaluation.subsets import drawn
 from rungs.models.protocol import draw_noise
 from rungs.numerics.seeds import generator
 from rungs.probability.gaussian import DiagonalGaussian, standard_gaussian_like
@@ -120,14 +121,15 @@ def scale_arrays(model: Any, x: Tensor) -> dict[str, Any]:
 def interpolation_arrays(model: Any, test: Split) -> dict[str, Any]:
     """Decode straight lines in the latent space between the posterior means of two test images.
 
-    The two are of different classes, or the first images where there are no classes.
+    The images are drawn. Where there are classes, the two are of different ones.
     """
-    chosen = list(range(2 * PAIRS))
+    order = drawn(len(test.x), len(test.x))
+    chosen = order[: 2 * PAIRS]
     if test.labelled:
-        labels = np.unique(test.labels)[: 2 * PAIRS]
-        chosen = [int(np.flatnonzero(test.labels == label)[0]) for label in labels]
+        classes, first = np.unique(test.labels[order], return_index=True)
+        chosen = order[first[np.sort(drawn(2 * PAIRS, len(classes)))]]
     chosen = chosen[: len(chosen) // 2 * 2]
-    posterior, prior = model.encode(test.x[chosen])
+    posterior, prior = model.encode(test.x[torch.from_numpy(chosen)])
     line = between(posterior.mean, POINTS)
     return {
         "interpolation/pictures": as_bytes(model.decode(line)),

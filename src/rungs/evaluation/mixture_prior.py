@@ -70,7 +70,7 @@ def divergence_arrays(model: Any, settings: RunSettings, test: Split) -> dict[st
     standard error. ``kl/spread [numbers, images]`` is the standard deviation of the estimate with the
     ``kl/numbers`` of draws. ``kl/upper`` and ``kl/lower`` are the bounds. Another prior has none.
     """
-    x = test.x[:KL_IMAGES]
+    x = test.shown(KL_IMAGES)
     posterior, prior = model.encode(x)
     if not isinstance(prior, Mixture):
         return {}

@@ -4,7 +4,7 @@
 array                           content
 ==============================  ====================================================================
 ``pictures/samples``            mean images of draws from the prior, uint8 ``[pictures, pixels]``
-``pictures/originals``          the first test images as the model takes them, likewise
+``pictures/originals``          some test images as the model takes them, likewise
 ``pictures/reconstructions``    their mean images given one draw of the latents, likewise
 ==============================  ====================================================================
 """
@@ -29,11 +29,12 @@ def as_bytes(images: Tensor) -> np.ndarray:
 
 
 @torch.no_grad()
-def picture_arrays(model: LatentVariableModel, settings: RunSettings, x: Tensor) -> dict[str, Any]:
-    """Return the pictures of a model; the originals are the first of the test images ``x [n, pixels]``."""
+def picture_arrays(
+    model: LatentVariableModel, settings: RunSettings, originals: Tensor
+) -> dict[str, Any]:
+    """Return the pictures of a model; ``originals [pictures, pixels]`` are some of the test images."""
     random = generator(settings["seed"], "pictures")
     latents = model.generate(draw_noise(noise_sizes(model), PICTURES, generator=random))
-    originals = x[:PICTURES]
     noise = draw_noise(noise_sizes(model), len(originals), generator=random)
     layers = model.draw(model.encode(originals), noise)
     return {

@@ -87,7 +87,7 @@ def latent_arrays(model: Any, settings: RunSettings, materials: Materials) -> di
     codes, test_codes = draw(train.x), draw(test.x)
     arrays = fitted_arrays(model.decode, codes, test_codes, intensities, classifier, seed)
     if not materials.brief:
-        arrays |= plane_arrays(model, code_of(model, test.x[:1])[0])
+        arrays |= plane_arrays(model, code_of(model, test.shown(1))[0])
         arrays |= rescaled_arrays(model, test.x, seed, rows)
         arrays |= scale_arrays(model, test.x)
     if test.labelled and model.units in evaluation.get("probe_latents", ()):

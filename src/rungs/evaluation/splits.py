@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rungs.data.binarise import model_input
 from rungs.data.prepared import read_images, read_labels
+from rungs.evaluation.subsets import drawn
 from rungs.numerics.seeds import TEST_SET_SEED, generator
 
 
@@ -42,6 +43,10 @@ class Split:
     def labelled(self) -> bool:
         """Return whether the images have classes."""
         return bool((self.labels >= 0).all())
+
+    def shown(self, count: int) -> Tensor:
+        """Return up to ``count`` of the images, drawn (:func:`rungs.evaluation.subsets.drawn`)."""
+        return self.x[torch.from_numpy(drawn(count, len(self.x)))]
 
     @classmethod
     def read(cls, data: Path, split: str, count: int, binary: bool = True) -> Split:

@@ -21,6 +21,7 @@ from rungs.evaluation.materials import Materials
 from rungs.evaluation.mixture_prior import component_arrays
 from rungs.evaluation.pictures import as_bytes
 from rungs.evaluation.samples import mean_images, sample_arrays
+from rungs.evaluation.splits import Split
 from rungs.study.settings import EvaluationSettings
 
 
@@ -43,13 +44,17 @@ class VAEGANEvaluator(Evaluator):
         return {
             **found,
             "pictures/samples": as_bytes(mean_images(model, PICTURES, settings["seed"], rows)),
-            "pictures/originals": as_bytes(test.x[:PICTURES]),
-            "pictures/reconstructions": reconstructions(model, test.x),
+            "pictures/originals": as_bytes(test.shown(PICTURES)),
+            "pictures/reconstructions": reconstructions(model, test.shown(PICTURES)),
             **interpolation_arrays(model, test),
         }
 
+    def recomputed_images(self, test: Split, count: int) -> Tensor:
+        """Return the test images whose reconstructions are stored, whatever their number."""
+        return test.shown(PICTURES)
+
     def recomputed(self, x: Tensor, evaluation: EvaluationSettings) -> dict[str, np.ndarray]:
-        """Return the stored reconstructions of the first test images again."""
+        """Return the stored reconstructions again."""
         return {"pictures/reconstructions": reconstructions(self.model, x)}
 
     def latents(self, x: Tensor, random: torch.Generator) -> list[tuple[Tensor, Tensor]]:
@@ -60,5 +65,5 @@ class VAEGANEvaluator(Evaluator):
 
 @torch.no_grad()
 def reconstructions(model: Any, x: Tensor) -> np.ndarray:
-    """Return the reconstructions of the first of ``x [n, pixels]``, uint8 ``[pictures, pixels]``."""
-    return as_bytes(model.decode(model.encode(x[:PICTURES])[0].mean))
+    """Return the reconstructions of ``x [n, pixels]``, uint8 ``[n, pixels]``."""
+    return as_bytes(model.decode(model.encode(x)[0].mean))

@@ -33,6 +33,7 @@ from torch import Tensor
 from rungs.evaluation.convolutional import ROWS, ConvolutionalEvaluator, uniform
 from rungs.evaluation.definitions import CONVOLUTIONAL_PICTURES
 from rungs.evaluation.materials import Materials
+from rungs.evaluation.subsets import partners
 from rungs.numerics.seeds import generator
 from rungs.study.settings import EvaluationSettings
 
@@ -62,15 +63,16 @@ class VQEvaluator(ConvolutionalEvaluator):
             "test/ess": torch.ones_like(bound),
             "test/nested_lk": bound[None],
             "train/elbo": self.code_bound(materials.train.x),
-            **self.pictures(materials.test.x[:CONVOLUTIONAL_PICTURES]),
+            **self.pictures(materials.test.shown(CONVOLUTIONAL_PICTURES)),
         }
 
     @torch.no_grad()
     def code_arrays(self, x: Tensor) -> dict[str, Tensor]:
         """Return codes, log-probabilities and losses of the test images ``x [n, pixels]``."""
-        model = self.model
+        model, other = self.model, torch.from_numpy(partners(len(x)))
+        every = torch.cat([model.codes(block) for block in x.split(ROWS)])
         found: dict[str, list[Tensor]] = {}
-        for block in x.split(ROWS):
+        for block, strange in zip(x.split(ROWS), every[other].split(ROWS), strict=True):
             quantised = model.quantise(model.encode(block))
             codes = quantised.codes.unflatten(0, (len(block), -1))
             distance = (quantised.encoded - quantised.vectors).square().sum(-1)
@@ -78,7 +80,7 @@ class VQEvaluator(ConvolutionalEvaluator):
                 "codes": codes,
                 "reconstruction": model.log_likelihood(block, codes),
                 # with another image's codes: what the decoder loses is what it owes to the codes
-                "swapped": model.log_likelihood(block, codes.roll(1, 0)),
+                "swapped": model.log_likelihood(block, strange),
                 "commitment": distance.unflatten(0, codes.shape).mean(1),
                 "encoder_square": (
                     quantised.encoded.square().sum(-1).unflatten(0, codes.shape).mean(1)

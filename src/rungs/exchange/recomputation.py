@@ -61,7 +61,7 @@ class Comparison:
 
 
 def verify_run(folder: Path, data: Path, images: int = LIKELIHOOD_BLOCK) -> list[Comparison]:
-    """Compute numbers of a run's first test images again.
+    """Compute numbers of some of a run's test images again.
 
     Args:
         folder: of a trained and evaluated run, or of an unpacked archive.
@@ -110,15 +110,17 @@ def _reopened(
     settings = evaluation.attributes["evaluation"]
     evaluator = load_evaluator(folder, with_prior="prior" in settings)
     prepare_process(evaluator.settings["threads"])
-    x = Split.read(data, "test", settings["images"], evaluator.model.binary).x
+    test = Split.read(data, "test", settings["images"], evaluator.model.binary)
     originals = evaluation["pictures/originals"]
-    found = as_bytes(x[: len(originals)])
+    found = as_bytes(test.shown(len(originals)))
     if found.shape != originals.shape or not np.array_equal(found, originals):
         raise StoreError(
             f"{data}: its test images are not those that {evaluation.path} was measured on; "
-            "prepare the data set again, or name the right file (--data)."
+            "prepare the data set again, name the right file (--data) or, if an earlier version of rungs "
+            "evaluated it, evaluate the run again."
         )
-    return evaluator, x[: -(-images // LIKELIHOOD_BLOCK) * LIKELIHOOD_BLOCK]
+    whole = -(-images // LIKELIHOOD_BLOCK) * LIKELIHOOD_BLOCK
+    return evaluator, evaluator.recomputed_images(test, whole)
 
 
 def _is_half(folder: Path) -> bool:

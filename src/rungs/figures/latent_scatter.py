@@ -9,6 +9,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
+from rungs.evaluation.subsets import drawn
 from rungs.figures.palettes import CLASSES, class_colour
 from rungs.figures.style import legend_below, nothing_to_show, panels, say_what
 from rungs.storage import result_file
@@ -34,7 +35,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     reach = 3.0
     for axis, evaluation in zip(axes[0], shown, strict=True):
         labels = evaluation["test/labels"]
-        for image in range(min(settings["images"], len(labels))):
+        for image in drawn(settings["images"], len(labels)):
             mean = evaluation[NAMES[0]][image]
             width, height, angle = ellipse(covariance(evaluation, image))
             colour = class_colour(labels[image])
