@@ -10,6 +10,7 @@ import hashlib
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -185,8 +186,15 @@ class Trained:
         """Return mean images of draws from the prior (draws, where the decoder is autoregressive).
 
         A plain autoencoder has no prior: its codes are drawn from N(0, I).
+
+        Raises:
+            ConfigError: if count is not positive.
         """
-        return self._images(self._evaluator.draw(count, generator(seed, "samples")), seed)
+        if _is_no_count(count):
+            raise ConfigError(f"count = {count}: at least one sample is drawn.")
+        drawn = self._evaluator.draw(count, generator(seed, "samples"))
+        flat = self._evaluator.images(drawn, generator(seed, "pictures"))
+        return self._shaped(flat)
 
     @torch.no_grad()
     def encode(
@@ -194,23 +202,44 @@ class Trained:
     ) -> list[np.ndarray]:
         """Return the posterior means of every stochastic layer, bottom first, ``[n, units]`` each.
 
-        With several layers each is conditioned on a draw of its neighbour. A VQ-VAE has codes
-        ``[n, positions]``.
+        With several layers each is conditioned on a draw of its neighbour, which depends on the image and
+        ``seed`` alone. A VQ-VAE has codes ``[n, positions]``.
         """
         return [mean.numpy() for mean, _ in self._latents(images, seed, white)]
 
     @torch.no_grad()
     def decode(self, latents: np.ndarray, seed: int = 0) -> np.ndarray:
-        """Return mean images of latents ``[n, units]`` of the bottom layer, or of codes."""
-        given = torch.from_numpy(np.asarray(latents))
-        return self._images(given.to(self._evaluator.latent_dtype), seed)
+        """Return mean images of latents ``[n, units]`` of the bottom layer, or of codes.
+
+        Where the decoder is autoregressive, each is a draw that depends on these latents and ``seed`` alone.
+
+        Raises:
+            DataError: if they are not finite numbers of that shape, or no codes of the model.
+        """
+        given = _array(latents, f"run {self.name}, the latents given")
+        units = self._evaluator.draw(1, generator(seed, "samples")).shape[1]
+        coded = self._evaluator.latent_dtype == torch.long
+        if given.shape[1:] != (units,) or given.dtype.kind not in ("iu" if coded else "iuf"):
+            raise DataError(
+                f"run {self.name}: latents of shape {given.shape} and type {given.dtype}, expected "
+                f"{'codes' if coded else 'numbers'} [n, {units}]."
+            )
+        if not np.isfinite(given).all():
+            raise DataError(f"run {self.name}: the latents given are not all finite.")
+        if coded and given.size and not 0 <= given.min() <= given.max() < self.model.code_count:
+            raise DataError(
+                f"run {self.name}: codes from {given.min()} to {given.max()}; it has those from 0 to "
+                f"{self.model.code_count - 1}."
+            )
+        kind = np.int64 if coded else np.float32
+        return self._pictures(torch.from_numpy(np.ascontiguousarray(given, dtype=kind)), seed)
 
     @torch.no_grad()
     def reconstruct(
         self, images: np.ndarray, seed: int = 0, white: float | None = None
     ) -> np.ndarray:
-        """Return mean images given one draw of each image's latents."""
-        return self._images(self._latents(images, seed, white)[0][1], seed)
+        """Return mean images given a draw of each image's latents, which depends on it and ``seed`` alone."""
+        return self._pictures(self._latents(images, seed, white)[0][1], seed)
 
     @torch.no_grad()
     def log_likelihood(
@@ -228,7 +257,7 @@ class Trained:
         Raises:
             ConfigError: if the model has no likelihood, or k is not positive.
         """
-        if k < 1:
+        if _is_no_count(k):
             raise ConfigError(f"k = {k}: the bound needs at least one sample.")
         x = self._input(images, white)
         bounds = np.empty(len(x))
@@ -240,7 +269,7 @@ class Trained:
 
     def _input(self, images: np.ndarray, white: float | None) -> Tensor:
         """Return images ``[n, pixels]`` as the model takes them."""
-        array = np.asarray(images)
+        array = _array(images, f"run {self.name}, the images given")
         # rows of colours could be planes or interleaved
         rows = [self.shape, (math.prod(self.shape),)] if len(self.shape) == 2 else [self.shape]
         if array.shape[1:] not in rows or array.dtype.kind not in "buif":
@@ -264,16 +293,54 @@ class Trained:
 
     def _latents(
         self, images: np.ndarray, seed: int, white: float | None
-    ) -> list[tuple[Tensor, Tensor]]:
-        """Return mean and draw of the latents of every layer."""
-        return self._evaluator.latents(self._input(images, white), generator(seed, "latents"))
+    ) -> list[tuple[Tensor, ...]]:
+        """Return mean and draw of the latents of every layer, those of an image whatever the others are."""
+        x = self._input(images, white)
+        # one by one, so that not even the rounding depends on its neighbours; networks refuse no images at
+        # all, of which those of a blank one are left out
+        each = [
+            self._evaluator.latents(image[None], generator(seed, f"latents/{_digest(image)}"))
+            for image in (x if len(x) else torch.zeros(1, x.shape[1]))
+        ]
+        return [
+            tuple(torch.cat(found)[: len(x)] for found in zip(*layer, strict=True))
+            for layer in zip(*each, strict=True)
+        ]
 
-    def _images(self, latents: Tensor, seed: int) -> np.ndarray:
-        """Return images ``[n, *shape]`` float32 of the bottom layer's latents."""
-        flat = self._evaluator.images(latents, generator(seed, "pictures"))
+    def _pictures(self, latents: Tensor, seed: int) -> np.ndarray:
+        """Return images ``[n, *shape]`` of the bottom layer's latents, each whatever the others are."""
+        each = [
+            self._evaluator.images(row[None], generator(seed, f"pictures/{_digest(row)}"))
+            for row in latents
+        ]
+        return self._shaped(torch.cat(each) if each else torch.empty(0, math.prod(self.shape)))
+
+    def _shaped(self, flat: Tensor) -> np.ndarray:
+        """Return images ``[n, *shape]`` float32 of ``[n, pixels]``."""
         return np.asarray(flat.reshape(-1, *self.shape).float().numpy())
 
 
+def _is_no_count(value: Any) -> bool:
+    """Whether a value is no whole number from 1."""
+    return isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 1
+
+
+def _array(values: Any, where: str) -> np.ndarray:
+    """Return what is given as an array: arrays, tensors and lists of them.
+
+    Raises:
+        DataError: if it is none, or some of its values are masked.
+    """
+    if np.ma.is_masked(values):
+        raise DataError(f"{where}: some values are masked; fill them: images.filled(0).")
+    try:
+        if isinstance(values, Tensor):
+            return np.asarray(values.detach().cpu().numpy())
+        return np.asarray(values)
+    except Exception as error:  # ragged lists, types that NumPy does not have
+        raise DataError(f"{where}: are no array ({error}).") from error
+
+
 def _digest(image: Tensor) -> str:
-    """A name for the content of an image."""
-    return hashlib.sha256(image.numpy().tobytes()).hexdigest()
+    """A name for the content of an image, or of latents."""
+    return hashlib.sha256(image.contiguous().numpy().tobytes()).hexdigest()

@@ -13,6 +13,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 
 import rungs
 from rungs.data import prepare
@@ -95,9 +96,6 @@ def test_an_images_bound_depends_on_the_image_alone(evaluated: Path) -> None:
         np.testing.assert_array_equal(mixed, together[order])
     assert (run.log_likelihood(grey, k=30, seed=2) != run.log_likelihood(grey, k=30, seed=1)).all()
     assert run.log_likelihood(grey[:0]).shape == (0,)
-    (means,) = run.encode(grey)
-    (mixed_means,) = run.encode(grey[order])
-    np.testing.assert_allclose(mixed_means, means[order], rtol=1e-5, atol=1e-6)
 
 
 def test_the_notebook_runs(
@@ -122,6 +120,7 @@ def test_the_notebook_runs(
         ("mnist5k/vaegan/latent2/seed0", [2]),
         ("mnist5k/ae/latent2/seed0", [2]),
         ("mnist5k/conv-vae/latent2/seed0", [98]),
+        ("mnist5k/conv-vae-pixel/latent2/seed0", [98]),
         ("mnist5k/vq-nocommit/codes16/seed0", [49]),
     ],
 )
@@ -139,6 +138,20 @@ def test_every_family_is_loaded(
         assert found.dtype == np.float32
         assert found.min() >= 0
         assert found.max() <= 1
+    # whatever the other images are, in any order, twice in a call
+    order = [2, 0, 0]
+    for whole, mixed in zip(codes, run.encode(images[order]), strict=True):
+        np.testing.assert_array_equal(mixed, whole[order])
+    np.testing.assert_array_equal(run.reconstruct(images[order]), run.reconstruct(images)[order])
+    np.testing.assert_array_equal(run.decode(codes[0][order]), run.decode(codes[0])[order])
+    assert run.reconstruct(images[:0]).shape == (0, 28, 28)
+    assert [code.shape for code in run.encode(images[:0])] == [(0, units) for units in layers]
+    wrong: list[Any] = [codes[0][:, :-1], codes[0].astype(complex), [[1], [2, 3]]]
+    if name.split("/")[1] == "vq-nocommit":
+        wrong += [codes[0] - 1000, codes[0] + 0.5]
+    for given in wrong:
+        with pytest.raises(DataError):
+            run.decode(given)
     np.testing.assert_array_equal(run.sample(2, seed=1), run.sample(2, seed=1))
     assert not np.array_equal(run.sample(2, seed=1), run.sample(2, seed=2))
     if name.split("/")[1] in ("vaegan", "ae"):
@@ -160,11 +173,24 @@ def test_images_are_checked(evaluated: Path) -> None:
         run.encode(np.full((2, 28, 28), np.nan))
     with pytest.raises(DataError, match="expected numbers"):
         run.encode(np.full((2, 28, 28), "a"))
-    with pytest.raises(ConfigError, match="k = 0"):
-        run.log_likelihood(np.zeros((2, 28, 28)), k=0)
+    for k in (0, 2.5, True):
+        with pytest.raises(ConfigError, match=f"k = {k}"):
+            run.log_likelihood(np.zeros((2, 28, 28)), k=k)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="count = -1"):
+        run.sample(-1)
+    with pytest.raises(DataError, match="are no array"):
+        run.encode([[1.0, 2.0], [3.0]])  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="some values are masked"):
+        run.encode(np.ma.masked_less(np.ones((2, 28, 28)), 2))
+    with pytest.raises(DataError, match=r"latents of shape \(2, 3\).*expected numbers \[n, 2\]"):
+        run.decode(np.zeros((2, 3)))
+    with pytest.raises(DataError, match="not all finite"):
+        run.decode(np.full((2, 2), np.nan))
     grey = rungs.load_data("mnist5k").test_images[:2]
     np.testing.assert_array_equal(run.encode(grey)[0], run.encode(grey / 255)[0])
     np.testing.assert_array_equal(run.encode(grey)[0], run.encode(grey.reshape(2, -1))[0])
+    for same in (np.asfortranarray(grey), grey.astype(">u4"), list(grey), torch.from_numpy(grey)):
+        np.testing.assert_array_equal(run.encode(same)[0], run.encode(grey)[0])  # type: ignore[arg-type]
 
 
 def test_the_type_of_bits_does_not_matter(evaluated: Path) -> None:
