@@ -48,6 +48,10 @@ class DataError(RungsError):
     """A data file that is missing, corrupt or of the wrong shape; the message names it."""
 
 
+class AbsentDataError(DataError):
+    """A data file that is not there, under none of its names; the message says where it belongs."""
+
+
 class StoreError(RungsError):
     """A results file that is missing, incomplete or not of the expected layout."""
 

@@ -23,6 +23,7 @@ from rungs.cli.completion import VARIABLE
 from rungs.cli.listing import KINDS
 from rungs.cli.reference import PAGE, page, verbs
 from rungs.cli.shared import FIGURE, PACK, RUN, TABLE, known_run
+from rungs.data import mnist
 from rungs.figures import FIGURES
 from rungs.jobs.packs import packs
 from rungs.paths import ROOT
@@ -256,6 +257,12 @@ def test_sound_and_absent_data(
     answer = rungs("data", "check", "mnist")
     assert (answer.status, "source: absent" in answer.out) == (1, True)
     assert "Put the four files of MNIST there" in " ".join(answer.out.split())
+    # a file that is there under another of its names is another mistake
+    for name in mnist.FILES:
+        (tmp_path / name.replace("-idx", ".idx")).write_bytes(b"damaged")
+    answer = rungs("data", "check", "mnist")
+    assert (answer.status, "source: wrong" in answer.out) == (1, True)
+    assert "train-images.idx3-ubyte" in answer.out
 
 
 def completions(arguments: list[str], incomplete: str) -> list[str]:

@@ -40,6 +40,7 @@ def test_what_is_sure(values: Any, kind: Any, expected: float) -> None:
         ([0, 16], np.uint8, None, "does not tell the value of white; set white to 16, or 255 if"),
         ([0, 127], np.int32, None, "set white to 127, or 255 if"),
         ([0, 255], np.uint16, None, "set white to 255, or 65535 if"),
+        ([0, 255], ">u2", None, "set white to 255, or 65535 if"),
         ([0, 3071], np.uint16, None, "set white to 4095, or 65535 if"),
         ([0, 3071], np.int32, None, "set white to 4095."),
         ([0, 100000], np.int32, None, "set white to 100000."),

@@ -397,6 +397,26 @@ def test_a_stated_white_is_a_scale(tmp_path: Path, white: float) -> None:
     )
 
 
+def test_training_and_test_images_have_one_white(tmp_path: Path) -> None:
+    """Darker test images are read by the white of the others; bits beside bytes are two readings."""
+    bright, path = digits(), tmp_path / "a.npz"
+    entry = {"images": str(path), "array": "x", "test": {"array": "xt"}}
+    dark = bright[:20] // 4
+    for kind in (np.uint8, np.int64, ">i4"):
+        np.savez(path, x=bright, xt=dark.astype(kind))
+        made = read("mine", entry)
+        assert sorted(map(bytes, made.test_images)) == sorted(map(bytes, dark))
+    for x, xt in ((bright, dark > 20), (bright > 20, bright[:20])):
+        np.savez(path, x=x, xt=xt)  # booleans are sure
+        read("mine", entry)
+        np.savez(path, x=x.astype(int), xt=xt.astype(int))
+        with pytest.raises(DataError, match=r"a\.npz.*set datasets\.mine\.white to 255"):
+            read("mine", entry)
+    np.savez(path, x=bright.astype(">u2"), xt=bright[:20].astype("<u2"))
+    with pytest.raises(DataError, match=r"set datasets\.mine\.white to 255, or 65535 if"):
+        read("mine", entry)
+
+
 def test_files_of_sixteen_bits_are_read_by_a_stated_white(tmp_path: Path) -> None:
     for name, kind in (("png", "png"), ("tiff", "tif")):
         folder = tmp_path / name

@@ -11,7 +11,7 @@ import numpy as np
 
 from rungs.data import DatasetEntry, catalogue, prepare
 from rungs.data.prepared import Prepared
-from rungs.errors import RungsError
+from rungs.errors import AbsentDataError, RungsError
 from rungs.storage import result_file
 
 NAMES = ("train/images", "train/labels", "test/images", "test/labels")
@@ -120,9 +120,9 @@ def _check_source(
     try:
         made = prepare(found.dataset, raw, Path("unused"), config)
     except RungsError as error:
-        missing = [name for name in entry.raw if raw is not None and not (raw / name).exists()]
-        found.source = "absent" if missing else "wrong"
-        if missing and found.prepared == "sound":
+        absent = isinstance(error, AbsentDataError)
+        found.source = "absent" if absent else "wrong"
+        if absent and found.prepared == "sound":
             found.notes.append(f"raw files are not in {raw}; not needed, it is prepared")
         else:
             found.problems.append(str(error))

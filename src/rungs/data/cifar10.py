@@ -16,7 +16,7 @@ import numpy as np
 
 from rungs.data.prepared import Prepared
 from rungs.data.sources import download, read_checked
-from rungs.errors import DataError, RungsError
+from rungs.errors import AbsentDataError, DataError, RungsError
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 #: of the archive, whose MD5 its page gives as c32a1d4ab5d03f1284b67883e8d87530
@@ -38,7 +38,7 @@ def prepare(raw: Path | None, cache: Path) -> Prepared:
     else:
         path = raw / "cifar10" / "cifar-10-binary.tar.gz"
         if not path.is_file():
-            raise DataError(
+            raise AbsentDataError(
                 f"data set cifar10: {path} is missing. Put CIFAR-10's binary version there, or unset "
                 "raw_data and RUNGS_RAW_DATA to download it. The data set cifar10-10k needs less."
             )

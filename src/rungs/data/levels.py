@@ -62,7 +62,7 @@ def white_of(
         raise DataError(f"{_pixel(values, int(values.argmin()), where)}; {_negative(values)}")
     white = _sure(values.dtype, most) if stated is None else stated
     if white is None:
-        fits, other = usual_white(float(most)), 65535 if values.dtype == np.uint16 else WHITE
+        fits, other = usual_white(float(most)), 65535 if _is_deep(values.dtype) else WHITE
         dark = f", or {other} if the images are that dark" if fits < other else ""
         raise DataError(
             f"{where}: the largest pixel is {most} ({values.dtype}), which does not tell the value of "
@@ -80,7 +80,12 @@ def _sure(kind: np.dtype[Any], most: float) -> float | None:
     """The white of numbers of this type, the largest of which is ``most``; None if it is not sure."""
     if kind.kind == "f" or most <= 1:
         return 1.0
-    return float(WHITE) if kind != np.uint16 and LOWER_HALF < most <= WHITE else None
+    return float(WHITE) if not _is_deep(kind) and LOWER_HALF < most <= WHITE else None
+
+
+def _is_deep(kind: np.dtype[Any]) -> bool:
+    """Whether a type is that of 16 bits, in either order of its bytes."""
+    return kind.kind == "u" and kind.itemsize == 2
 
 
 def as_levels(values: np.ndarray, white: float) -> np.ndarray:

@@ -13,7 +13,7 @@ from pathlib import Path
 from rungs.data import sources
 from rungs.data.idx import read_idx
 from rungs.data.prepared import Prepared
-from rungs.errors import DataError
+from rungs.errors import AbsentDataError
 
 #: SHA-256 of the decompressed files
 FILES = {
@@ -93,7 +93,7 @@ def _find(folder: Path, name: str) -> Path:
     for candidate in places(folder, name):
         if candidate.is_file():
             return candidate
-    raise DataError(
+    raise AbsentDataError(
         f"data set mnist: {folder / 'mnist' / name}.gz is missing, and not under its other usual names in "
         f"{folder}. Put the four files of MNIST there, or unset raw_data and RUNGS_RAW_DATA to download them."
     )

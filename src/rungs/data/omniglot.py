@@ -16,7 +16,7 @@ import scipy.io
 
 from rungs.data.prepared import Prepared
 from rungs.data.sources import download, read_checked
-from rungs.errors import DataError
+from rungs.errors import AbsentDataError, DataError
 
 URL = "https://raw.githubusercontent.com/yburda/iwae/master/datasets/OMNIGLOT/chardata.mat"
 BLOB = "016a3536ffe5e1d38e42563a18d7a78bfaf643ec"
@@ -30,7 +30,7 @@ def prepare(raw: Path | None, cache: Path) -> Prepared:
     else:
         path = raw / "omniglot" / "chardata.mat"
         if not path.is_file():
-            raise DataError(
+            raise AbsentDataError(
                 f"data set omniglot: {path} is missing. Put the papers' file there, or unset raw_data and "
                 "RUNGS_RAW_DATA to download it. The data set omniglot28 is made from the original drawings."
             )

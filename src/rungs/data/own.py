@@ -108,9 +108,10 @@ def prepare(name: str, settings: Mapping[str, Any]) -> Prepared:
         named = None if labels is None else [labels[part] for part in rows]
     else:
         notes += [note for note in test.notes() if note not in notes]
-        both = [images, _converted(test.images(), settings)]
+        both = [images, _converted(test.images(train.white), settings)]
         if both[1].shape[1:] != images.shape[1:]:
             raise DataError(_different_shapes(name, train, test))
+        _check_white(name, train, test)
         rows = [mixed(np.arange(len(part))) for part in both]
         splits = [part[order] for part, order in zip(both, rows, strict=True)]
         other = test.labels()
@@ -210,6 +211,18 @@ def _drawn(
         kept = np.concatenate([np.setdiff1d(kept, spare), np.array(lone, dtype=kept.dtype)])
         drawn = np.concatenate([np.setdiff1d(drawn, lone), np.array(spare, dtype=drawn.dtype)])
     return np.sort(kept), np.sort(drawn)
+
+
+def _check_white(name: str, train: Source, test: Source) -> None:
+    """Refuse integers of which those of one split reach to 1, as bits do, and those of the other to 255."""
+    whites = {source.white: source for source in (train, test) if source.white is not None}
+    if len(whites) > 1:
+        least, most = (whites[white] for white in sorted(whites))
+        raise DataError(
+            f"{least.path}: its pixels are 0 and 1, those of the other images ({most.path}) reach to "
+            f"{most.white:g}; save bits as 0 and {most.white:g}, or set datasets.{name}.white to "
+            f"{most.white:g} if these images are that dark."
+        )
 
 
 def _check_classes(

@@ -120,6 +120,8 @@ class Source(Protocol):
     path: Path
     #: number of images
     count: int
+    #: the white by which the images were read; None where every file says it
+    white: float | None
 
     def shape(self) -> tuple[int, ...]:
         """Of an image as it is used, without reading more than the first."""
@@ -129,8 +131,12 @@ class Source(Protocol):
         """Name in the source, and path, of every file."""
         ...
 
-    def images(self) -> np.ndarray:
-        """uint8 ``[n, h, w]`` or ``[n, h, w, 3]``."""
+    def images(self, like: float | None = None) -> np.ndarray:
+        """uint8 ``[n, h, w]`` or ``[n, h, w, 3]``.
+
+        Args:
+            like: the white of the other images of the data set, by which darker ones are read.
+        """
         ...
 
     def labels(self) -> np.ndarray | None:
@@ -206,6 +212,7 @@ class FolderSource:
 
     def __init__(self, path: Path, labelled: bool, wanted: Wanted) -> None:
         self.path, self.labelled, self.wanted = path, labelled, wanted
+        self.white: float | None = None
         self.listing = Listing.of(path)
         self.files = self.listing.files
         self.count = len(self.files)
@@ -264,7 +271,7 @@ class FolderSource:
     def _read(self, path: str) -> np.ndarray:
         return read_picture(path, self.wanted)
 
-    def images(self) -> np.ndarray:
+    def images(self, like: float | None = None) -> np.ndarray:
         """See :class:`Source`."""
         shape = self.shape()
         _check_bytes(self.count * math.prod(shape), str(self.path), self.wanted)
@@ -394,6 +401,7 @@ class ArraySource:
         key: str,
     ) -> None:
         self.path, self.wanted, self.reader = path, wanted, reader
+        self.white: float | None = None
         with told(self.path):
             headers = self.reader(path, None)
         self.key = self._chosen(array, headers)
@@ -465,13 +473,17 @@ class ArraySource:
         """See :class:`Source`."""
         return self.wanted.shape_of(self._axes().shape, self.where)
 
-    def images(self) -> np.ndarray:
+    def images(self, like: float | None = None) -> np.ndarray:
         """See :class:`Source`."""
         from PIL import Image
 
         axes, shape = self._axes(), self.shape()
         array = self._read()
-        white = white_of(array, self.wanted.white, self.where, self.wanted.state_white)
+        stated, whole = self.wanted.white, array.dtype.kind in "iu"
+        if stated is None and like is not None and whole and 1 < array.max(initial=0) <= like:
+            stated = like
+        white = white_of(array, stated, self.where, self.wanted.state_white)
+        self.white = white if whole else None  # of floats it is 1 whatever the values
         _check_bytes(self.count * math.prod(shape), self.where, self.wanted)
         found = np.empty((self.count, *shape), dtype=np.uint8)
         # blocks of some megabytes: a level is eight bytes while it is rounded

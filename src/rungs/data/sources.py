@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import IO
 
-from rungs.errors import DataError
+from rungs.errors import AbsentDataError, DataError
 from rungs.storage.atomic import replacing, sha256
 
 #: seconds that a server may say nothing, and that a whole download may take
@@ -33,6 +33,10 @@ def read_checked(path: Path, expected: str, max_bytes: int) -> bytes:
     try:
         with path.open("rb") as file:
             content = file.read(max_bytes + 1)
+    except FileNotFoundError as error:
+        raise AbsentDataError(
+            f"{path}: is missing. Put the file there, or unset raw_data and RUNGS_RAW_DATA to download it."
+        ) from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
     if len(content) > max_bytes:
