@@ -211,8 +211,8 @@ variants:
   late: {model: single}
 network: {hidden_sizes: [8]}
 training: {epochs: 2}
-evaluation: {samples: 2, images: 20, train_images: 20, unit_samples: 2}
-compute: {pack: 3}
+evaluation: {samples: 2, images: 60, train_images: 20, unit_samples: 2}
+compute: {pack: 3, shards: 2}
 """
 
 
@@ -236,6 +236,7 @@ def test_the_workflow_makes_all_but_the_run_that_fails(tmp_path: Path) -> None:
     assert f"run {BAD.path}: the loss is not finite in epoch 1." in output
     assert "rule train" not in output
     assert "rule evaluate" not in output
+    assert "rule likelihood" not in output
     (clone / "p.yaml").write_text(PROFILE.replace("1.0e+30", "0.001"))
     status, output = make()
     assert status == 0, output

@@ -123,6 +123,17 @@ def test_packs_and_shards_give_the_same_bytes(tmp_path: Path) -> None:
         folders[name] = folder
     single, packed = results(folders["single"]), results(folders["packed"])
     adopting = folders["single"]
+    # a data set that is prepared again has the same content: nothing is trained or evaluated again
+    run, data = "results/tiny/runs/mnist5k/vae/depth2/seed0", adopting / "results/data/mnist5k.h5"
+    data.unlink()
+    done = run_snakemake(adopting, f"{run}/evaluation.h5", "--configfile", "tiny.yaml")
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    assert "rule train" in done.stdout + done.stderr
+    for log, told in (("training.log", "is trained"), ("evaluation.log", "is evaluated")):
+        assert (adopting / run / log).read_text().endswith(f"{told}\n")
+    assert results(adopting) == single
+    done = run_snakemake(adopting, f"{run}/evaluation.h5", "--configfile", "tiny.yaml")
+    assert "Nothing to be done" in done.stdout + done.stderr
     (adopting / "tiny.yaml").write_text(TINY + "compute: {pack: 2}\n")
     done = run_snakemake(adopting, TABLE, "--configfile", "tiny.yaml", "--forceall")
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]

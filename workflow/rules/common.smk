@@ -184,15 +184,23 @@ def trained_inputs(wildcards):
     return {"data": data_of(members(wildcards)), "trained": trained}
 
 
+def part_inputs(wildcards):
+    """The data of a run, and its weights and history, or the mark that its pack is trained."""
+    if PLAN.packed:
+        return {"data": data_of(members(wildcards)), "trained": pack_mark("train")(wildcards)}
+    return trained_inputs(wildcards)
+
+
 def evaluation_inputs(wildcards):
     """The trained runs of a job, and their shards, classifiers and priors where they have any."""
     found = members(wildcards)
+    parts = LAYOUT.shard_marks if PLAN.packed else LAYOUT.shards
     classifiers = {LAYOUT.classifier_of(config, run) for run in found}
     prior = [path for run in found for path in LAYOUT.prior(config, run)]
     if prior and "pack" in wildcards.keys():
         prior = [LAYOUT.pack("prior", wildcards.pack)]
     return trained_inputs(wildcards) | {
-        "shards": [path for run in found for path in LAYOUT.shards(config, run)],
+        "shards": [path for run in found for path in parts(config, run)],
         "classifiers": sorted(classifiers - {None}),
         "prior": prior,
     }

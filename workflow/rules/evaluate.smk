@@ -4,12 +4,19 @@
 SHARD = f"{RUN}/{layout.shard_name('{shard}', '{shards}')}".removesuffix(".h5")
 
 
+def part_output():
+    """The files that a part of a run's likelihood is, or the mark that it is done in its pack's folder."""
+    if PLAN.packed:
+        return touch(LAYOUT.shard_mark(layout.RUN_PATTERN, "{shard}", "{shards}"))
+    return multiext(SHARD, ".h5", ".json")
+
+
 # A part of a run's likelihood, where it is split over jobs (compute.shards above 1).
 rule likelihood:
     input:
-        unpack(trained_inputs),
+        unpack(part_inputs),
     output:
-        multiext(SHARD, ".h5", ".json"),
+        part_output(),
     log:
         f"{SHARD}.log",
     priority: urgency("evaluate")

@@ -22,10 +22,9 @@ from rungs.cli.shared import (
     with_config,
     with_json,
 )
-from rungs.errors import ConfigError
 from rungs.storage.cost_file import read_cost
 from rungs.study import profile as configuration
-from rungs.study.identity import check_prepared, check_trained, data_source
+from rungs.study.identity import check_prepared, data_source
 from rungs.study.layout import EVALUATION, EVALUATION_COST, HISTORY, TRAINING_COST, Layout
 from rungs.study.runs import PRIOR_FOLDER, Run
 
@@ -192,15 +191,9 @@ def likelihood(profiles: tuple[Path, ...], shard: int, run: str) -> None:
     """Estimate one shard of the likelihood of the trained RUN."""
     config = load_config(profiles)
     parsed = known_run(config, run)
-    from rungs.evaluation.run import Inputs, evaluate_shard
+    from rungs.jobs.work import likelihood_run
 
-    inputs = Inputs.of(config, parsed)
-    count = len(inputs.shards)
-    check_prepared(config, parsed.dataset)
-    check_trained(config, parsed)
-    if shard >= count:
-        raise ConfigError(f"--shard {shard}: this run's likelihood has {count} shards.")
-    evaluate_shard(inputs, (shard, count), inputs.shards[shard])
+    likelihood_run(config, parsed, shard)
 
 
 @cli.command(

@@ -9,6 +9,7 @@ prior that was learnt over a run's codes is that of its final weights in both.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,8 +62,8 @@ class Inputs:
         evaluation: the configuration's ``evaluation`` section as the run sees it and, if a prior was learnt
             over the run's codes, ``prior``, the key of its training.
         classifier: the file of the classifier that compares samples, if any.
-        shards: files of :func:`evaluate_shard` with the parts of the likelihood, in order; none where the
-            likelihood is to be estimated at once.
+        shards: where the files of :func:`evaluate_shard` with the parts of the likelihood belong, in order;
+            none where the likelihood is not split.
     """
 
     folder: Path
@@ -97,12 +98,35 @@ class Inputs:
 
     def key(self) -> str:
         """Return a hash of the trained run, the settings, the code, the data and the classifier."""
-        trained = result_file.read(self.folder / HISTORY, only=()).attributes
-        code = keys.evaluation_code(trained["run"]["model"])
-        rest = [trained.get("key"), self.evaluation, code, result_file.fingerprint(self.data)]
+        rest = self._rests_on()
         if self.classifier is not None:
             rest.append(sha256(self.classifier.read_bytes()))
-        return sha256(json.dumps(rest, sort_keys=True).encode())[:16]
+        return _hash(rest)
+
+    def shard_key(self) -> str:
+        """Return a hash of all that a part of the likelihood rests on."""
+        return _hash(self._rests_on())
+
+    def _rests_on(self) -> list[Any]:
+        """Return what identifies the trained run, the settings, the code and the data."""
+        trained = result_file.read(self.folder / HISTORY, only=()).attributes
+        code = keys.evaluation_code(trained["run"]["model"])
+        return [trained.get("key"), self.evaluation, code, result_file.fingerprint(self.data)]
+
+
+def _hash(values: list[Any]) -> str:
+    return sha256(json.dumps(values, sort_keys=True).encode())[:16]
+
+
+def is_shard(path: Path, key: str) -> bool:
+    """Return whether a file holds a part of the likelihood with this key (:meth:`Inputs.shard_key`).
+
+    Raises:
+        StoreError: if it is damaged.
+    """
+    if not path.exists() or not path.with_suffix(".json").exists():
+        return False
+    return bool(result_file.read(path, only=()).attributes.get("key") == key)
 
 
 def is_evaluated(output: Path, key: str) -> bool:
@@ -172,12 +196,17 @@ def evaluate(inputs: Inputs, output: Path | None = None) -> None:
     evaluator = load_evaluator(inputs.folder, with_prior)
     settings = evaluator.settings
     prepare_process(settings["threads"])
+    # a part that is missing, or of earlier settings, is no part of this
+    part_key = inputs.shard_key()
+    shards = inputs.shards if all(is_shard(path, part_key) for path in inputs.shards) else ()
+    if len(shards) < len(inputs.shards):
+        print(f"{settings['run']}: estimates the likelihood without its parts", file=sys.stderr)
     materials = Materials(
         inputs.data,
         inputs.evaluation,
         evaluator.model.binary,
         None if inputs.classifier is None else Classifier.read(inputs.classifier),
-        inputs.shards,
+        shards,
     )
     arrays = _measured(evaluator, materials, inputs)
     if continuation_epochs(settings["training"]):
@@ -192,7 +221,7 @@ def evaluate(inputs: Inputs, output: Path | None = None) -> None:
         "provenance": provenance.describe(),
     }
     seconds = time.perf_counter() - started
-    seconds += sum(read_seconds(path.with_suffix(".json")) for path in inputs.shards)
+    seconds += sum(read_seconds(path.with_suffix(".json")) for path in shards)
     output = inputs.folder if output is None else output
     write_cost(output / EVALUATION_COST, seconds, len(materials.test.x), settings)
     result_file.write(output / EVALUATION, arrays, attributes)
@@ -223,5 +252,5 @@ def evaluate_shard(inputs: Inputs, shard: tuple[int, int], output: Path) -> None
         scheduled, _ = load_model(inputs.folder, scheduled=True)
         found = likelihood_arrays(scheduled, settings, test.x, inputs.evaluation, shard)
         arrays |= {f"{BEFORE}{name}": array for name, array in found.items()}
-    result_file.write(output, arrays, {"run": settings})
+    result_file.write(output, arrays, {"run": settings, "key": inputs.shard_key()})
     write_cost(output.with_suffix(".json"), time.perf_counter() - started, len(test.x), settings)

@@ -80,9 +80,7 @@ class Companions:
         if known and recorded(folder, self.stage) is not None:
             print(error, file=sys.stderr, flush=True)
             return
-        if not isinstance(error, RungsError):
-            traceback.print_exception(error)
-        told = str(error) if isinstance(error, RungsError) else f"{type(error).__name__}: {error}"
+        told = _told(error)
         path, again = folder / failure_name(self.stage), AGAIN
         told = (told if run in told else f"{run}: {told}").removesuffix(".") + "."
         if isinstance(error, FailedRunError):
@@ -103,6 +101,20 @@ class Companions:
         short = [error for error in self._errors if isinstance(error, MemoryError)]
         if short or (self._errors and not self._done):
             raise (short or self._errors)[0]
+
+
+def tell(run: str, error: Exception) -> None:
+    """Tell of a failure that another stage of the run meets again, and records."""
+    told = _told(error)
+    print(told if run in told else f"{run}: {told}", file=sys.stderr, flush=True)
+
+
+def _told(error: Exception) -> str:
+    """The message of an error; that of a fault of ours comes after its traceback."""
+    if isinstance(error, RungsError):
+        return str(error)
+    traceback.print_exception(error)
+    return f"{type(error).__name__}: {error}"
 
 
 def recorded(folder: Path, stage: str, key: str | None = None) -> str | None:

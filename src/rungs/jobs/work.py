@@ -1,10 +1,14 @@
 """The work of the workflow's jobs: a stage of a run, or of every run of a pack.
 
-What is complete with the same key is not done again.
+What is complete with the same key is not done again. Snakemake deletes the outputs of a job before it
+starts, although only the time of an input may have changed. So a finished stage lies twice, in the run's
+folder and in its working folder, as links where the file system has them, and is copied from one to the
+other where it is missing.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,8 +27,8 @@ from rungs.storage.beacon import read_beacon, remove_beacon, working
 from rungs.study import identity
 from rungs.study.keys import run_key
 from rungs.study.layers import Config
-from rungs.study.layout import HISTORY, STAGES, WEIGHTS, Layout
-from rungs.study.runs import PRIOR_FOLDER, Run, parent_of
+from rungs.study.layout import HISTORY, STAGES, WEIGHTS, Layout, failure_name
+from rungs.study.runs import Run, parent_of
 from rungs.study.settings import code_prior_settings, resolve
 
 if TYPE_CHECKING:
@@ -106,6 +110,7 @@ def train_runs(
                 tidy(folder, training.key)
                 print(f"{run.path}: is trained", file=sys.stderr)
                 companions.succeeded(folder)
+                _keep(config, "train", run, folder)
                 continue
             failures.refuse_again(folder, "train", training.key)
             waiting.setdefault(ensemble_key(training.job.settings), []).append(training)
@@ -140,6 +145,7 @@ def _train_together(config: Config, group: Sequence[_Training], companions: Comp
     for training in group:
         if is_trained(training.job.folder, training.key):
             companions.succeeded(training.job.folder)
+            _keep(config, "train", training.run, training.job.folder)
 
 
 def _wants_events(config: Config) -> bool:
@@ -155,20 +161,20 @@ def _wants_events(config: Config) -> bool:
 
 
 def _training(config: Config, run: Run, folder: Path, packed: bool) -> _Training:
-    """The training of a run. What a workflow without packs has finished is copied.
+    """The training of a run. What is finished in the other folder is copied.
 
     Raises:
         StoreError: if the run continues another that is not trained.
     """
     from rungs.jobs.train import TrainingJob, is_trained
 
-    settings, layout = resolve(config, run), Layout(config["profile"])
+    settings = resolve(config, run)
     start, data = _start(config, run, packed), identity.check_prepared(config, run.dataset)
     began = None if start is None else _key(start.parent)
     key = run_key(settings, data, start)
-    exported = Path(layout.run(run))
-    if not is_trained(folder, key) and is_trained(exported, key):
-        _adopt(exported, folder, STAGES["train"])
+    other = _twin(config, "train", run, folder)
+    if not is_trained(folder, key) and is_trained(other, key):
+        _adopt(other, folder, STAGES["train"])
     return _Training(run, TrainingJob(settings, folder, start, began), key)
 
 
@@ -215,16 +221,18 @@ def prior_run(config: Config, run: Run, folder: Path, trained: Path | None = Non
     trained, data = trained or exported, identity.check_prepared(config, run.dataset)
     identity.check_trained(config, run, trained)
     key = prior_key(settings, trained, data, folder)
-    exported /= PRIOR_FOLDER
-    if not is_trained(folder, key) and is_trained(exported, key):
-        _adopt(exported, folder, STAGES["prior"])
+    other = _twin(config, "prior", run, folder)
+    if not is_trained(folder, key) and is_trained(other, key):
+        _adopt(other, folder, STAGES["prior"])
     if is_trained(folder, key):
         tidy(folder, key)
         print(f"{settings['run']}: is trained", file=sys.stderr)
+        _keep(config, "prior", run, folder)
         return
     failures.refuse_again(folder, "prior", key)
     minutes = config["compute"]["checkpoint_minutes"]
     train_prior(settings, trained, folder, minutes, events=_wants_events(config))
+    _keep(config, "prior", run, folder)
 
 
 def evaluate_run(config: Config, run: Run, folder: Path, trained: Path | None = None) -> None:
@@ -236,17 +244,60 @@ def evaluate_run(config: Config, run: Run, folder: Path, trained: Path | None = 
     from rungs.evaluation.run import Inputs, evaluate, is_evaluated
 
     check_inputs(config, run, trained)
-    inputs, exported = Inputs.of(config, run, trained), Path(Layout(config["profile"]).run(run))
-    key = inputs.key()
-    if not is_evaluated(folder, key) and is_evaluated(exported, key):
-        _adopt(exported, folder, STAGES["evaluate"])
+    inputs = Inputs.of(config, run, trained)
+    key, other = inputs.key(), _twin(config, "evaluate", run, folder)
+    if not is_evaluated(folder, key) and is_evaluated(other, key):
+        _adopt(other, folder, STAGES["evaluate"])
     if is_evaluated(folder, key):
         if read_beacon(folder) is None:  # of a process that was killed when it was done
             remove_beacon(folder)
         print(f"{run.path}: is evaluated", file=sys.stderr)
+    else:
+        with working(folder, run.path, "evaluate"):
+            evaluate(inputs, folder)
+    _keep(config, "evaluate", run, folder)
+
+
+def likelihood_run(config: Config, run: Run, shard: int) -> None:
+    """Estimate a part of the likelihood of a trained run, unless it is there complete with the same key.
+
+    With packs a failure is told, and not raised: the evaluation of the pack, which waits for the parts of
+    all its runs, estimates the whole likelihood of this one, and records whether that fails.
+
+    Args:
+        shard: number of the part.
+
+    Raises:
+        ConfigError: if there is no such part.
+        MemoryError: if the memory was too small, of which a job that is tried again gets more.
+    """
+    layout = Layout(config["profile"])
+    paths = list(map(Path, layout.shards(config, run)))
+    if shard >= len(paths):
+        raise ConfigError(f"--shard {shard}: the likelihood of {run.path} has {len(paths)} shards.")
+    try:
+        _estimate_part(config, run, shard, paths)
+    except MemoryError:
+        raise
+    except Exception as error:  # as of the other stages of a pack
+        if config["compute"]["pack"] == 1:
+            raise
+        failures.tell(run.path, error)
+
+
+def _estimate_part(config: Config, run: Run, shard: int, paths: Sequence[Path]) -> None:
+    from rungs.evaluation.run import Inputs, evaluate_shard, is_shard
+
+    layout = Layout(config["profile"])
+    packed = config["compute"]["pack"] > 1
+    trained = _trained(layout, run, ("train",)) if packed else Path(layout.run(run))
+    identity.check_prepared(config, run.dataset)
+    identity.check_trained(config, run, trained)
+    inputs = Inputs.of(config, run, trained)
+    if is_shard(paths[shard], inputs.shard_key()):
+        print(f"{run.path}: part {shard} of its likelihood is estimated", file=sys.stderr)
         return
-    with working(folder, run.path, "evaluate"):
-        evaluate(inputs, folder)
+    evaluate_shard(inputs, (shard, len(paths)), paths[shard])
 
 
 def check_inputs(config: Config, run: Run, trained: Path | None = None) -> None:
@@ -265,8 +316,32 @@ def check_inputs(config: Config, run: Run, trained: Path | None = None) -> None:
     identity.check_classifier(config, run)
 
 
-def _adopt(exported: Path, folder: Path, names: tuple[str, ...]) -> None:
-    """Copy the files that a workflow without packs has finished earlier."""
+def _twin(config: Config, stage: str, run: Run, folder: Path) -> Path:
+    """The other folder in which a finished stage of a run lies."""
+    layout = Layout(config["profile"])
+    work, exported = Path(layout.working(stage, run)), Path(layout.stage(stage, run.path))
+    return exported if folder == work else work
+
+
+def _adopt(other: Path, folder: Path, names: tuple[str, ...]) -> None:
+    """Copy finished files; their time is that of the copy, as Snakemake wants it."""
     for name in names:
         with replacing(folder / name) as temporary:
-            shutil.copyfile(exported / name, temporary)
+            shutil.copyfile(other / name, temporary)
+
+
+def _keep(config: Config, stage: str, run: Run, folder: Path) -> None:
+    """Let the finished files in a run's folder lie in its working folder too, out of Snakemake's reach. Those
+    of a pack are exported by a job of their own."""
+    work = _twin(config, stage, run, folder)
+    if work == Path(Layout(config["profile"]).stage(stage, run.path)):
+        return
+    for name in STAGES[stage]:
+        if (work / name).exists() and (work / name).samefile(folder / name):
+            continue
+        with replacing(work / name) as temporary:
+            try:
+                os.link(folder / name, temporary)
+            except OSError:  # no links on this file system
+                shutil.copyfile(folder / name, temporary)
+    (work / failure_name(stage)).unlink(missing_ok=True)

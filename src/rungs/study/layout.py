@@ -70,6 +70,17 @@ def shard_name(shard: int | str, count: int | str) -> str:
     return f"likelihood-{shard}of{count}.h5"
 
 
+def shard_count(config: Config, run: Run) -> int:
+    """The number of parts into which a run's likelihood is split, no more than it has blocks of test
+    images; 0 where it is not split."""
+    if not entry(config["variants"][run.variant]["model"]).sampled:
+        return 0
+    available = catalogue(config)[run.dataset].test
+    images = min(evaluation_settings(config, run)["images"], available)
+    count: int = min(config["compute"]["shards"], -(-images // LIKELIHOOD_BLOCK))
+    return count if count > 1 else 0
+
+
 @dataclass(frozen=True)
 class Layout:
     """The paths of one profile's results, relative to the working directory."""
@@ -165,16 +176,24 @@ class Layout:
         return f"{self.root}/packs/{stage}/{name}.done"
 
     def shards(self, config: Config, run: Run) -> list[str]:
-        """The parts of a run's likelihood; none where it is not split. There are no more parts
-        than blocks of test images."""
-        if not entry(config["variants"][run.variant]["model"]).sampled:
-            return []
-        available = catalogue(config)[run.dataset].test
-        images = min(evaluation_settings(config, run)["images"], available)
-        count = min(config["compute"]["shards"], -(-images // LIKELIHOOD_BLOCK))
-        if count == 1:
-            return []
-        return [f"{self.run(run)}/{shard_name(i, count)}" for i in range(count)]
+        """The parts of a run's likelihood, in its folder or, of a pack, in its working folder; none where it
+        is not split."""
+        folder = self.work(run) if config["compute"]["pack"] > 1 else self.run(run)
+        count = shard_count(config, run)
+        return [f"{folder}/{shard_name(i, count)}" for i in range(count)]
+
+    def shard_marks(self, config: Config, run: Run) -> list[str]:
+        """The marks that the parts of the likelihood of a run of a pack are done."""
+        count = shard_count(config, run)
+        return [self.shard_mark(run.path, i, count) for i in range(count)]
+
+    def shard_mark(self, path: str, shard: int | str, count: int | str) -> str:
+        """The mark that one of ``count`` parts is done.
+
+        Args:
+            path: a run's, or :data:`RUN_PATTERN`.
+        """
+        return f"{self.root}/packs/likelihood/{path}/{shard}of{count}.done"
 
     def figure(self, name: str, suffix: str) -> str:
         """A figure's file."""
