@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -118,6 +119,32 @@ def test_a_command_imports_nothing_from_the_working_folder(
     )
     assert done.returncode == 0, done.stderr
     assert "mnist5k" in done.stdout
+
+
+def test_an_account_without_a_name_runs_the_workflow(tmp_path: Path) -> None:
+    """As in a container that is started with another user's number; its home is not there."""
+    nameless = ["unshare", "--user", "--map-user=12345", "--map-group=12345"]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*nameless, "true"], check=False).returncode
+    ):
+        pytest.skip("no user namespaces here")
+    clone = copy_workflow(tmp_path)
+    nobody = dict.fromkeys(("LOGNAME", "USER", "LNAME", "USERNAME", "XDG_CONFIG_HOME"))
+    done = subprocess.run(
+        [
+            *(*nameless, str(Path(sys.executable).with_name("snakemake")), "--cores", "1"),
+            "results/data/mnist5k.h5",
+        ],
+        cwd=clone,
+        env=environment({**nobody, "HOME": "/nowhere", "PYTHONPATH": str(clone / "src")}),
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (clone / "results/data/mnist5k.h5").is_file()
 
 
 def test_the_workflow_runs_in_a_folder_of_the_users(hostile: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import sys
 from pathlib import Path
@@ -20,12 +21,18 @@ def prepare_environment(frozen_config: Path) -> None:
     They import nothing from the working folder, where a file of the user's may be called random.py or
     torch.py, and no warning is an error to them.
 
+    An account of a container may have no name, which Snakemake writes down when it starts: its number does.
+
     The configuration's name reaches jobs through the environment: as a parameter of the rules
     it would rerun everything at every edit.
     """
     os.environ[CONFIG_VARIABLE] = str(frozen_config)
     os.environ["PYTHONSAFEPATH"] = "1"
     os.environ.pop("PYTHONWARNINGS", None)
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = str(os.getuid())
     _prepend("PYTHONPATH", str(ROOT / "src"))
     _prepend("PATH", str(Path(sys.executable).parent))
 
