@@ -187,7 +187,10 @@ def trained_inputs(wildcards):
 def part_inputs(wildcards):
     """The data of a run, and its weights and history, or the mark that its pack is trained."""
     if PLAN.packed:
-        return {"data": data_of(members(wildcards)), "trained": pack_mark("train")(wildcards)}
+        return {
+            "data": data_of(members(wildcards)),
+            "trained": pack_mark("train")(wildcards),
+        }
     return trained_inputs(wildcards)
 
 
