@@ -6,6 +6,7 @@
 # make test-truth  numbers against other implementations, intervals, the same bytes twice, memory:
 #                  docs/trust.md; an hour of one core
 # make check  the code checks alone
+# make docs   the documentation as a site, in build/docs/ (docs/conf.py)
 # make test-fuzz  bad input by property, some thousand cases (FUZZ_CASES= a property); make test has a few
 # make audit  look up known vulnerabilities of the pinned packages (needs the vulnerability service)
 #
@@ -20,7 +21,7 @@ BIN := $(VENV)/bin
 PINS := envs/requirements.txt envs/dev.txt pyproject.toml
 
 # make bench  measure speed beside the machine's limits and pythae; RUNGS_RAW_DATA= for MNIST
-.PHONY: all test test-cluster test-faults test-fuzz test-truth bench audit check setup clean
+.PHONY: all test test-cluster test-faults test-fuzz test-truth bench audit check docs setup clean
 
 all: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) all $(if $(CONFIG),--configfile $(CONFIG))
@@ -105,5 +106,9 @@ check: setup
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/snakemake --lint
 
+docs: setup
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --conf-dir docs . build/docs
+	@echo "the site: build/docs/index.html"
+
 clean:
-	rm -rf $(VENV) .snakemake
+	rm -rf $(VENV) .snakemake build docs/reference

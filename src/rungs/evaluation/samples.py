@@ -1,16 +1,16 @@
 """Samples of a model beside the test images, in the features of the data set's classifier.
 
-==========================  =======================================================================
-array                       content; n is the number of test images
-==========================  =======================================================================
-``frechet/sample_features`` the classifier's features of n samples' mean images, ``[n, features]``
-``frechet/test_features``   the same of the test images' intensities
-``frechet/distance``        the Frechet distance between the two
-``frechet/active_features`` of the samples, the inactive latents being 0; see :func:`active_arrays`
-``samples/confidence``      highest class probability of each sample, ``[n]``
-``samples/label``           the class of that probability, ``[n]``
-``average/model``           mean of the samples, ``[pixels]``
-==========================  =======================================================================
+===========================  ======================================================================
+array                        content; n is the number of test images
+===========================  ======================================================================
+``frechet/sample_features``  the classifier's features of n samples' mean images, ``[n, features]``
+``frechet/test_features``    the same of the test images' intensities
+``frechet/distance``         the Frechet distance between the two
+``frechet/active_features``  of the samples, the inactive latents being 0; see :func:`active_arrays`
+``samples/confidence``       highest class probability of each sample, ``[n]``
+``samples/label``            the class of that probability, ``[n]``
+``average/model``            mean of the samples, ``[pixels]``
+===========================  ======================================================================
 
 Without a classifier there is ``average/model`` alone.
 """
