@@ -44,8 +44,29 @@ def test_the_citation_file_is_valid() -> None:
         assert isinstance(reference["year"], int)
 
 
-def test_the_changelog_has_this_version() -> None:
+def test_every_place_states_this_version() -> None:
+    """Those that CONTRIBUTING lists for a release."""
     assert f"## {__version__}\n" in (ROOT / "CHANGELOG.md").read_text()
+    assert f'\nversion = "{__version__}"\n' in (ROOT / "pyproject.toml").read_text()
+    assert f"version = {{{__version__}}}" in (ROOT / "README.md").read_text()
+
+
+def test_hosted_ci_runs_the_same_command_as_ours() -> None:
+    (job,) = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"].values()
+    assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
+    assert os.access(ROOT / ".ci/run", os.X_OK)
+
+
+def test_issue_forms_have_what_a_code_host_asks_for() -> None:
+    forms = sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"))
+    assert forms
+    for form in forms:
+        found = yaml.safe_load(form.read_text())
+        assert {"name", "description", "body"} <= found.keys(), form
+        ids = [field["id"] for field in found["body"]]
+        assert len(set(ids)) == len(ids)
+        assert all(field["attributes"]["label"] for field in found["body"])
+        assert {field["type"] for field in found["body"]} <= {"textarea", "input"}
 
 
 def test_the_catalogue_finds_what_it_asks_for() -> None:
