@@ -153,6 +153,13 @@ def test_the_reference_page_is_that_of_these_verbs() -> None:
         (["train", "mnist5/vae/depth5/seed0"], 1, "data set 'mnist5' is not known; did you mean"),
         (["train", "mnist5k/vae/latent5/seed0"], 1, "did you mean 'mnist5k/vae/depth5/seed0'?"),
         (["train", "mnist5k/vae-bn/5/seed0"], 1, "Did you mean 'mnist5k/vae-bn/depth5/seed0'?"),
+        (["train", "mnist5k/gauss/latent10"], 1, "Did you mean 'mnist5k/gauss/latent10/seed0'?"),
+        (["sample", "mnist5k/mog/latent50/", "x.png"], 1, "mean 'mnist5k/mog/latent50/seed0'?"),
+        (["cost", "--config", "config/smok.yaml"], 1, "config/smoke.yaml'?"),
+        (["cost", "--config", "smoke"], 1, "config/smoke.yaml'?"),
+        (["ais", "mnist5k/gauss/latent3/seed0"], 1, "with 'rungs train mnist5k/gauss/latent3/see"),
+        (["export", "mnist5k/gauss/latent3/seed0"], 1, "with 'rungs train mnist5k/gauss/latent3/"),
+        (["verify", "mnist5k/gauss/latent3/seed0"], 1, "with 'rungs train mnist5k/gauss/latent3/"),
         (["evaluate", "nonsense"], 1, "'rungs list runs' names them"),
         (["bench", "--only", "trainin"], 1, "did you mean 'training'?"),
         (["pack", "train", "mnist5k.vea.0.0000"], 1, "did you mean 'mnist5k.vae.0.0000'?"),
@@ -329,6 +336,14 @@ def test_a_run_by_hand_and_by_script(
     assert {i["name"]: i["description"] for i in state}[arguments[0]] == "trained, evaluated"
 
 
+def test_the_cost_of_a_small_profile_has_digits(rungs: Rungs) -> None:
+    told = rungs("cost", "--config", str(ROOT / "config/smoke.yaml"))
+    found = dict(re.findall(r"^  (\w[\w ]*?) {2,}(\S+)$", told.out, re.M))
+    assert found.pop("gpu hours") == "0"
+    assert len(found) >= 8
+    assert all(float(value.replace(",", "")) > 0 for value in found.values()), told.out
+
+
 @pytest.mark.parametrize("run", RUNS)
 def test_samples_of_every_kind_of_model(
     rungs: Rungs, trained: Path, monkeypatch: pytest.MonkeyPatch, run: str, tmp_path: Path
@@ -345,9 +360,12 @@ def test_samples_of_every_kind_of_model(
     assert (first.shape, first.dtype) == ((5, 28, 28), np.uint8)
     assert (first == again).all()
     assert (first != other).any()
-    assert rungs("sample", run, str(tmp_path / "a.png"), "--config", "tiny.json").status == 0
+    done = rungs("sample", run, str(tmp_path / "a.png"), "--config", "tiny.json")
+    assert done.status == 0
+    assert done.out == f"{tmp_path / 'a.png'}: 64 samples of {run}, 28 by 28 pixels each\n"
     picture = np.asarray(Image.open(tmp_path / "a.png"))
-    assert picture.shape == (8 * 29 - 1, 8 * 29 - 1)
+    assert picture.shape == (3 * (8 * 29 - 1), 3 * (8 * 29 - 1))
+    assert (picture[::3, ::3] == picture[2::3, 1::3]).all()
 
 
 def test_annealed_importance_sampling(

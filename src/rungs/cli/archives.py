@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from rungs.cli.shared import cli, load_config, with_config
+from rungs.cli.shared import cli, load_config, trained_run, with_config
 from rungs.errors import ConfigError
 from rungs.numerics.seeds import LIKELIHOOD_BLOCK
 from rungs.study.layers import Config
@@ -22,7 +22,8 @@ def _run_of(profiles: tuple[Path, ...], name: str) -> tuple[Config, Run]:
     """The configuration and run of a verb's RUN: a run, or its folder in results/<profile>/runs."""
     root, found, path = name.rstrip("/").partition("/runs/")
     if not found:
-        return load_config(profiles), Run.parse(name)
+        config = load_config(profiles)
+        return config, trained_run(config, name)
     from rungs.exchange.verification import configuration_of
 
     run = Run.parse(path)
@@ -120,7 +121,7 @@ def verify(
     else:
         config = load_config(profiles)
         try:
-            run = Run.parse(what)
+            run = trained_run(config, what)
         except ConfigError as error:
             raise ConfigError(
                 f"{what}: is no archive and no folder that is there; {error}"

@@ -11,10 +11,10 @@ from rungs.cli.shared import (
     RUN,
     cli,
     known,
-    known_run,
     load_config,
     print_columns,
     print_json,
+    trained_run,
     with_config,
     with_json,
 )
@@ -44,7 +44,16 @@ def cost(profiles: tuple[Path, ...], as_json: bool) -> None:
             "  (no GPU has been measured: its hours are those of a CPU core, an upper bound)"
         )
     for name, value in totals.items():
-        click.echo(f"  {name.replace('_', ' '):<22}{value:>12,.{0 if value >= 100 else 1}f}")
+        click.echo(f"  {name.replace('_', ' '):<22}{_short(value):>12}")
+
+
+def _short(value: float) -> str:
+    """Return a count whole, and a measure with three digits, below 100.
+
+    >>> _short(12345), _short(234.5), _short(3.14159), _short(0.00123)
+    ('12,345', '234', '3.14', '0.00123')
+    """
+    return f"{value:,.0f}" if isinstance(value, int) or value >= 100 else f"{value:.3g}"
 
 
 @cli.command(examples=("rungs bench --only training --only likelihood", "rungs bench --share 0.1"))
@@ -122,7 +131,7 @@ def ais(
     from rungs.study.settings import evaluation_settings
 
     config = load_config(profiles)
-    parsed, layout = known_run(config, run), Layout(config["profile"])
+    parsed, layout = trained_run(config, run), Layout(config["profile"])
     k = samples or evaluation_settings(config, parsed)["samples"]
     model, settings = load_model(Path(layout.run(parsed)))
     if not entry(settings["model"]).sampled:

@@ -10,6 +10,8 @@ from rungs.cli.shared import RUN, cli, known_run, load_config, with_config
 from rungs.errors import ConfigError, StoreError
 
 SUFFIXES = (".png", ".npz")
+#: pixels of the longer side of a picture, at least; smaller ones have their pixels repeated
+LEAST_SIDE = 600
 
 
 @cli.command(
@@ -31,8 +33,8 @@ SUFFIXES = (".png", ".npz")
 def sample(profiles: tuple[Path, ...], count: int, seed: int, run: str, output: Path) -> None:
     """Draw samples of the trained RUN from its prior, into OUTPUT.
 
-    OUTPUT is a picture (.png) of all images side by side, or a file (.npz) with the array images,
-    uint8 [count, height, width] or [..., 3]. A VQ-VAE draws its codes from the learnt prior.
+    OUTPUT is a picture (.png) of all images side by side, enlarged, or a file (.npz) with the array
+    images, uint8 [count, height, width] or [..., 3]. A VQ-VAE draws its codes from the learnt prior.
     """
     config = load_config(profiles)
     parsed = known_run(config, run)
@@ -59,5 +61,9 @@ def sample(profiles: tuple[Path, ...], count: int, seed: int, run: str, output: 
             from rungs.figures.pictures import picture_grid
 
             columns = math.ceil(math.sqrt(count))
-            flat = images.reshape(count, -1)
-            Image.fromarray(picture_grid(flat, columns, trained.settings)).save(temporary)
+            grid = picture_grid(images.reshape(count, -1), columns, trained.settings)
+            factor = math.ceil(LEAST_SIDE / max(grid.shape[:2]))
+            grid = grid.repeat(factor, axis=0).repeat(factor, axis=1)
+            Image.fromarray(grid).save(temporary)
+    size = " by ".join(map(str, images.shape[1:3]))
+    click.echo(f"{output}: {count} samples of {trained.name}, {size} pixels each")

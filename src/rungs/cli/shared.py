@@ -15,9 +15,10 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from rungs.errors import ConfigError, nearest
+from rungs.errors import ConfigError, StoreError, nearest
 from rungs.study import profile as configuration
 from rungs.study.layers import DEFAULT, Config
+from rungs.study.layout import HISTORY, Layout
 from rungs.study.runs import SIZES, Run
 
 DONE, MISTAKE, USAGE, CONTINUE = 0, 1, 2, os.EX_TEMPFAIL
@@ -205,7 +206,10 @@ def known_run(config: Config, name: str) -> Run:
     try:
         run = Run.parse(name)
     except ConfigError as error:
-        near = get_close_matches(name, run_names(config), n=1, cutoff=0.5)
+        names = run_names(config)
+        # without its seed, or with too few letters of it, a name is the beginning of others
+        near = [other for other in names if other.startswith(name)]
+        near = near or get_close_matches(name, names, n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]!r}?" if near else " 'rungs list runs' names them."
         raise ConfigError(f"{error}{hint}") from error
     known(run.dataset, _datasets(config), "data set")
@@ -216,6 +220,20 @@ def known_run(config: Config, name: str) -> Run:
             f"run {name!r}: {run.variant} is studied along its {SIZES[axis]}; did you mean "
             f"'{run.dataset}/{run.variant}/{axis}{run.size}/seed{run.seed}'?"
         )
+    return run
+
+
+def trained_run(config: Config, name: str) -> Run:
+    """The run of a name (:func:`known_run`), which is trained; it need not be of the profile.
+
+    Raises:
+        ConfigError: if there is no such run.
+        StoreError: if it is not trained; the message names the command that trains it.
+    """
+    run = known_run(config, name)
+    path = Path(Layout(config["profile"]).run(run)) / HISTORY
+    if not path.is_file():
+        raise StoreError(f"{path}: the file is missing; make it with 'rungs train {run.path}'.")
     return run
 
 
