@@ -1,4 +1,4 @@
-"""The other profiles: a submission script of the test's own, and dry runs."""
+"""The other profiles: a submission script of the test's own."""
 
 from __future__ import annotations
 
@@ -89,30 +89,7 @@ def test_the_published_submission_command(folder: Path) -> None:
     assert "select=1:ncpus=1:mem=" in (folder / "submitted.txt").read_text()
 
 
-def test_the_kubernetes_profile_is_planned(folder: Path) -> None:
-    """Validated by a dry run against an S3 server of the test's own; no cluster is reached."""
-    moto = pytest.importorskip("moto.server", reason="no S3 server: pip install moto[server]")
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    keys = {f"SNAKEMAKE_STORAGE_S3_{name}_KEY": "test" for name in ("ACCESS", "SECRET")}
-    os.environ |= keys
-    try:
-        done = snakemake(
-            folder,
-            *("--profile", "workflow/profiles/kubernetes", "--dry-run"),
-            *("--storage-s3-endpoint-url", f"http://{host}:{port}"),
-        )
-    finally:
-        server.stop()
-        for name in keys:
-            del os.environ[name]
-    output = done.stdout + done.stderr
-    assert done.returncode == 0, output[-4000:]
-    assert "s3://my-bucket/rungs/results/small/tables/loglik.csv" in output
-
-
-@pytest.mark.parametrize("name", ["default", "slurm", "cluster-generic", "kubernetes"])
+@pytest.mark.parametrize("name", ["default", "slurm", "cluster-generic"])
 def test_every_profile_has_a_page(name: str) -> None:
     config = yaml.safe_load((ROOT / "workflow/profiles" / name / "config.yaml").read_text())
     assert config["rerun-incomplete"] is True
