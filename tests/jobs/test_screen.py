@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rungs.jobs.screen import Screen
+from rungs.jobs.survey import Pipeline, Survey
 from rungs.study.layers import DEFAULT
 from rungs.study.profile import CONFIG_VARIABLE, freeze, load
 
@@ -81,6 +82,31 @@ def test_the_time_left_is_that_of_a_whole_profile(config: None) -> None:
     screen.text(job(1, "table", ["results/t.csv"], table="t"), usual)
     screen.text(record("job_finished", job_id=1), usual)
     assert str(screen.text(record("progress", done=1, total=3), usual)).endswith(" left")
+
+
+def test_files_are_not_looked_at_for_every_job(
+    config: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A survey opens files of all runs: its answer is good for some seconds, less those that have passed."""
+    clock, looks = Clock(), []
+    survey = Survey("quick", [], [], work_seconds=0, seconds_left=100)
+
+    def look(pipeline: Pipeline) -> Survey:
+        looks.append(clock.now)
+        clock.now += 1 if len(looks) == 2 else 0  # the second takes longer
+        return survey
+
+    monkeypatch.setattr(Pipeline, "survey", look)
+    screen = Screen(dry=False, clock=clock)
+    screen.text(record("run_info", stats={"all": 1, "table": 9, "total": 10}), usual)
+    left = []
+    for now in (0, 4, 10, 30, 31.5):
+        clock.now = now
+        screen.text(job(1, "table", ["results/t.csv"], table="t"), usual)
+        screen.text(record("job_finished", job_id=1), usual)
+        left.append(str(screen.text(record("progress", done=1, total=9), usual)).split(", ")[-1])
+    assert left == [f"0:01:{seconds} left" for seconds in (40, 36, 40, 20, 40)]
+    assert looks == [0, 10, 31.5]
 
 
 def test_a_pack_is_named_by_its_runs(config: None) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from logging import WARNING, LogRecord
@@ -28,6 +29,8 @@ LONG = {"train", "prior", "evaluate", "likelihood", "classifier"}
 UNSEEN = {"export_training", "export_evaluation", "export_prior", "results", "all"}
 #: the rule that stands for a whole profile
 WHOLE = "all"
+#: seconds between two looks at all files for the time left; and the share of the time that looking may take
+SURVEY_SECONDS, SURVEY_SHARE = 10, 0.05
 #: beginnings of messages that say nothing to those who did not write Snakemake
 NOISE = (
     *(
@@ -69,6 +72,9 @@ class Screen:
         self._jobs: dict[int, Shown] = {}
         self._whole = self._plan_shown = False
         self._ended: Shown | None = None
+        #: when everything will be done and when to look again, by the clock
+        self._done_at: float | None = None
+        self._look_at = self._began
 
     def text(self, record: LogRecord, usual: Callable[[LogRecord], str]) -> str | None:
         """Return the lines of a record, None if it has none.
@@ -132,11 +138,14 @@ class Screen:
         """Return the time left, where the whole profile is being made: single targets need less."""
         if not self._whole:
             return ""
-        try:
-            seconds = self._pipeline.survey().seconds_left
-        except (RungsError, OSError):
-            return ""
-        return f", {duration(seconds)} left"
+        now = self._clock()
+        if now >= self._look_at:
+            self._done_at = None
+            with suppress(RungsError, OSError):
+                self._done_at = now + self._pipeline.survey().seconds_left
+            took = self._clock() - now
+            self._look_at = now + took + max(SURVEY_SECONDS, took / SURVEY_SHARE)
+        return "" if self._done_at is None else f", {duration(max(0, self._done_at - now))} left"
 
     def _named(self, wildcards: dict[str, str]) -> str:
         """Return a name for a job: its run, or its pack's runs."""
