@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from rungs.paths import __version__ as __version__
 
 if TYPE_CHECKING:
-    from rungs.api import Trained, load, load_config, load_data
+    from rungs.api import Trained, evaluate, load, load_config, load_data, train
 
-__all__ = ["Trained", "load", "load_config", "load_data"]
+__all__ = ["Trained", "evaluate", "load", "load_config", "load_data", "train"]
 
 
 def __dir__() -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
@@ -22,20 +23,27 @@ from rungs import data
 from rungs.data.binarise import binarise
 from rungs.data.levels import as_levels, white_of
 from rungs.data.prepared import Prepared
-from rungs.errors import ConfigError, DataError, StoreError
+from rungs.errors import ConfigError, DataError, StoreError, check_known
 from rungs.evaluation.evaluator import Evaluator, evaluator_of
 from rungs.evaluation.run import load_model
 from rungs.exchange.archive import open_archive
+from rungs.exchange.archive_format import MANIFEST
+from rungs.exchange.stored_configuration import configuration_of
+from rungs.jobs import one_run
+from rungs.jobs.one_run import GivenImages
+from rungs.jobs.signals import Interrupted
+from rungs.models import entry
 from rungs.numerics.seeds import TEST_SET_SEED, derive_seed, generator
 from rungs.paths import ROOT
 from rungs.storage import result_file
 from rungs.storage.result_file import Stored
 from rungs.study import identity
 from rungs.study import profile as configuration
-from rungs.study.layers import Config
+from rungs.study.layers import Config, merge
 from rungs.study.layout import EVALUATION, HISTORY, Layout
 from rungs.study.runs import PRIOR_FOLDER, Run
 from rungs.study.settings import RunSettings
+from rungs.study.validation import validate
 
 
 def load_config(*profiles: Path | str) -> Config:
@@ -135,9 +143,163 @@ def load(path: Path | str, profile: str = "quick", config: Config | None = None)
     )
 
 
+def train(
+    variant: str,
+    images: str | np.ndarray,
+    *,
+    latent: int | None = None,
+    depth: int | None = None,
+    codes: int | None = None,
+    seed: int = 0,
+    epochs: int | None = None,
+    labels: np.ndarray | None = None,
+    white: float | None = None,
+    layout: str | None = None,
+    name: str | None = None,
+    config: Config | None = None,
+    profile: str = "notebook",
+) -> Trained:
+    """Train a variant on a data set below the working directory, and load it.
+
+    It is the same training as the workflow's: a run of the same settings, data and code is found in its
+    folder ``results/<profile>/runs/<dataset>/<variant>/<axis><size>/seed<seed>`` and not trained again, one
+    that was interrupted continues. The runs that the variant continues, and the prior of codes, are trained
+    before and after it.
+
+    Args:
+        variant: a key of the configuration's ``variants``, such as ``gauss``.
+        images: a data set's name, or images of your own ``[n, height, width]`` or ``[n, height, width, 3]``,
+            of which a fifth are drawn for testing (docs/own-data.md).
+        latent, depth, codes: the size, of which each variant has one: units of its one stochastic layer,
+            number of stochastic layers, or number of discrete codes.
+        epochs: of the schedule; by default those of the configuration.
+        labels: of the images, ``[n]`` integers or names; there may be none.
+        white: the value of white in the images, where they do not tell it.
+        layout: where the colours lie, ``planes`` or ``interleaved``, where the shape does not tell it.
+        name: of the data set that the images become; by default one that their content gives.
+        config: settings laid over the default profile, such as ``{"training": {"learning_rate": 0.002}}``, or
+            a whole configuration (:func:`load_config`).
+        profile: of the results.
+
+    Raises:
+        RungsError: if a name, a setting or the images cannot be used, or the training fails.
+        KeyboardInterrupt: if it was interrupted; the same call continues it.
+    """
+    asked, given = configuration.complete(config or {}), None
+    of_images = {"white": white, "layout": layout}
+    if isinstance(images, str):
+        _refuse_of_images(of_images | {"labels": labels, "name": name})
+        dataset = images
+    else:
+        given = GivenImages.of(_numbers(images, white), labels, name)
+        dataset = given.name
+        stated = {key: value for key, value in of_images.items() if value is not None}
+        asked = merge(asked, {"datasets": {dataset: given.entry | stated}})
+    axis, size = _size_of(asked, variant, {"latent": latent, "depth": depth, "codes": codes})
+    if epochs is not None:
+        asked = merge(asked, {"variants": {variant: {"training": {"epochs": epochs}}}})
+    if given is not None:
+        given.store()
+    run = Run(dataset, variant, size, seed, axis)
+    asked = configuration.of_run(asked, run, profile)
+    configuration.freeze(asked, f"{Layout(profile).root}/config")
+    try:
+        return load(one_run.train_run(asked, run))
+    except Interrupted as stopped:
+        raise KeyboardInterrupt(str(stopped)) from None
+
+
+def evaluate(
+    run: Trained | Path | str, *, config: Config | None = None, profile: str = "quick"
+) -> Stored:
+    """Measure a trained run as the workflow does, in its folder; return its ``evaluation``.
+
+    An evaluation of the same settings, data and code is found there and not made again.
+
+    Args:
+        run: what :func:`train` or :func:`load` has returned, or what :func:`load` takes.
+        config: settings laid over the configuration with which the run was trained, such as
+            ``{"evaluation": {"samples": 100}}``, or a whole configuration.
+        profile: whose run it is, for a name.
+
+    Raises:
+        RungsError: if the run cannot be loaded, is of an archive, or is not what the configuration asks for.
+    """
+    trained = run if isinstance(run, Trained) else load(run, profile)
+    folder, named = trained.folder, Run.parse(trained.name)
+    if (folder / MANIFEST).is_file():
+        raise StoreError(
+            f"{folder}: is an unpacked archive, which has its evaluation and is not changed; load it and "
+            "use its attribute evaluation."
+        )
+    asked = dict(config or {})
+    if "profile" not in asked:
+        asked = merge(_configuration_of(folder, named), asked)
+    validate(asked)
+    asked = configuration.with_own_data(asked)
+    one_run.evaluate_trained(asked, named, folder)
+    return result_file.read(folder / EVALUATION)
+
+
+def _configuration_of(folder: Path, run: Run) -> Config:
+    """Return the configuration with which the run in a folder was trained: one of its profile's results or,
+    where they have none, the default one."""
+    try:
+        return configuration_of(Path(str(folder.resolve()).removesuffix(f"/runs/{run.path}")), run)
+    except StoreError:
+        return load_config()
+
+
+def _size_of(config: Config, variant: str, given: dict[str, int | None]) -> tuple[str, int]:
+    """Return axis and size of a run of a variant.
+
+    Raises:
+        ConfigError: if there is no such variant, or the size is missing or that of another axis.
+    """
+    validate(config)
+    check_known(variant, config["variants"], "variants", "variant")
+    axis = entry(config["variants"][variant]["model"]).axis
+    size = given.pop(axis)
+    others = [name for name, value in given.items() if value is not None]
+    if size is None or others:
+        found = f"has no {others[0]}" if others else "has a size"
+        raise ConfigError(f"variant {variant}: {found}; pass {axis}=, for example {axis}=2.")
+    return axis, size
+
+
+def _numbers(images: Any, white: float | None) -> np.ndarray:
+    """Return images that can be stored.
+
+    Raises:
+        DataError: if they are no numbers ``[n, ...]``, or if white is not sure.
+    """
+    array, where = np.asarray(images), "the images given"
+    if array.ndim < 3 or array.dtype.kind not in "buif":
+        raise DataError(
+            f"{where}: have shape {array.shape} and type {array.dtype}, expected numbers [n, height, width] "
+            "or [n, height, width, 3]."
+        )
+    white_of(array, white, where, lambda value: f"pass white={value:g}")
+    return array
+
+
+def _refuse_of_images(given: Mapping[str, Any]) -> None:
+    """Refuse options of images where a data set is named.
+
+    Raises:
+        ConfigError: naming the option.
+    """
+    for option, value in given.items():
+        if value is not None:
+            raise ConfigError(
+                f"{option}= belongs to images that are given as an array; leave it out, or state it in the "
+                "configuration's datasets."
+            )
+
+
 @dataclass(frozen=True, repr=False)
 class Trained:
-    """A trained run, as :func:`load` returns it.
+    """A trained run, as :func:`train` and :func:`load` return it.
 
     Images go in as bytes, bits of any type, or floats from 0 to 1, ``[n, *shape]``, grey ones also as
     ``[n, pixels]``; ``white`` states the value of white where they do not tell it, as for one's own data

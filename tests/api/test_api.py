@@ -226,4 +226,7 @@ def test_what_a_notebook_shows_is_a_line(evaluated: Path) -> None:
     for shown in (run, run.history, run.evaluation, rungs.load_data("mnist5k")):
         assert len(repr(shown)) < 150
         assert "\n" not in repr(shown)
-    assert set(dir(rungs)) == {"Trained", "load", "load_config", "load_data", "__version__"}
+    assert set(dir(rungs)) == {
+        *("Trained", "evaluate", "load", "load_config", "load_data", "train"),
+        "__version__",
+    }

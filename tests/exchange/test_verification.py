@@ -17,7 +17,8 @@ from PIL import Image
 
 from conftest import copy_workflow, run_snakemake
 from rungs.cli import main
-from rungs.exchange.verification import configuration_of, verify_results
+from rungs.exchange.stored_configuration import configuration_of
+from rungs.exchange.verification import verify_results
 from rungs.storage import result_file
 
 #: images without classes, whose samples no classifier can compare

@@ -24,7 +24,7 @@ def _run_of(profiles: tuple[Path, ...], name: str) -> tuple[Config, Run]:
     if not found:
         config = load_config(profiles)
         return config, trained_run(config, name)
-    from rungs.exchange.verification import configuration_of
+    from rungs.exchange.stored_configuration import configuration_of
 
     run = Run.parse(path)
     return load_config(profiles) if profiles else configuration_of(Path(root), run), run
@@ -157,7 +157,8 @@ def _verify_run(folder: Path, data: Path | None, images: int, as_json: bool) -> 
 
 
 def _verify_profile(profiles: tuple[Path, ...], root: Path, as_json: bool) -> None:
-    from rungs.exchange.verification import configuration_of, verify_results
+    from rungs.exchange.stored_configuration import configuration_of
+    from rungs.exchange.verification import verify_results
 
     config = load_config(profiles) if profiles else configuration_of(root)
     layout = Layout(config["profile"])

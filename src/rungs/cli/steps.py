@@ -23,8 +23,7 @@ from rungs.cli.shared import (
     with_json,
 )
 from rungs.storage.cost_file import read_cost
-from rungs.study import profile as configuration
-from rungs.study.identity import check_prepared, data_source
+from rungs.study.identity import check_prepared
 from rungs.study.layout import EVALUATION, EVALUATION_COST, HISTORY, TRAINING_COST, Layout
 from rungs.study.runs import PRIOR_FOLDER, Run
 
@@ -37,12 +36,9 @@ from rungs.study.runs import PRIOR_FOLDER, Run
 @click.argument("dataset", type=DATASET)
 def prepare(profiles: tuple[Path, ...], dataset: str) -> None:
     """Prepare DATASET into results/data/DATASET.h5."""
-    from rungs import data
+    from rungs.jobs.work import prepare_data
 
-    config = load_config(profiles)
-    cache = Path(Layout.data("cache")).with_suffix("")
-    made = data.prepare(dataset, configuration.raw_data(config), cache, config)
-    made.write(Layout.data(dataset), data_source(config, dataset))
+    made = prepare_data(load_config(profiles), dataset)
     counts = f"{len(made.train_images)} training and {len(made.test_images)} test images"
     shape = " x ".join(map(str, made.train_images.shape[1:]))
     classes = len(set(made.train_labels.tolist()) - {-1})

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from rungs.errors import ConfigError, RungsError, StoreError
+from rungs.errors import RungsError, StoreError
 from rungs.exchange import file_checks
 from rungs.exchange.ro_crate import machines_of, origins, version_of
 from rungs.figures import FIGURES
-from rungs.storage import result_file
 from rungs.storage.atomic import sha256
 from rungs.storage.cost_file import read_seconds
-from rungs.study import profile as configuration
 from rungs.study.identity import check_prepared
 from rungs.study.keys import run_key
 from rungs.study.layers import Config
@@ -36,45 +33,6 @@ class Problem:
 
     path: str
     reason: str
-
-
-def configuration_of(root: Path, run: Run | None = None) -> Config:
-    """Return the configuration with which a profile's results were made.
-
-    It is the one that the crate names, else the newest of the frozen ones; every start of the workflow
-    leaves one, dry runs as well.
-
-    Args:
-        root: ``results/<profile>``.
-        run: prefer a configuration with which this run was trained.
-
-    Raises:
-        StoreError: if there is none.
-    """
-    found = sorted((root / "config").glob("*.json"), key=lambda path: -path.stat().st_mtime)
-    if not found:
-        raise StoreError(
-            f"{root}: has no config/<hash>.json, so it is no profile's results; "
-            "name results/<profile>, a run or an archive."
-        )
-    found.sort(key=lambda path: path.name not in _configurations_of_crate(root))
-    if run is None:
-        return configuration.load(found[:1])
-    trained = result_file.read(root / "runs" / run.path / HISTORY, only=()).attributes["run"]
-    for path in found:
-        with suppress(ConfigError):  # of another version of rungs
-            config = configuration.load([path])
-            if resolve(config, run) == trained:
-                return config
-    return configuration.load(found[:1])
-
-
-def _configurations_of_crate(root: Path) -> set[str]:
-    try:
-        graph = json.loads((root / "ro-crate-metadata.json").read_text(encoding="utf-8"))["@graph"]
-        return {Path(e["@id"]).name for e in graph if e["@id"].startswith("config/")}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return set()
 
 
 def verify_results(config: Config) -> tuple[int, list[Problem]]:

@@ -1,8 +1,8 @@
 """Progress of runs in training, for people and for ``rungs progress``.
 
-In a terminal a bar; in a log file one line a minute at most; in each run's folder, while the process
-lives, a small ``progress.json`` (:mod:`rungs.storage.beacon`); and TensorBoard's event files where they
-are asked for (:mod:`rungs.jobs.tensorboard`). No result rests on any of it.
+In a terminal or a notebook a bar; in a log file one line a minute at most; in each run's folder, while
+the process lives, a small ``progress.json`` (:mod:`rungs.storage.beacon`); and TensorBoard's event files
+where they are asked for (:mod:`rungs.jobs.tensorboard`). No result rests on any of it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +23,8 @@ from rungs.training.schedules import total_epochs
 if TYPE_CHECKING:
     from rungs.training.trainer import Trainer
 
-#: a line in a log file at most so often
-LINE_SECONDS = 60.0
+#: a line in a log file at most so often, and a change below a notebook's cell
+LINE_SECONDS, CELL_SECONDS = 60.0, 0.2
 
 
 def duration(seconds: float) -> str:
@@ -35,13 +37,39 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
+def _in_notebook() -> bool:
+    """Return whether a kernel of Jupyter runs this process; IPython is there then."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+
+
+@dataclass(frozen=True)
+class _CellBar:
+    """A bar as a notebook shows it, and as a line of text for what shows no HTML."""
+
+    text: str
+    share: float
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        return f'<progress value="{self.share:.3f}"></progress> <code>{escape(self.text)}</code>'
+
+
 class ProgressLine:
-    """A bar in a terminal; elsewhere the first line, the last, and one a minute between them."""
+    """A bar in a terminal or below a notebook's cell; elsewhere the first line, the last, and one a minute
+    between them."""
 
     def __init__(self) -> None:
         self._last = float("-inf")
         self._bar: Any = None
-        if sys.stderr.isatty():
+        self._cell: Any = None
+        if _in_notebook():
+            from IPython.display import display
+
+            self._cell = display(_CellBar("", 0), display_id=True)
+        elif sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
@@ -60,9 +88,12 @@ class ProgressLine:
             self._bar.update(self._task, completed=100 * share, description=text, refresh=True)
             return
         now = time.monotonic()
-        if share >= 1 or now - self._last >= LINE_SECONDS:
+        if share >= 1 or now - self._last >= (CELL_SECONDS if self._cell else LINE_SECONDS):
             self._last = now
-            print(text, file=sys.stderr, flush=True)
+            if self._cell:
+                self._cell.update(_CellBar(text, share))
+            else:
+                print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Leave the bar as it is."""

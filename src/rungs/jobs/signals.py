@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -52,6 +53,8 @@ def time_limit(minutes: float | None) -> Iterator[None]:
 def noted_signals() -> Iterator[list[signal.Signals]]:
     """Note the signals that ask to stop instead of dying of them; the handlers return at the end.
 
+    Only the main thread of a process can; in another, of a program, signals stay what they are.
+
     Yields:
         The signals that have come so far.
     """
@@ -60,7 +63,8 @@ def noted_signals() -> Iterator[list[signal.Signals]]:
     def note(number: int, frame: FrameType | None) -> None:
         asked.append(signal.Signals(number))
 
-    previous = {number: signal.signal(number, note) for number in STOPPING}
+    in_main = threading.current_thread() is threading.main_thread()
+    previous = {number: signal.signal(number, note) for number in STOPPING if in_main}
     try:
         yield asked
     finally:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rungs import data
 from rungs.errors import ConfigError, StoreError, nearest
 from rungs.jobs import failures
 from rungs.jobs.failures import Companions, FailedBeforeError, FailedRunError
@@ -28,11 +29,25 @@ from rungs.study import identity
 from rungs.study.keys import run_key
 from rungs.study.layers import Config
 from rungs.study.layout import HISTORY, STAGES, WEIGHTS, Layout, failure_name
+from rungs.study.profile import raw_data
 from rungs.study.runs import Run, parent_of
 from rungs.study.settings import code_prior_settings, resolve
 
 if TYPE_CHECKING:
+    from rungs.data.prepared import Prepared
     from rungs.jobs.train import TrainingJob
+
+
+def prepare_data(config: Config, dataset: str) -> Prepared:
+    """Prepare a data set into its file.
+
+    Raises:
+        ConfigError, DataError: if there is no such data set, or its source cannot be used.
+    """
+    cache = Path(Layout.data("cache")).with_suffix("")
+    made = data.prepare(dataset, raw_data(config), cache, config)
+    made.write(Layout.data(dataset), identity.data_source(config, dataset))
+    return made
 
 
 def work_through(config: Config, stage: str, name: str) -> None:

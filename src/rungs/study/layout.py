@@ -98,6 +98,11 @@ class Layout:
         return f"{RESULTS}/data/{dataset}.h5"
 
     @staticmethod
+    def given(dataset: str) -> str:
+        """The images that a program has given as a data set."""
+        return f"{RESULTS}/data/{dataset}.npz"
+
+    @staticmethod
     def content(dataset: str) -> str:
         """What is remembered of the content of one's own data (:mod:`rungs.data.content`)."""
         return f"{RESULTS}/data/{dataset}-content.json"

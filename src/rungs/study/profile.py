@@ -15,6 +15,7 @@ from rungs.errors import ConfigError
 from rungs.storage.atomic import sha256, write_text
 from rungs.study.layers import COMMON, DEFAULT, Config, merge, read_file
 from rungs.study.layout import Layout
+from rungs.study.runs import SIZES, Run
 from rungs.study.validation import validate
 
 RAW_DATA_VARIABLE = "RUNGS_RAW_DATA"
@@ -65,6 +66,26 @@ def complete(config: Config) -> Config:
     if "profile" not in config:
         base = merge(base, read_file(DEFAULT))
     return merge(base, config)
+
+
+def of_run(config: Config, run: Run, profile: str) -> Config:
+    """A configuration, perhaps a part of one (:func:`complete`), as a profile that asks for one run.
+
+    Args:
+        profile: its name.
+
+    Raises:
+        ConfigError, DataError: if configuration, run or data cannot be used.
+    """
+    grid = {
+        "datasets": [run.dataset],
+        "variants": [run.variant],
+        SIZES[run.axis]: [run.size],
+        "seeds": [run.seed],
+    }
+    asked = {**complete(config), "profile": profile, "experiments": {profile: [grid]}}
+    validate(asked)
+    return with_own_data(asked)
 
 
 def raw_data(config: Config) -> Path | None:

@@ -97,17 +97,17 @@ def parent_of(config: Config, run: Run) -> Run | None:
     return None if parent is None else replace(run, variant=parent)
 
 
+def lineage(config: Config, run: Run) -> list[Run]:
+    """A run after those that it continues, the first of them first."""
+    chain = [run]
+    while (parent := parent_of(config, chain[0])) is not None:
+        chain.insert(0, parent)
+    return chain
+
+
 def all_runs(config: Config) -> list[Run]:
     """The runs that the configuration asks for, and those that they continue."""
-    found: dict[Run, None] = {}
-    for run in runs(config):
-        chain: list[Run] = []
-        ancestor: Run | None = run
-        while ancestor is not None:
-            chain.insert(0, ancestor)
-            ancestor = parent_of(config, ancestor)
-        found.update(dict.fromkeys(chain))
-    return list(found)
+    return list(dict.fromkeys(each for run in runs(config) for each in lineage(config, run)))
 
 
 def shown_runs(config: Config, document: str | None, settings: Config) -> list[Run]:
