@@ -17,7 +17,18 @@ from rungs.paths import ROOT
 pytest.importorskip("sphinx", reason="no sphinx: envs/dev.txt")
 pytestmark = pytest.mark.slow
 #: what the pages are made of, and what they link to
-SOURCES = ("docs", "src", "config", "workflow", "resources", "envs", "tests", "*.md", "LICENSE", "*.cff")
+SOURCES = (
+    "docs",
+    "src",
+    "config",
+    "workflow",
+    "resources",
+    "envs",
+    "tests",
+    "*.md",
+    "LICENSE",
+    "*.cff",
+)
 
 
 @dataclass
