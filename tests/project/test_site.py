@@ -17,18 +17,8 @@ from rungs.paths import ROOT
 pytest.importorskip("sphinx", reason="no sphinx: envs/dev.txt")
 pytestmark = pytest.mark.slow
 #: what the pages are made of, and what they link to
-SOURCES = (
-    "docs",
-    "src",
-    "config",
-    "workflow",
-    "resources",
-    "envs",
-    "tests",
-    "*.md",
-    "LICENSE",
-    "*.cff",
-)
+FOLDERS = ("docs", "src", "config", "workflow", "resources", "envs", "tests")
+FILES = ("*.md", "*.cff", "LICENSE")
 
 
 @dataclass
@@ -58,7 +48,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     clone = tmp_path_factory.mktemp("site") / "clone"
     clone.mkdir()
     ignore = shutil.ignore_patterns("__pycache__", "reference")
-    for path in (path for pattern in SOURCES for path in ROOT.glob(pattern)):
+    for path in (path for pattern in (*FOLDERS, *FILES) for path in ROOT.glob(pattern)):
         if path.is_dir():
             shutil.copytree(path, clone / path.name, ignore=ignore)
         else:
