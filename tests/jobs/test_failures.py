@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from conftest import copy_workflow, run_snakemake
@@ -15,6 +16,7 @@ from rungs.evaluation import run as evaluation
 from rungs.jobs import failures, work
 from rungs.jobs import train as training
 from rungs.jobs.packs import packs
+from rungs.storage import result_file
 from rungs.study.layout import Layout
 from rungs.study.runs import Run
 
@@ -40,6 +42,7 @@ def configure(
         variants = config["variants"]
         variants["bad"] = {"model": "single", "training": {"learning_rate": rate}}
         variants["late"] = {"model": "single", **late}
+        variants["gauss"] = {"model": "single", "evaluation": {"probe_latents": []}}
         config["compute"] |= {"pack": 4, "ensemble": ensemble}
         config["training"] |= {"epochs": 2, "continuation": 0.0, "batch_size": 500}
         config["network"] |= {"hidden_sizes": [8], "latent_sizes": [2]}
@@ -199,6 +202,71 @@ def test_a_run_by_itself_fails_with_its_message(configure: Configure) -> None:
     assert not list(Path(LAYOUT.run(BAD)).glob("*"))
     with pytest.raises(RungsError, match=f"run: rungs train {BAD.path}"):
         work.train_runs(configure(continues="bad"), {LATE: Path(LAYOUT.run(LATE))})
+
+
+def test_companions_are_evaluated_where_the_likelihood_is_split(
+    configure: Configure, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The jobs of its parts do not fail with their run, and what is missing the evaluation makes up for."""
+    monkeypatch.setattr(Layout, "classifier_of", lambda *_: None)
+    config = configure()
+    config["compute"]["shards"], config["evaluation"]["images"] = 2, 60
+    work.work_through(config, "train", only_pack(config))
+    for run in (BAD, GAUSS, LATE):
+        for shard in range(2):
+            work.likelihood_run(config, run, shard)
+    assert files(BAD) == ["train-failure.txt"]
+    parts = [f"likelihood-{i}of2{suffix}" for i in range(2) for suffix in (".h5", ".json")]
+    assert files(GAUSS, "like*") == files(LATE, "like*") == parts
+    Path(LAYOUT.work(LATE), parts[0]).unlink()
+    capsys.readouterr()
+    work.work_through(config, "evaluate", only_pack(config))
+    assert files(BAD) == ["evaluate-failure.txt", "train-failure.txt"]
+    bounds = {}
+    for run in (GAUSS, LATE):
+        found = result_file.read(Path(LAYOUT.work(run), "evaluation.h5"))
+        bounds[run] = found["test/lk"]
+        assert bounds[run].shape == (60,)
+    assert f"{LATE.path}: estimates the likelihood without its parts" in capsys.readouterr().err
+    # parts of other settings are no parts
+    config["evaluation"]["samples"] = 3
+    work.work_through(config, "evaluate", only_pack(config))
+    assert f"{GAUSS.path}: estimates the likelihood without" in capsys.readouterr().err
+    again = result_file.read(Path(LAYOUT.work(GAUSS), "evaluation.h5"))["test/lk"]
+    assert not np.array_equal(again, bounds[GAUSS])
+    with pytest.raises(RungsError, match=r"--shard 2: the likelihood of .* has 2 shards"):
+        work.likelihood_run(config, GAUSS, 2)
+
+
+def test_what_is_deleted_without_packs_is_copied_back(
+    configure: Configure, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Snakemake deletes the outputs of a job whose input has a new time, such as data prepared again."""
+    monkeypatch.setattr(Layout, "classifier_of", lambda *_: None)
+    config = configure(0.001)
+    config["compute"]["pack"] = 1
+    folder = Path(LAYOUT.run(GAUSS))
+
+    def make(config: dict[str, Any]) -> None:
+        work.train_runs(config, {GAUSS: folder})
+        work.evaluate_run(config, GAUSS, folder)
+
+    make(config)
+    names = (*TRAINED, "evaluation-cost.json", "evaluation.h5")
+    before = {name: (folder / name).read_bytes() for name in names}
+    assert all((folder / name).samefile(Path(LAYOUT.work(GAUSS), name)) for name in names)
+    for name in names:
+        (folder / name).unlink()
+    capsys.readouterr()
+    make(config)
+    assert f"{GAUSS.path}: is trained\n{GAUSS.path}: is evaluated" in capsys.readouterr().err
+    assert {name: (folder / name).read_bytes() for name in names} == before
+    # not with other settings
+    config["training"]["learning_rate"] = 0.002
+    for name in names:
+        (folder / name).unlink()
+    make(config)
+    assert (folder / "weights.safetensors").read_bytes() != before["weights.safetensors"]
 
 
 PROFILE = """
