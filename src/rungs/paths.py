@@ -1,4 +1,4 @@
-"""The place of the package: its version, and the clone beside which it lies."""
+"""The place of the package: its version, and the repository whose files it reads."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from pathlib import Path
 __version__ = "0.1.0"
 #: the folder of the package's modules
 PACKAGE = Path(__file__).resolve().parent
-#: the clone: configuration, schema, workflow and embedded data lie beside the package
-ROOT = PACKAGE.parents[1]
+#: what a wheel carries of the repository (setup.py); there is no such folder in a clone
+_CARRIED = PACKAGE / "repository"
+#: whether the package lies in a clone, with the workflow, and not in a wheel
+IN_CLONE = not _CARRIED.is_dir()
+#: the repository: configuration, schema and embedded data; in a clone also the workflow and all else
+ROOT = PACKAGE.parents[1] if IN_CLONE else _CARRIED
 
 
 def source_of(module: str) -> Path:

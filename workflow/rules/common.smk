@@ -14,16 +14,17 @@ BESIDE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True), "../..
 if BESIDE.is_dir():
     sys.path.insert(0, str(BESIDE.resolve()))
 try:
-    from rungs.study.layers import COMMON, read_file
+    from rungs.paths import IN_CLONE
+    from rungs.study.layers import read_file
 except ImportError as error:
     raise WorkflowError(
         f"the package rungs is not installed ({error}). Install the version that this workflow is "
-        "of, see config/README.md: pip install --editable 'git+<repository>@<tag>#egg=rungs'."
+        "of, see config/README.md: pip install --editable '<clone>[pipeline]'."
     )
-if not COMMON.is_file():
+if not IN_CLONE:
     raise WorkflowError(
-        f"{COMMON} is missing: rungs needs its repository; install it with "
-        "pip install --editable 'git+<repository>@<tag>#egg=rungs'."
+        "the package rungs is installed from a wheel, without its repository, which the workflow needs; "
+        "clone it, and pip install --editable '<clone>[pipeline]'."
     )
 
 modifier = workflow.modifier.path_modifier

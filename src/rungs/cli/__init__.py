@@ -26,6 +26,7 @@ from rungs.cli import scorecard as report
 from rungs.cli import steps as work
 from rungs.cli.shared import MISTAKE, cli
 from rungs.errors import RungsError
+from rungs.paths import IN_CLONE
 from rungs.storage.atomic import FREE_SPACE, UNWRITABLE
 
 __all__ = ["VERBS", "cli", "main"]
@@ -43,6 +44,15 @@ def main(args: list[str] | None = None) -> Any:
         return cli(args=args, prog_name="rungs")
     except RungsError as error:
         click.echo(f"rungs: {error}", err=True)
+        sys.exit(MISTAKE)
+    except ModuleNotFoundError as error:
+        if IN_CLONE:
+            raise
+        click.echo(
+            f"rungs: this command needs {error.name}, which is not installed; install the wheel with its "
+            "extra 'pipeline'.",
+            err=True,
+        )
         sys.exit(MISTAKE)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

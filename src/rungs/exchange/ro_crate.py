@@ -26,7 +26,7 @@ from rocrate.rocrate import ROCrate
 from rungs.data import catalogue
 from rungs.errors import StoreError
 from rungs.figures import FIGURES
-from rungs.paths import ROOT
+from rungs.paths import IN_CLONE, PACKAGE, ROOT
 from rungs.storage import result_file
 from rungs.storage.atomic import replacing, sha256, write_text
 from rungs.storage.cost_file import read_seconds
@@ -126,7 +126,16 @@ def write_crate(config: Config, agent: str | None = None) -> Path:
 
 
 def workflow_files() -> list[str]:
-    """The workflow's files, relative to the clone, the main one first."""
+    """The workflow's files, relative to the clone, the main one first.
+
+    Raises:
+        StoreError: if the package is in no clone.
+    """
+    if not IN_CLONE:
+        raise StoreError(
+            f"{PACKAGE}: is installed from a wheel, which has no workflow to describe in a crate; run the "
+            "command in a clone of the repository."
+        )
     found = [path for pattern in WORKFLOW for path in sorted(ROOT.glob(pattern))]
     return [path.relative_to(ROOT).as_posix() for path in found]
 
