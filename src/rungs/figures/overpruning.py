@@ -50,5 +50,5 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         axis.set_xticks(places, list(map(str, sizes)))
         axis.set_xlabel("latent dimension")
         axis.grid(False, axis="x")
-    say_what(figure, dataset)
+    say_what(figure, dataset, "test images")
     return figure
