@@ -329,7 +329,10 @@ def test_a_run_by_hand_and_by_script(
     told = json.loads(done.out)
     assert (told["epochs"], told["criterion"]) == (2, "elbo")  # one of them in the continuation
     assert told["value"] < 0 < told["images_per_second"]
+    told = rungs("evaluate", *arguments).out.splitlines()
+    assert told[0] == f"results/smoke/runs/{arguments[0]}/evaluation.h5"
     measured = json.loads(rungs("evaluate", *arguments, "--json").out)
+    assert told[1].startswith(f"{arguments[0]}: L_10 {measured['test_lk']:.2f}, ELBO ")
     assert measured["test_elbo"] <= measured["test_lk"] < 0
     assert measured["k"] == 10
     state = json.loads(rungs("list", "runs", "--json", "--config", "tiny.json").out)

@@ -47,7 +47,9 @@ def figure(profiles: tuple[Path, ...], name: str) -> None:
     settings = figure_settings(config, name)
     files = _files(config, entry.needs, entry.document, settings)
     drawn = import_module(entry.module).draw(files, settings)
-    style.save(drawn, Path(Layout(config["profile"]).figure(name, "")))
+    stem = Path(Layout(config["profile"]).figure(name, ""))
+    style.save(drawn, stem)
+    click.echo(f"{stem}.png, {stem}.pdf")
 
 
 @cli.command(
@@ -63,7 +65,9 @@ def table(profiles: tuple[Path, ...], name: str) -> None:
     config = load_config(profiles)
     entry = TABLES[known(name, TABLES, "table")]
     made = import_module(entry.module).make(_files(config, entry.needs))
-    save(made, Path(Layout(config["profile"]).table(name, "")), entry)
+    stem = Path(Layout(config["profile"]).table(name, ""))
+    save(made, stem, entry)
+    click.echo(f"{stem}.csv, {stem}.md: {len(made)} rows")
 
 
 @cli.command(examples=("rungs summary",))
@@ -95,3 +99,4 @@ def gallery(
 
     offered = None if weights is None else Run.parse(weights)
     write_gallery(load_config(profiles), command, output, offered, half)
+    click.echo(output / "README.md")

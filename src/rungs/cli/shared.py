@@ -207,8 +207,8 @@ def known_run(config: Config, name: str) -> Run:
         run = Run.parse(name)
     except ConfigError as error:
         names = run_names(config)
-        # without its seed, or with too few letters of it, a name is the beginning of others
-        near = [other for other in names if other.startswith(name)]
+        # without its size or its seed, a name is the folder of others
+        near = [other for other in names if other.startswith(f"{name.rstrip('/')}/")]
         near = near or get_close_matches(name, names, n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]!r}?" if near else " 'rungs list runs' names them."
         raise ConfigError(f"{error}{hint}") from error

@@ -55,7 +55,9 @@ def classifier(profiles: tuple[Path, ...], dataset: str) -> None:
     from rungs.evaluation.classifier import train
 
     config = load_config(profiles)
-    train(check_prepared(config, dataset), Path(Layout.classifier(dataset)))
+    path = Path(Layout.classifier(dataset))
+    train(check_prepared(config, dataset), path)
+    click.echo(path)
 
 
 def with_minutes(function: Callable[..., None]) -> Callable[..., None]:
@@ -172,8 +174,14 @@ def evaluate(profiles: tuple[Path, ...], as_json: bool, run: str) -> None:
 
     folder = Path(Layout(config["profile"]).run(parsed))
     evaluate_run(config, parsed, folder)
+    found = evaluated_numbers(parsed, folder)
     if as_json:
-        print_json(evaluated_numbers(parsed, folder))
+        print_json(found)
+        return
+    click.echo(folder / EVALUATION)
+    if found["test_lk"] is not None:
+        bounds = f"L_{found['k']} {found['test_lk']:.2f}, ELBO {found['test_elbo']:.2f}"
+        click.echo(f"{run}: {bounds} nats a test image")
 
 
 @cli.command(
@@ -190,6 +198,9 @@ def likelihood(profiles: tuple[Path, ...], shard: int, run: str) -> None:
     from rungs.jobs.work import likelihood_run
 
     likelihood_run(config, parsed, shard)
+    path = Path(Layout(config["profile"]).shards(config, parsed)[shard])
+    if path.exists():
+        click.echo(path)
 
 
 @cli.command(
@@ -219,4 +230,6 @@ def calibrate(profiles: tuple[Path, ...]) -> None:
     config = load_config(profiles)
     from rungs.evaluation.calibration import calibrate as work
 
-    work(config["calibration"], Path(Layout(config["profile"]).calibration))
+    path = Path(Layout(config["profile"]).calibration)
+    work(config["calibration"], path)
+    click.echo(path)
