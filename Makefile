@@ -1,6 +1,7 @@
 # make all    set up, then the default profile: figures, tables and a summary in results/quick/
 # make test   set up, then the whole test suite
-# make test-cluster  the tests against a real Slurm on this machine, and of the other executors
+# make test-cluster  the tests against a real Slurm and Grid Engine on this machine, and of the other
+#             executors
 # make test-faults  kill, fill the disk, cut the power of real runs, and count what survives; FAULTS="kill
 #             full" for some kinds, again for those that are left (tests/faults)
 # make test-truth  numbers against other implementations, intervals, the same bytes twice, memory:

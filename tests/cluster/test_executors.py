@@ -89,7 +89,7 @@ def test_the_published_submission_command(folder: Path) -> None:
     assert "select=1:ncpus=1:mem=" in (folder / "submitted.txt").read_text()
 
 
-@pytest.mark.parametrize("name", ["default", "slurm", "cluster-generic"])
+@pytest.mark.parametrize("name", ["default", "slurm", "sge", "cluster-generic"])
 def test_every_profile_has_a_page(name: str) -> None:
     config = yaml.safe_load((ROOT / "workflow/profiles" / name / "config.yaml").read_text())
     assert config["rerun-incomplete"] is True

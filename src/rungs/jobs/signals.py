@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-#: a cluster's end of time, Ctrl-C, a warning ahead of either, and a timer of our own
-STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGALRM)
+#: a cluster's end of time, Ctrl-C, warnings ahead of either (Grid Engine's is SIGUSR2), and a timer of
+#: our own
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 
 
 class Interrupted(BaseException):
