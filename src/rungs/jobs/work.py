@@ -348,9 +348,10 @@ def _adopt(other: Path, folder: Path, names: tuple[str, ...]) -> None:
 def _keep(config: Config, stage: str, run: Run, folder: Path) -> None:
     """Let the finished files in a run's folder lie in its working folder too, out of Snakemake's reach. Those
     of a pack are exported by a job of their own."""
-    work = _twin(config, stage, run, folder)
-    if work == Path(Layout(config["profile"]).stage(stage, run.path)):
+    layout = Layout(config["profile"])
+    if folder != Path(layout.stage(stage, run.path)):
         return
+    work = Path(layout.working(stage, run))
     for name in STAGES[stage]:
         if (work / name).exists() and (work / name).samefile(folder / name):
             continue
