@@ -1,16 +1,13 @@
-"""The Python interface: the examples of docs/api.md, every family of models, and the notebook."""
+"""The Python interface: the examples of docs/api.md and every family of models."""
 
 from __future__ import annotations
 
 import contextlib
 import doctest
-import os
-import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -96,20 +93,6 @@ def test_an_images_bound_depends_on_the_image_alone(evaluated: Path) -> None:
         np.testing.assert_array_equal(mixed, together[order])
     assert (run.log_likelihood(grey, k=30, seed=2) != run.log_likelihood(grey, k=30, seed=1)).all()
     assert run.log_likelihood(grey[:0]).shape == (0,)
-
-
-def test_the_notebook_runs(
-    evaluated: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("sys.argv", ["notebook.py"])
-    monkeypatch.setenv("RUNGS_RUN", str(evaluated))
-    monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
-    os.environ.setdefault("MPLBACKEND", "Agg")
-    runpy.run_path(str(ROOT / "docs" / "notebook.py"))
-    lines = capsys.readouterr().out.splitlines()
-    bounds = [float(line.split()[2]) for line in lines if line.startswith("L_")]
-    assert len(bounds) == 3
-    assert bounds[0] < bounds[2] < 0
 
 
 @pytest.mark.parametrize(
