@@ -113,7 +113,8 @@ def _part_row(decided: PartDecision) -> dict[str, Any]:
         "unit": part.unit,
         "relation": part.relation,
         "margin": float(part.margin),
-        **{name: round(number, decimals) for name, number in numbers.items()},
+        # adding 0 takes the sign from a zero, which is that of a rounding error
+        **{name: round(number, decimals) + 0.0 for name, number in numbers.items()},
         "seeds": found.seeds,
         "verdict": decided.verdict,
         "leaning": decided.leaning,
