@@ -15,13 +15,25 @@ from rungs.study.runs import Run, runs
 from rungs.study.settings import resolve
 
 
-@pytest.mark.parametrize("profile", ["smoke", "quick", "desktop", "paper"])
+@pytest.mark.parametrize("profile", ["smoke", "quick", "desktop", "paper", "reference"])
 def test_the_profiles_are_valid(profile: str) -> None:
     config = configuration.load([ROOT / "config" / f"{profile}.yaml"])
     assert config["profile"] == profile
     for run in runs(config):
         assert Run.parse(run.path) == run
         assert resolve(config, run)["training"]["epochs"] >= 1
+
+
+def test_the_blocks_of_the_reference_profile_are_its_runs() -> None:
+    """Each is laid over the profile, changes no setting, and asks for none but its runs."""
+    whole = ROOT / "config" / "reference.yaml"
+    config = configuration.load([whole])
+    found: set[Run] = set()
+    for block in sorted(whole.with_suffix("").glob("*.yaml")):
+        laid = configuration.load([whole, block])
+        found |= set(runs(laid))
+        assert {**laid, "experiments": None} == {**config, "experiments": None}, block.name
+    assert found == set(runs(config))
 
 
 @pytest.mark.parametrize("content", ["a: [", "- 1\n- 2", "", "\x00", "a: &a [*a]"])
