@@ -70,6 +70,10 @@ array                           shape           definition
 ``prior/objective``             ``[epochs]``    of a prior learnt over the codes; absent where p(codes) in
                                                 ``test/lk`` is uniform
 ==============================  ==============  =======================================================
+
+Evidence (:mod:`rungs.exchange.reduction`) holds, in the place of features and posteriors of many images,
+what claims compute of them: ``frechet/<samples>_distances`` ``[1 + resamples]`` and
+``layers/1/kurtosis_resamples`` ``[1 + resamples, units]``, by uniform weights and for each resample.
 """
 
 from __future__ import annotations
@@ -80,7 +84,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rungs.claims.resampling import Resampling
+from rungs.claims.resampling import Resampling, resamples_of
 from rungs.errors import StoreError
 from rungs.evaluation.definitions import ACTIVE_KL, CLAIMED
 from rungs.evaluation.frechet import frechet_distance
@@ -97,8 +101,15 @@ OF_LABELS = ("frechet/", "samples/", "components/", "probe/", "lines/", "/knn_co
 LK, LK_GAP = "test/lk", "test/lk_gap"
 #: the numbers of samples of the nested bounds, the last that of L_k
 LK_SAMPLES = "test/nested_k"
+#: Frechet distances of some samples, and the kurtosis of latents, of every resample, in evidence
+DISTANCES, KURTOSIS = "frechet/{}_distances", "layers/1/kurtosis_resamples"
+#: the kinds of samples that are compared with the test images
+SAMPLES = ("sample", "fitted", "reconstruction", "active")
 #: names and prefixes of the arrays above, all that has to be read of a file
-READ = tuple(dict.fromkeys(pattern.partition("*")[0] for pattern in CLAIMED))
+READ = (
+    *dict.fromkeys(pattern.partition("*")[0] for pattern in CLAIMED),
+    *map(DISTANCES.format, SAMPLES),
+)
 
 
 def needed(evaluation: Stored, name: str, least: int = 1) -> np.ndarray:
@@ -139,7 +150,13 @@ def bound(evaluation: Stored, resampling: Resampling) -> np.ndarray:
 
 
 def frechet(evaluation: Stored, resampling: Resampling, samples: str = "sample") -> np.ndarray:
-    """Return the Frechet distance of some samples to the test images, both resampled, ``[resamples]``."""
+    """Return the Frechet distance of some samples to the test images, both resampled, ``[resamples]``.
+
+    Args:
+        samples: one of :data:`SAMPLES`.
+    """
+    if (stored := DISTANCES.format(samples)) in evaluation.arrays:
+        return resamples_of(evaluation.arrays[stored], resampling)
     names = [f"frechet/{name}_features" for name in (samples, "test")]
     for name in names:
         needed(evaluation, name)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from rungs.claims.arrays import BATCHES, frechet, inactive, needed
+from rungs.claims.arrays import BATCHES, KURTOSIS, frechet, inactive, needed
 from rungs.claims.core import Claim, Need, Part, Sizes
 from rungs.claims.ladder import one_unit
 from rungs.claims.mixture import VISIBLE
-from rungs.claims.resampling import Evaluations, Resampling
+from rungs.claims.resampling import Evaluations, Resampling, resamples_of
 from rungs.evaluation.definitions import ACTIVE_KL, MOMENTS
 from rungs.evaluation.moments import resampled_moments
 from rungs.storage.result_file import Stored
@@ -64,17 +64,24 @@ def instationarity(evaluations: Evaluations, resampling: Resampling) -> np.ndarr
     return np.asarray(resampling("batches", len(r)) @ r.mean(1))
 
 
+def kurtosis(evaluation: Stored, resampling: Resampling) -> np.ndarray:
+    """Return the kurtosis of each latent over the test images, ``[resamples, units]``."""
+    if KURTOSIS in evaluation.arrays:
+        return resamples_of(evaluation.arrays[KURTOSIS], resampling)
+    mean, variance = (
+        needed(evaluation, f"layers/1/posterior_{name}") for name in ("mean", "variance")
+    )
+    return resampled_moments(mean, variance, resampling("images", len(mean))).kurtosis
+
+
 def excess_kurtosis(evaluations: Evaluations, resampling: Resampling) -> np.ndarray:
     """Return ``|kurtosis - 3|`` of each active latent over the test images, ``[resamples, units]``."""
     evaluation = evaluations["vae"]
     active = needed(evaluation, "layers/1/kl") > ACTIVE_KL
-    mean, variance = (
-        needed(evaluation, f"layers/1/posterior_{name}")[:, active] for name in ("mean", "variance")
-    )
-    weights = resampling("images", len(mean))
+    found = kurtosis(evaluation, resampling)
     if not active.any():
-        return np.zeros((len(weights), 1))
-    return np.abs(resampled_moments(mean, variance, weights).kurtosis - GAUSSIAN_KURTOSIS)
+        return np.zeros((len(found), 1))
+    return np.abs(found[:, active] - GAUSSIAN_KURTOSIS)
 
 
 def returned(evaluations: Evaluations, resampling: Resampling, factor: float) -> np.ndarray:

@@ -44,6 +44,22 @@ class Resampling:
 
 UNIFORM = Resampling()
 
+
+def every_resample(statistic: Callable[[Resampling], np.ndarray], resamples: int) -> np.ndarray:
+    """Return what a statistic of one evaluation gives by uniform weights, ``[1 + resamples, ...]``, and for
+    each resample below it: the form in which evidence stores it (:mod:`rungs.exchange.reduction`)."""
+    drawn = [Resampling(chunk) for chunk in range(resamples // CHUNK)]
+    return np.concatenate([statistic(each) for each in (UNIFORM, *drawn)])
+
+
+def resamples_of(stored: np.ndarray, resampling: Resampling) -> np.ndarray:
+    """Return the rows of :func:`every_resample` that belong to a resampling."""
+    if resampling.chunk is None:
+        return stored[:1]
+    start = 1 + resampling.chunk * CHUNK
+    return stored[start : start + CHUNK]
+
+
 #: name in the claim -> the evaluation of one seed
 Evaluations = Mapping[str, Stored]
 #: evaluations and a resampling -> values ``[resamples]``, or ``[resamples, values]`` where the largest of

@@ -13,7 +13,7 @@ claim has the worst of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -103,17 +103,36 @@ class Decision:
 
 def decide(claim: Claim, dataset: str, runs: Sequence[StoredRun]) -> Decision:
     """Decide a claim from the runs of a data set."""
-    found = [run for run in runs if run.settings["dataset"] == dataset]
-    together = choose_sizes(claim.parts, found)
-    parts = []
-    for part in claim.parts:
-        alone = choose_sizes([part], found)
-        sizes = {each: together[each] or sizes for each, sizes in alone.items()}
-        parts.append(_decide_part(part, found, sizes))
+    found = _of(dataset, runs)
+    parts = [_decide_part(part, found, sizes) for part, sizes in _sized(claim, found)]
     parts = _under_conditions(parts)
     verdict = next(v for v in WORST_FIRST if v in {decided.verdict for decided in parts})
     leaning = _leaning(parts) if verdict == UNDECIDED else ""
     return Decision(claim, dataset, tuple(parts), verdict, leaning, _claim_basis(parts, verdict))
+
+
+def rests_on(claim: Claim, dataset: str, runs: Sequence[StoredRun]) -> set[str]:
+    """Return the paths of the runs on which a claim about a data set rests; their settings are read, and
+    none of their arrays."""
+    found = _of(dataset, runs)
+    return {
+        run.name
+        for part, sizes in _sized(claim, found)
+        for chosen in _by_seed(part, found, sizes).values()
+        for run in chosen.values()
+    }
+
+
+def _of(dataset: str, runs: Sequence[StoredRun]) -> list[StoredRun]:
+    return [run for run in runs if run.settings["dataset"] == dataset]
+
+
+def _sized(claim: Claim, runs: Sequence[StoredRun]) -> Iterator[tuple[Part, Chosen]]:
+    """Yield the parts of a claim with their sizes: those of all parts together, else of the part alone."""
+    together = choose_sizes(claim.parts, runs)
+    for part in claim.parts:
+        alone = choose_sizes([part], runs)
+        yield part, {each: together[each] or sizes for each, sizes in alone.items()}
 
 
 def _under_conditions(parts: Sequence[PartDecision]) -> list[PartDecision]:

@@ -18,6 +18,7 @@ import click
 from rungs.cli import archives
 from rungs.cli import completion as shell
 from rungs.cli import estimates as measure
+from rungs.cli import evidence as keep
 from rungs.cli import listing as look
 from rungs.cli import progress as follow
 from rungs.cli import results as render
@@ -32,7 +33,7 @@ from rungs.storage.atomic import FREE_SPACE, UNWRITABLE
 __all__ = ["VERBS", "cli", "main"]
 
 #: the modules whose verbs there are
-VERBS = (look, follow, work, draw, render, report, archives, measure, shell)
+VERBS = (look, follow, work, draw, render, report, archives, keep, measure, shell)
 
 
 def main(args: list[str] | None = None) -> Any:

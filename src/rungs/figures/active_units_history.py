@@ -27,7 +27,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     A unit is active in an epoch if its mean KL over that epoch's training images exceeds
     0.01 nats. The scale is logarithmic above 1, as layers differ by orders of magnitude.
     """
-    shown = [result_file.read(path, only=["layers/"]) for path in files["training"]]
+    read = [result_file.read(path, only=["layers/"]) for path in files["training"]]
+    shown = [each for each in read if each.layers("kl")]
     if not shown:
         return nothing_to_show(settings)
     deepest = max(len(history.layers("kl")) for history in shown)

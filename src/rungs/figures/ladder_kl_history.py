@@ -24,7 +24,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     Each panel has a line of pixels a unit, sorted by the KL of the last epoch; the colour is the
     unit's mean KL over the training images of the epoch, logarithmic, cut off below 0.001 nats.
     """
-    shown = [result_file.read(path, only=["layers/"]) for path in files["training"]]
+    read = [result_file.read(path, only=["layers/"]) for path in files["training"]]
+    shown = [each for each in read if each.layers("kl")]
     if not shown:
         return nothing_to_show(settings)
     datasets = list(dict.fromkeys(run_of(h).dataset for h in shown))

@@ -19,9 +19,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     on their first two principal components, with their shares of the variance, coloured by class; above
     each panel the k-nearest-neighbour accuracy on the layer's samples. Of more than ten classes the first
     ten have a colour. Without labels all points are grey."""
-    shown = [
-        result_file.read(path, only=["layers/", "test/labels"]) for path in files["evaluation"]
-    ]
+    read = [result_file.read(path, only=["layers/", "test/labels"]) for path in files["evaluation"]]
+    shown = [each for each in read if each.layers("sample")]
     if not shown:
         return nothing_to_show(settings)
     datasets = list(dict.fromkeys(map(_dataset, shown)))

@@ -46,6 +46,8 @@ from rungs.storage import hdf5
 from rungs.storage.atomic import delete, write_bytes
 from rungs.storage.formats import RESULT_FILE, check_version
 
+#: bytes of an array above which it is compressed, and in a file that shall be small
+LARGE_BYTES, COMPACT_BYTES = 65536, 1024
 #: what the arrays of a file that are read together may take
 MOST_BYTES = 2**31
 
@@ -89,7 +91,12 @@ class Stored:
         return found
 
 
-def write(path: Path | str, arrays: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
+def write(
+    path: Path | str,
+    arrays: Mapping[str, Any],
+    attributes: Mapping[str, Any],
+    small: bool = False,
+) -> None:
     """Write arrays and attributes, whole or not at all.
 
     The file is made in memory, for HDF5 can crash the process when the disk is full.
@@ -97,15 +104,19 @@ def write(path: Path | str, arrays: Mapping[str, Any], attributes: Mapping[str, 
     Args:
         arrays: name -> array; names may contain ``/`` for groups.
         attributes: anything that JSON can hold.
+        small: compress small arrays too, as far as it goes, and in the form of HDF5 1.10, whose arrays of one
+            chunk need no index: for files that are kept in a repository.
     """
+    form = ("v110", "v110") if small else None
+    least, level = (COMPACT_BYTES, 9) if small else (LARGE_BYTES, 4)
     with h5py.File(
-        "memory", "w", driver="core", backing_store=False, userblock_size=hdf5.BLOCK
+        "memory", "w", driver="core", backing_store=False, userblock_size=hdf5.BLOCK, libver=form
     ) as file:
         for name in sorted(arrays):
             array = np.asarray(arrays[name])
-            large = array.nbytes > 65536
+            packed = {"compression": "gzip", "compression_opts": level, "shuffle": True}
             dataset = file.create_dataset(
-                name, data=array, compression="gzip" if large else None, shuffle=large or None
+                name, data=array, **(packed if array.nbytes > least else {})
             )
             dataset.attrs["sha256"] = _array_hash(array)
         text = json.dumps(attributes, sort_keys=True)

@@ -175,10 +175,15 @@ def save(table: pd.DataFrame, stem: Path, entry: TableEntry | None = None) -> No
     """
     from rungs.storage.atomic import write_text
 
-    text = table.to_csv(index=False, lineterminator="\n", float_format=numbers.stored)
-    write_text(stem.with_suffix(".csv"), text)
+    write_text(stem.with_suffix(".csv"), to_csv(table))
     page = entry.on_a_page(table) if entry else table
     write_text(stem.with_suffix(".md"), to_markdown(page))
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """Return a table as its CSV file has it."""
+    text: str = table.to_csv(index=False, lineterminator="\n", float_format=numbers.stored)
+    return text
 
 
 def to_markdown(table: pd.DataFrame) -> str:
