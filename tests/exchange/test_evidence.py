@@ -11,6 +11,7 @@ from typing import Any
 
 import h5py
 import pytest
+from PIL import Image
 
 from conftest import changed
 from rungs.cli import cli
@@ -91,6 +92,30 @@ def test_tables_and_figures_come_back(copy: Path, tiny_workflow: Path, tmp_path:
     with pytest.raises(StoreError, match=r"training\.h5: is there already and differs"):
         open_evidence(copy)
     assert target.read_bytes() == b"mine"
+
+
+def test_a_gallery_is_made_from_evidence_alone(
+    copy: Path, tiny_workflow: Path, tmp_path: Path
+) -> None:
+    cli(["gallery", "--evidence", "copy", "page"], standalone_mode=False)
+    page = (tmp_path / "page/README.md").read_text()
+    for part in (
+        "rungs gallery --evidence copy page",
+        "## Ladder VAE",
+        "### Claims",
+        "| run | test ELBO | L_k | s.e. | k | published |",
+        "| mnist5k/vae/depth5/seed0 |",
+        "ladder_loglik: it needs runs of at least 3 sizes of one data set",
+    ):
+        assert part in page
+    found = {path.name for path in (tmp_path / "page").iterdir()}
+    assert {"ladder_samples.png", "ladder_pca.png", "claims.csv", "configuration.json"} <= found
+    assert not found & {"ladder_loglik.png", "vae_manifold.png"}
+    made = tiny_workflow / "clone/results/tiny/figures/ladder_samples.png"
+    with Image.open(tmp_path / "page/ladder_samples.png") as picture, Image.open(made) as original:
+        assert picture.mode == "RGB"
+        assert picture.tobytes() == original.convert("RGB").tobytes()
+    assert not (tmp_path / "results").exists()
 
 
 def test_the_sums_are_those_of_sha256sum(kept: Path) -> None:

@@ -84,19 +84,51 @@ def summary(profiles: tuple[Path, ...]) -> None:
 
 
 @cli.command(
-    examples=("rungs gallery --config config/gallery.yaml --command 'make all' docs/gallery",)
+    examples=(
+        "rungs gallery --config config/gallery.yaml --command 'make all' docs/gallery",
+        "rungs gallery --evidence evidence/reference docs/gallery",
+    )
 )
 @with_config
-@click.option("--command", required=True, help="Command that ran the profile, for the page.")
+@click.option("--command", help="Command that ran the profile, for the page.")
+@click.option(
+    "--evidence",
+    type=click.Path(path_type=Path),
+    help="Make it from this folder of evidence, tables and figures too.",
+)
 @click.option("--weights", metavar="RUN", help="Offer the archive of this run.")
 @click.option("--half", is_flag=True, help="Store float16 weights, as rungs export does.")
 @click.argument("output", type=click.Path(path_type=Path, file_okay=False))
 def gallery(
-    profiles: tuple[Path, ...], command: str, weights: str | None, half: bool, output: Path
+    profiles: tuple[Path, ...],
+    command: str | None,
+    evidence: Path | None,
+    weights: str | None,
+    half: bool,
+    output: Path,
 ) -> None:
-    """Write a page with a finished profile's figures, tables and origin into OUTPUT."""
-    from rungs.report.gallery import write_gallery
+    """Write a page with a profile's claims, figures, tables and origin into OUTPUT.
+
+    The profile is a finished one below the working folder, and the page states the --command that ran it.
+    With --evidence it is that of the evidence, whose configuration is used: all tables are made again, and
+    the figures of which it has runs.
+    """
+    from rungs.report.gallery import draw_results, write_gallery
 
     offered = None if weights is None else Run.parse(weights)
-    write_gallery(load_config(profiles), command, output, offered, half)
+    if evidence is None:
+        if command is None:
+            raise click.UsageError("give --command, or --evidence FOLDER")
+        write_gallery(load_config(profiles), command, output, offered, half)
+        click.echo(output / "README.md")
+        return
+    if profiles or offered is not None:
+        raise click.UsageError("--evidence has its configuration and no weights")
+    from rungs.exchange.evidence import opened
+
+    target = output.absolute()
+    with opened(evidence) as config:
+        missing = draw_results(config)
+        made = command or f"rungs gallery --evidence {evidence} {output}"
+        write_gallery(config, made, target, missing=missing)
     click.echo(output / "README.md")
