@@ -109,6 +109,7 @@ wildcard_constraints:
 # of runs. Its wildcards are those of the run, or {pack}.
 
 RUN = f"{LAYOUT.runs}/{layout.RUN_PATTERN}"
+SHARD = f"{RUN}/{layout.shard_name('{shard}', '{shards}')}".removesuffix(".h5")
 
 
 def run_of(wildcards):
@@ -140,6 +141,13 @@ def job_output(stage):
     if PLAN.packed:
         return touch(LAYOUT.pack(stage, "{pack}"))
     return LAYOUT.files(stage, layout.RUN_PATTERN)
+
+
+def part_output():
+    """The files that a part of a run's likelihood is, or the mark that it is done in its pack's folder."""
+    if PLAN.packed:
+        return touch(LAYOUT.shard_mark(layout.RUN_PATTERN, "{shard}", "{shards}"))
+    return multiext(SHARD, ".h5", ".json")
 
 
 def job_log(stage):

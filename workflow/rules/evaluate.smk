@@ -1,16 +1,6 @@
 # Trained runs -> evaluations, and the calibration of the estimator on a model whose likelihood is known.
 
 
-SHARD = f"{RUN}/{layout.shard_name('{shard}', '{shards}')}".removesuffix(".h5")
-
-
-def part_output():
-    """The files that a part of a run's likelihood is, or the mark that it is done in its pack's folder."""
-    if PLAN.packed:
-        return touch(LAYOUT.shard_mark(layout.RUN_PATTERN, "{shard}", "{shards}"))
-    return multiext(SHARD, ".h5", ".json")
-
-
 # A part of a run's likelihood, where it is split over jobs (compute.shards above 1).
 rule likelihood:
     input:
