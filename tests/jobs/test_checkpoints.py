@@ -77,7 +77,9 @@ def test_a_damaged_checkpoint_starts_the_run_anew(
     digits: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(checkpoints, "PAUSES", (0.0,))
     settings = settings_of(epochs=2)
     train(settings, digits, tmp_path / "whole", 5)
     folder = tmp_path / "damaged"
@@ -95,3 +97,25 @@ def test_a_damaged_checkpoint_starts_the_run_anew(
     train(settings, digits, folder, 5)
     assert "not used" in capsys.readouterr().err
     assert contents(folder) == contents(tmp_path / "whole")
+    assert not list(folder.glob("*checkpoint-*"))
+
+
+def test_a_checkpoint_that_is_whole_at_a_second_look_is_used(
+    settings_of: SettingsOf,
+    digits: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on another node's file system, whose size of the file is old for some seconds."""
+    settings = settings_of(epochs=2)
+    trainer, images = Trainer(settings, training_images(digits), "cpu"), training_images(digits)
+    trainer.run_epoch()
+    checkpoints.save(trainer, tmp_path, "k")
+    path = tmp_path / checkpoint_name("k")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
+    monkeypatch.setattr("time.sleep", lambda _: path.write_bytes(whole))
+    later = Trainer(settings, images, "cpu")
+    checkpoints.resume(later, tmp_path, "k")
+    assert later.epoch == 1
+    assert path.read_bytes() == whole

@@ -6,6 +6,7 @@ They are no outputs of a rule, because Snakemake deletes the outputs of a job th
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 from rungs.errors import StoreError
@@ -15,6 +16,9 @@ from rungs.training.trainer import Trainer
 
 #: the version of the format; a checkpoint of another is not used
 FORMAT = "1"
+#: seconds before a checkpoint that looks damaged is read again. On a shared file system one that another
+#: node has just written can appear with the size of the one before, while its attributes are cached.
+PAUSES = (1.0, 5.0, 20.0)
 
 
 def save(trainer: Trainer, folder: Path, key: str) -> None:
@@ -45,27 +49,41 @@ def load(trainer: Trainer, path: Path, key: str) -> None:
 def resume(trainer: Trainer, folder: Path, key: str) -> None:
     """Restore the state of a run from its checkpoint, if there is one that can be used.
 
-    A checkpoint that is damaged or of another run is removed, with a line that says so.
+    A checkpoint that stays damaged is set aside until the run is complete, with a line that says so.
     """
     path = folder / checkpoint_name(key)
     if not path.exists():
         return
-    try:
-        load(trainer, path, key)
-    except StoreError as error:
-        print(f"{path}: not used ({error}); the run starts from its beginning.", file=sys.stderr)
-        path.unlink()
+    for pause in (*PAUSES, None):
+        try:
+            load(trainer, path, key)
+        except StoreError as error:
+            if pause is not None:
+                time.sleep(pause)
+                continue
+            aside = _aside(path)
+            path.replace(aside)
+            print(
+                f"{path}: not used ({error}); the run starts from its beginning. The file is now "
+                f"{aside.name}.",
+                file=sys.stderr,
+            )
+            return
+        print(f"{trainer.settings['run']}: resumed after epoch {trainer.epoch}", file=sys.stderr)
         return
-    print(f"{trainer.settings['run']}: resumed after epoch {trainer.epoch}", file=sys.stderr)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f"damaged-{path.name}")
 
 
 def find(folder: Path, key: str) -> list[Path]:
-    """The checkpoint of a key, and those that a kill left half-written. Of the run of other settings in
-    the same folder nothing is known but that somebody may want to continue it."""
+    """The checkpoint of a key, and those that are damaged or that a kill left half-written. Of the run of
+    other settings in the same folder nothing is known but that somebody may want to continue it."""
     name = Path(checkpoint_name(key))
     return [
         path
-        for pattern in (name.name, f".{name.stem}.*{name.suffix}")
+        for pattern in (name.name, _aside(name).name, f".{name.stem}.*{name.suffix}")
         for path in folder.glob(pattern)
     ]
 
