@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rungs.figures.palettes import VARIANTS, style
-from rungs.figures.style import legend_below, nothing_to_show, panels, variant_label
+from rungs.figures.style import bound_name, legend_below, nothing_to_show, panels, variant_label
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import run_of
@@ -21,9 +21,11 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """A panel a data set: test L_k for each recipe; mean over seeds, bar one standard error over
     test images. Recipes have no order, so no line joins them."""
     found: dict[tuple[str, str], list[np.ndarray]] = {}
+    ks = set()
     for path in files["evaluation"]:
-        evaluation = result_file.read(path, only=["test/lk"])
+        evaluation = result_file.read(path, only=["test/lk", "test/nested_k"])
         run = run_of(evaluation)
+        ks.add(int(evaluation["test/nested_k"][-1]))
         found.setdefault((run.dataset, run.variant), []).append(evaluation["test/lk"])
     datasets = list(dict.fromkeys(dataset for dataset, _ in found))
     if not datasets:
@@ -42,9 +44,11 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
                 look = style(VARIANTS[variant]) | {"ls": "", "capsize": 2, "ms": 5}
                 at = place + 0.2 * (shift - 0.5)
                 handles[variant_label(variant)] = axis.errorbar(at, images.mean(), error, **look)
-        axis.set_title(f"{dataset}, depth {settings['depths'][0]}")
+        axis.set_title(
+            f"{dataset}, depth {settings['depths'][0]}, with standard errors over images"
+        )
         axis.set_xticks(range(len(RECIPES)), labels=[label for _, label in RECIPES])
         axis.set_xlim(-0.5, len(RECIPES) - 0.5)
-    axes[0][0].set_ylabel("test $L_k$, nats per image")
+    axes[0][0].set_ylabel(f"test {bound_name(ks)}, nats per image")
     legend_below(figure, list(handles.values()), list(handles), columns=4)
     return figure

@@ -7,14 +7,12 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from rungs.figures.palettes import variant_styles
-from rungs.figures.style import (
-    legend_below,
-    nothing_to_show,
-    panels,
-    variant_label,
-)
+from rungs.figures.style import bound_name, legend_below, nothing_to_show, panels, variant_label
 from rungs.study.layout import Files
 from rungs.tables import active_units, loglik
+
+#: of the points of one variant beside those of the next, layers
+SHIFT = 0.2
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
@@ -32,23 +30,31 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     for (left, right), dataset in zip(axes, datasets, strict=True):
         depths = sorted(bounds["depth"].unique())
         # behind the lines, which lie on it where every layer is used
-        right.plot(depths, depths, color="0.8", lw=5, solid_capstyle="round", zorder=0)
-        for variant, style in styles.items():
+        ends = depths[0] - 0.5, depths[-1] + 0.5
+        right.plot(ends, ends, color="0.8", lw=5, solid_capstyle="round", zorder=0)
+        for place, (variant, style) in enumerate(styles.items()):
+            # side by side, as variants often agree
+            aside = SHIFT * (place - (len(styles) - 1) / 2)
             rows = bounds[(bounds["dataset"] == dataset) & (bounds["variant"] == variant)]
             if rows.empty:
                 continue
             mean = rows.groupby("depth")[["test_lk", "test_lk_se"]].mean()
             left.errorbar(
-                mean.index, mean["test_lk"], mean["test_lk_se"], capsize=2, elinewidth=0.7, **style
+                mean.index + aside,
+                mean["test_lk"],
+                mean["test_lk_se"],
+                capsize=2,
+                elinewidth=0.7,
+                **style,
             )
             if (dataset, variant) in layers.index:
                 active = layers.loc[(dataset, variant)]
-                right.plot(active.index, active.to_numpy(), **style)
-        left.set_ylabel(f"{dataset}\ntest $L_k$, nats")
+                right.plot(active.index + aside, active.to_numpy(), **style)
+        left.set_ylabel(f"{dataset}\ntest {bound_name(bounds['k'])}, nats per image")
         right.set_ylabel("layers with an active unit")
         for axis in (left, right):
             axis.set_xlabel("stochastic layers")
-            axis.set_xticks(depths)
+            axis.set(xticks=depths, xlim=ends)
         right.set_yticks(depths)
     handles = [axes[0][0].plot([], [], **style)[0] for style in styles.values()]
     handles.append(axes[0][0].plot([], [], color="0.8", lw=5)[0])

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from rungs.claims.intervals import MIN_SEEDS, t_interval
 from rungs.figures.palettes import VARIANTS, style, variant_styles
-from rungs.figures.style import legend_below, nothing_to_show, panels, variant_label
+from rungs.figures.style import bound_name, legend_below, nothing_to_show, panels, variant_label
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import run_of
@@ -41,12 +41,13 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     figure, axes = panels(len(datasets), len(COLUMNS) + 1, settings, sharex=True)
     for row, dataset in zip(axes, datasets, strict=True):
         rows = table[table["dataset"] == dataset]
+        bound = bound_name(rows["k"])
         for axis, (column, title) in zip(row, COLUMNS, strict=False):
             for variant, look in styles.items():
                 _line(axis, rows[rows["variant"] == variant], column, look)
-            k = "/".join(str(k) for k in sorted(rows["k"].unique()))
-            axis.set_title(f"{title} $L_{{{k}}}$" if column == "test_lk" else title)
+            axis.set_title(f"{title} {bound}" if column == "test_lk" else title)
         _steps(row[-1], dataset, bounds)
+        row[-1].set_title(f"Gain in test {bound}\nover the one before")
         row[0].set_ylabel(f"{dataset}\nnats per image")
     for axis in axes[-1]:
         axis.set_xlabel("stochastic layers")
@@ -104,7 +105,6 @@ def _steps(axis: Any, dataset: str, bounds: Bounds) -> None:
             )
             thick = 1.4 if seeds >= MIN_SEEDS else 0.5
             axis.errorbar(depth + 0.18 * (place - 1), mean, half, elinewidth=thick, **look)
-    axis.set_title("Gain in test $L_k$\nover the variant before")
 
 
 def _gain(

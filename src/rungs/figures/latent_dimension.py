@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 
 from rungs.figures.palettes import PRIORS, style
 from rungs.figures.pictures import picture_grid, prior_label
-from rungs.figures.style import no_labels, nothing_to_show, panels, show_image
+from rungs.figures.style import bound_name, no_labels, nothing_to_show, panels, show_image
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import run_of, settings_of
 
-ARRAYS = ["test/lk", "test/elbo", "frechet/distance", "pictures/samples"]
+ARRAYS = ["test/lk", "test/nested_k", "test/elbo", "frechet/distance", "pictures/samples"]
 #: a square of so many samples by so many of each dimension
 SIDE = 3
 
@@ -73,7 +73,11 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
                 if number == 0:
                     axis.set_title(f"z = {size}")
             squares[number, sizes.index(min(chosen))].set_ylabel(labels[variant])
-        for axis, label in ((left, "test $L_k$, nats"), (right, "Frechet distance of samples")):
+        bound = bound_name(e["test/nested_k"][-1] for e in shown)
+        for axis, label in (
+            (left, f"test {bound}, nats per image"),
+            (right, "Frechet distance of samples"),
+        ):
             axis.set_xticks(range(len(sizes)), sizes)
             axis.set(xlabel="latent units", ylabel=label)
         right.set_yscale("log")

@@ -6,7 +6,7 @@ What a user has chosen for other figures, in a ``matplotlibrc`` or in ``MPLBACKE
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,15 @@ def variant_label(variant: str) -> str:
     'LVAE+BN+WU'
     """
     return variant.upper().replace("-", "+")
+
+
+def bound_name(ks: Iterable[int]) -> str:
+    """Write the importance weighted bound with its number of samples, or numbers where runs differ.
+
+    >>> bound_name([100, 100])
+    '$L_{100}$'
+    """
+    return f"$L_{{{'/'.join(map(str, sorted({int(k) for k in ks})))}}}$"
 
 
 def panels(
@@ -77,14 +86,14 @@ def panels(
     return figure, axes
 
 
-def mark_schedule(axis: Any, settings: Mapping[str, Any]) -> None:
+def mark_schedule(axis: Any, settings: Mapping[str, Any], colour: str = "0.6") -> None:
     """Draw a dotted line over an axis of epochs where a run's schedule ends and its continuation begins.
 
     Args:
         settings: of the run.
     """
     if continuation_epochs(settings["training"]):
-        axis.axvline(settings["training"]["epochs"], color="0.6", ls=":", lw=0.8, zorder=1)
+        axis.axvline(settings["training"]["epochs"], color=colour, ls=":", lw=0.8, zorder=1)
 
 
 def nothing_to_show(settings: dict[str, Any]) -> Figure:
@@ -130,7 +139,14 @@ def say_what(figure: Figure, dataset: str, rest: str = "") -> None:
 
 def legend_below(figure: Figure, handles: list[Any], labels: list[str], columns: int) -> None:
     """One legend for all panels, below them."""
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=columns,
+        columnspacing=1.5,
+        handletextpad=0.6,
+    )
 
 
 def _description(figure: Figure) -> dict[str, str]:
