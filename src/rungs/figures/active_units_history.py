@@ -14,11 +14,14 @@ from rungs.figures.style import (
     mark_schedule,
     nothing_to_show,
     panels,
+    say_what,
     variant_label,
 )
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import run_of, settings_of
+
+TICKS = (0, 2, 8, 32)
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
@@ -44,13 +47,15 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             axis.plot(epochs, active, color=LAYERS[number % len(LAYERS)])
         mark_schedule(axis, settings_of(history))
         axis.set_yscale("symlog", linthresh=1, linscale=0.6)
-        axis.set_yticks([0, 1, 4, 16, 64], labels=["0", "1", "4", "16", "64"])
+        axis.set_yticks(TICKS, labels=list(map(str, TICKS)))
         axis.minorticks_off()
     for column, variant in enumerate(variants):
         axes[0][column].set_title(variant_label(variant))
         axes[-1][column].set_xlabel("epoch")
     for row, dataset in zip(axes, datasets, strict=True):
-        row[0].set_ylabel(f"{dataset}\nactive units")
+        row[0].set_ylabel(f"{dataset}\nactive units" if len(datasets) > 1 else "active units")
+    rest = f"training images; active: KL above {ACTIVE_KL:g} nats"
+    say_what(figure, " and ".join(datasets), rest)
     handles = [axes[0][0].plot([], [], color=c)[0] for c in LAYERS[:deepest]]
     legend_below(figure, handles, [f"layer {i + 1}" for i in range(len(handles))], columns=5)
     return figure

@@ -48,7 +48,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
                 interpolation="nearest",
                 extent=(0, len(kl), kl.shape[1], 0),
             )
-            mark_schedule(axis, settings_of(history))
+            mark_schedule(axis, settings_of(history), "white")
             axis.grid(False)
             axis.set_yticks([0.5, kl.shape[1] - 0.5], labels=["1", str(kl.shape[1])])
             axis.tick_params(labelbottom=number == 1, labelleft=column == 0)
@@ -61,7 +61,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             axes[place * depth + depth - number][0].set_ylabel(label)
         if len(datasets) > 1:
             axes[place * depth][0].set_title(f"{dataset}: {variant_label(variants[0])}")
-    say_what(figure, " and ".join(datasets), "units by KL, the largest first")
+    say_what(figure, " and ".join(datasets), "training images; units by KL, the largest first")
     scale = ScalarMappable(norm, "viridis")
     figure.colorbar(scale, ax=axes, label="KL of the unit, nats", shrink=0.6, extend="both")
     return figure

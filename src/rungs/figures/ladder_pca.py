@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rungs.figures.palettes import CLASSES, UNLABELLED, class_colour
-from rungs.figures.style import legend_below, nothing_to_show, panels, variant_label
+from rungs.figures.style import legend_below, nothing_to_show, panels, say_what, variant_label
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import run_of
@@ -41,17 +41,16 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
                 linewidths=0,
                 rasterized=True,
             )
-            told = f"kNN {correct[number - 1].mean():.0%}" if correct else "no labels"
-            axis.set_title(f"layer {number}, {told}")
+            told = f", kNN {correct[number - 1].mean():.0%}" if correct else ""
+            axis.set_title(f"layer {number}{told}")
             names = [f"PC {i} ({share:.0%})" for i, share in enumerate(shares, 1)]
             axis.set_xlabel(names[0], fontsize=6, labelpad=1)
             axis.set_ylabel(names[-1], fontsize=6, labelpad=1)
             axis.set_xticks([])
             axis.set_yticks([])
             axis.grid(False)
-        row[0].set_ylabel(
-            f"{_dataset(evaluation)}\n{variant_label(run.variant)}\n{row[0].get_ylabel()}"
-        )
+        of = [_dataset(evaluation)] if len(datasets) > 1 else []
+        row[0].set_ylabel("\n".join([*of, variant_label(run.variant), row[0].get_ylabel()]))
     present = sorted({int(label) for e in shown for label in e["test/labels"] if label >= 0})
     coloured = [label for label in present if label < len(CLASSES)]
     handles = [axes[0][0].plot([], [], "o", color=CLASSES[c], ms=3)[0] for c in coloured]
@@ -59,6 +58,10 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     if len(present) > len(coloured):
         handles.append(axes[0][0].plot([], [], "o", color=UNLABELLED, ms=3)[0])
         names.append(f"{len(present) - len(coloured)} others")
+    rest = "draws of q(z|x) of test images"
+    if handles:
+        rest += "; kNN: accuracy of their nearest neighbours"
+    say_what(figure, " and ".join(datasets), rest)
     if handles:
         legend_below(figure, handles, names, columns=len(handles))
     return figure
