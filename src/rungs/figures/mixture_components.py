@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from rungs.figures.palettes import MEASURED
@@ -34,7 +35,11 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         equal = np.allclose(weights, weights[0])
         pictures = evaluation["components/pictures"][:SHOWN]
         show_image(left, picture_grid(pictures, COLUMNS, settings_of(evaluation)))
-        left.set_title(f"{run.dataset}, z = {run.size}, {prior_label(settings_of(evaluation))}")
+        which = "" if equal else "heaviest "
+        left.set_title(
+            f"{run.dataset}, z = {run.size}, {prior_label(settings_of(evaluation))}\n"
+            f"decoded means of the {which}{len(pictures)}"
+        )
         if "components/classes" in evaluation.arrays:
             order = "component" if equal else "component, heaviest first"
             _show_shares(figure, middle, evaluation["components/classes"][:, :SHOWN], order)
@@ -48,17 +53,25 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         half = int(np.searchsorted(weights.cumsum(), 0.5)) + 1
         right.plot(np.arange(1, len(weights) + 1), weights, color=MEASURED)
         right.set(xscale="log", yscale="log", xlabel="component", ylabel="weight")
-        right.set_title(f"half the weight in {half}")
+        right.set_title(f"half of the weight\nin {half} components")
     return figure
 
 
 def _show_shares(figure: Figure, axis: Any, shares: np.ndarray, order: str) -> None:
     """Draw how the classes share the components, ``[classes, components]``."""
     picture = axis.imshow(
-        100 * shares, aspect="auto", cmap="Greys", vmin=0, interpolation="nearest"
+        100 * shares,
+        aspect="auto",
+        cmap="Greys",
+        # most shares are a few per cent, and a class with few kinds of images has one of tens
+        norm=PowerNorm(0.5, vmin=0),
+        interpolation="nearest",
+        extent=(0.5, shares.shape[1] + 0.5, len(shares) - 0.5, -0.5),
     )
     axis.grid(False)
     axis.set(xlabel=order, ylabel="class")
+    axis.set_xticks([1, *range(10, shares.shape[1] + 1, 10)])
+    axis.set_title("share of each class")
     step = 1 if len(shares) <= 12 else len(shares) // 6
     axis.set_yticks(range(0, len(shares), step))
     axis.tick_params(axis="y", labelsize=6)

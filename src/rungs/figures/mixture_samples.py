@@ -42,16 +42,22 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     side = settings["images"]
     looks = [look["color"] for look in series(8)]
     handles: list[Any] = []
+    scales: dict[str, Any] = {}
     for run, evaluation in zip(runs, shown, strict=True):
         row, column = 3 * datasets.index(run.dataset), variants.index(run.variant)
         top, middle, bottom = axes[row : row + 3, column]
         for axis in (top, middle, bottom):
             axis.set_visible(True)
+        # one scale a data set: the valleys of one prior beside the arches of another
+        scale = scales.setdefault(run.dataset, bottom)
+        if scale is not bottom:
+            bottom.sharey(scale)
         samples, trained = evaluation["pictures/samples"][: side**2], settings_of(evaluation)
         show_image(top, picture_grid(samples, side, trained))
         distance = evaluation.arrays.get("frechet/distance")
-        told = "no labels" if distance is None else f"Frechet distance {float(distance):.0f}"
-        words = [f"{run.dataset}, z = {run.size}", *prior_label(trained).split(", "), told]
+        words = [f"{run.dataset}, z = {run.size}", *prior_label(trained).split(", ")]
+        # its features are those of a classifier, which takes labels
+        words += [] if distance is None else [f"Frechet distance {float(distance):.0f}"]
         top.set_title("\n".join(words), fontsize=7)
         lines = evaluation["interpolation/pictures"]
         if len(lines):
@@ -67,9 +73,9 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         bottom.axhline(0, color="black", lw=0.6, ls="--")
         bottom.set_xlabel("position on the line")
         if column == 0:
-            top.set_ylabel("samples")
+            top.set_ylabel("samples, mean images")
             middle.set_ylabel("lines")
-            bottom.set_ylabel("log p(z) over\nits ends', nats")
+            bottom.set_ylabel("log p(z) less that\nof the ends, nats")
     names = [f"{'line of row ' if not i else ''}{i + 1}" for i in range(len(handles))]
     legend_below(figure, handles, names, columns=len(handles) or 1)
     return figure

@@ -42,8 +42,9 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
                 axis, picture_grid(evaluation[source][: side * side], side, settings_of(evaluation))
             )
             found = evaluation.arrays.get(distance)
-            told = "no labels" if found is None else f"Frechet {float(found):.0f}"
-            axis.set_title(f"{model}\n{told}" if row == 0 else told)
+            # its features are those of a classifier, which takes labels
+            told = [] if found is None else [f"Frechet distance {float(found):.0f}"]
+            axis.set_title("\n".join([model, *told] if row == 0 else told))
             if column == 0:
                 axis.set_ylabel(f"codes from\n{label}")
     say_what(figure, dataset, "mean images")
