@@ -11,8 +11,8 @@ from rungs.figures.style import bound_name, legend_below, nothing_to_show, panel
 from rungs.study.layout import Files
 from rungs.tables import active_units, loglik
 
-#: of the points of one variant beside those of the next, layers
-SHIFT = 0.2
+#: of the points of one variant beside those of the next, and half the mark of all layers, layers
+SHIFT, WIDTH = 0.2, 0.3
 
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
@@ -29,9 +29,10 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     figure, axes = panels(len(datasets), 2, settings)
     for (left, right), dataset in zip(axes, datasets, strict=True):
         depths = sorted(bounds["depth"].unique())
-        # behind the lines, which lie on it where every layer is used
-        ends = depths[0] - 0.5, depths[-1] + 0.5
-        right.plot(ends, ends, color="0.8", lw=5, solid_capstyle="round", zorder=0)
+        # behind the points, which lie on it where every layer is used
+        for depth in depths:
+            reach = depth - WIDTH, depth + WIDTH
+            right.plot(reach, [depth] * 2, color="0.8", lw=5, solid_capstyle="round", zorder=0)
         for place, (variant, style) in enumerate(styles.items()):
             # side by side, as variants often agree
             aside = SHIFT * (place - (len(styles) - 1) / 2)
@@ -54,8 +55,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         right.set_ylabel("layers with an active unit")
         for axis in (left, right):
             axis.set_xlabel("stochastic layers")
-            axis.set(xticks=depths, xlim=ends)
-        right.set_yticks(depths)
+            axis.set(xticks=depths, xlim=(depths[0] - 0.5, depths[-1] + 0.5))
+        right.set(yticks=[0, *depths], ylim=(0, depths[-1] + 0.5))
     handles = [axes[0][0].plot([], [], **style)[0] for style in styles.values()]
     handles.append(axes[0][0].plot([], [], color="0.8", lw=5)[0])
     labels = [*(variant_label(v) for v in styles), "all layers active"]
