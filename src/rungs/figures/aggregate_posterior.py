@@ -21,6 +21,7 @@ NAMES = tuple(
     f"layers/1/{n}" for n in ("posterior_mean", "posterior_variance", "kl", "test_moments")
 )
 COLUMNS, LATENTS = 5, 10
+TICKS = (-2, 0, 2)
 POINTS = np.linspace(-4, 4, 401)
 PROBABILITIES = np.linspace(0.005, 0.995, 100)
 
@@ -41,6 +42,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     figure, axes = panels(2 * rows, columns, settings)
     normal = np.exp(-(POINTS**2) / 2) / math.sqrt(2 * math.pi)
     lines: list[Any] = []
+    highest = 0.0
     for place, unit in enumerate(order):
         row, column = divmod(place, columns)
         above, below = axes[2 * row][column], axes[2 * row + 1][column]
@@ -50,21 +52,27 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         lines = [own, reference]
         found = dict(zip(MOMENTS, moments[unit], strict=True))
         above.set_title(
-            f"latent {unit + 1}: KL {kl[unit]:.2f}\nkurtosis {found['kurtosis']:.2f}", fontsize=7
+            f"latent {unit + 1}: KL {kl[unit]:.2f} nats\n"
+            f"mean {found['mean']:.2f}, var. {found['second_moment_sum']:.2f}\n"
+            f"kurtosis {found['kurtosis']:.2f}",
+            fontsize=6.5,
         )
-        above.set(yticks=[], xlim=(-4, 4), ylim=(0, None))
+        highest = max(highest, *(line.get_ydata().max() for line in lines))
+        above.set(xticks=TICKS, yticks=[], xlim=(-4, 4))
         expected = ndtri(PROBABILITIES)
         below.plot(expected, expected, color="black", lw=0.8, ls="--")
         below.plot(expected, quantile(PROBABILITIES, *components), color=MEASURED)
-        below.set(xlim=(-3, 3), ylim=(-3, 3))
-        below.set_title(f"largest gap {found['ks_statistic']:.3f}", fontsize=7)
+        below.set(xticks=TICKS, yticks=TICKS, xlim=(-3, 3), ylim=(-3, 3))
+        below.set_title(f"largest CDF gap {found['ks_statistic']:.3f}", fontsize=6.5)
         above.set_xlabel("z", labelpad=0)
         below.set_xlabel("quantile of N(0, 1)", fontsize=7)
         if column == 0:
             above.set_ylabel("density")
             below.set_ylabel("quantile\nof Q(z)")
-    for axis in axes.flat[:]:
+    for axis in axes.flat:
         axis.set_visible(bool(axis.lines))
+    for axis in axes[::2].flat:
+        axis.set_ylim(0, 1.05 * highest)
     run = run_of(evaluation)
     say_what(figure, run.dataset, f"z = {run.size}, test images")
     legend_below(figure, lines, ["aggregate posterior Q(z), its quantiles", "N(0, 1)"], 2)

@@ -29,7 +29,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         return nothing_to_show(settings)
     dataset = run_of(shown[0]).dataset
     shown = [e for e in shown if run_of(e).dataset == dataset]
-    figure, axes = panels(len(shown), len(TITLES), settings)
+    figure, axes = panels(len(shown), len(TITLES), settings, gridspec_kw={"wspace": 0.06})
     count = settings["images"]
     for row, evaluation in zip(axes, shown, strict=True):
         run = run_of(evaluation)

@@ -69,8 +69,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     right.plot(along, theory, "k--", lw=1, zorder=5, label="formula, $\\sigma^2+\\mu^2=1$")
     left.set(xscale="log", xlim=(1e-3, 8), ylim=(0, 4), xlabel="$\\sigma^2$", ylabel="KL, nats")
     left.set_title("KL at fixed $\\rho=\\sigma/\\mu$")
-    right.set(xscale="log", xlabel="factor", ylabel="rise of the mean KL, nats")
-    right.set_xticks([0.5, 0.8, 1.25, 2], ["0.5", "0.8", "1.25", "2"])
+    right.set(xscale="log", xlabel="factor on the latent", ylabel="rise of the mean KL, nats")
+    right.set_xticks([0.5, 0.8, 1, 1.25, 2], ["0.5", "0.8", "1", "1.25", "2"])
     right.minorticks_off()
     right.set_title("Trained latents, rescaled")
     say_what(figure, dataset, "test images")
@@ -80,5 +80,5 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             left.get_legend_handles_labels(), right.get_legend_handles_labels(), strict=True
         )
     )
-    legend_below(figure, handles, names, columns=2)
+    legend_below(figure, handles, names, columns=len(handles))
     return figure

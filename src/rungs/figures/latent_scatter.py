@@ -52,9 +52,10 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         kind = "full covariance, " if trained["network"]["posterior"] == "full" else ""
         axis.set_title(f"{kind}{total_epochs(trained['training'])} epochs")
     axes[0][0].set_ylabel("$z_2$")
+    reach *= 1.03
     for axis in axes[0]:
         axis.set(xlim=(-reach, reach), ylim=(-reach, reach))
-    say_what(figure, dataset, "q(z|x) of test images")
+    say_what(figure, dataset, "means and one-sigma ellipses of q(z|x) of test images")
     present = np.unique(np.concatenate([e["test/labels"] for e in shown]))
     present = present[(present >= 0) & (present < len(CLASSES))]
     handles = [axes[0][0].plot([], [], "o", color=CLASSES[c], ms=3)[0] for c in present]

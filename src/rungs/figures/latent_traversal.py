@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rungs.data import shape_of
-from rungs.figures.pictures import GAP, picture_grid
+from rungs.figures.pictures import GAP, picture_grid, prior_label
 from rungs.figures.style import nothing_to_show, panels, show_image
 from rungs.storage import result_file
 from rungs.study.layout import Files
@@ -49,6 +49,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         )
         if len(kl) == len(pictures):
             axis.set_yticks(down, [f"{kl[i]:.1f}" for i in order])
-        axis.set(xlabel="value of the latent", ylabel="KL of each latent, nats")
-        axis.set_title(f"{run.dataset}, z = {run.size}")
+        axis.set(xlabel="value of the latent", ylabel="KL, nats")
+        axis.set_title(
+            f"{run.dataset}, z = {run.size}, {prior_label(trained)}: a test image's latents moved"
+        )
     return figure

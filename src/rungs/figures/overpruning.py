@@ -36,7 +36,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     left.bar(places, sizes - active, bottom=active, color=UNLABELLED, label="inactive")
     for place, size, count in zip(places, sizes, active, strict=True):
         left.text(place, size, f"{1 - count / size:.0%}", ha="center", va="bottom", fontsize=6)
-    left.set(ylabel="latents", title="above: the share that is inactive")
+    left.set(ylabel="latents", title="percentages: inactive")
     left.legend(loc="upper left")
     for place, evaluation in zip(places, shown, strict=True):
         kl, moments = evaluation[NAMES[0]], evaluation[NAMES[1]]
@@ -45,10 +45,13 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             at = place + (0.12 if colour == UNLABELLED else -0.12)
             right.plot(np.full(chosen.sum(), at), second[chosen], "_", ms=7, color=colour, zorder=3)
     right.axhline(1, color="black", lw=0.8, ls="--")
-    right.set(ylabel="$\\mathrm{Var}(\\mu)+\\mathrm{E}[\\sigma^2]$")
+    right.set(
+        title="second moment of each latent; dashed: variance law",
+        ylabel="$\\mathrm{Var}(\\mu)+\\mathrm{E}[\\sigma^2]$",
+    )
     for axis in (left, right):
         axis.set_xticks(places, list(map(str, sizes)))
-        axis.set_xlabel("latent dimension")
+        axis.set(xlabel="latent dimension", xlim=(-0.5, len(places) - 0.5))
         axis.grid(False, axis="x")
     say_what(figure, dataset, "test images")
     return figure

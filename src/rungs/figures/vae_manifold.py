@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.special import ndtri
 
-from rungs.figures.pictures import picture_grid
+from rungs.figures.pictures import picture_grid, prior_label
 from rungs.figures.style import nothing_to_show, panels, show_image
 from rungs.storage import result_file
 from rungs.study.layout import Files
@@ -31,12 +31,13 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     figure, axes = panels(1, 1, settings)
     axis = axes[0][0]
     run = run_of(shown[0])
-    grid = picture_grid(pictures.reshape(points * points, -1), points, settings_of(shown[0]), gap=0)
+    trained = settings_of(shown[0])
+    grid = picture_grid(pictures.reshape(points * points, -1), points, trained, gap=0)
     show_image(axis, grid)
     down, right = (np.array(TICKS) * length - 0.5 for length in grid.shape[:2])
-    labels = [f"{value:+.2f}" for value in ndtri(TICKS)]
+    labels = [f"{value:+.2f}" if value else "0" for value in ndtri(TICKS)]
     axis.set_xticks(right, labels)
     axis.set_yticks(down, labels[::-1])
-    axis.set(xlabel="$z_1$ (quantiles of the prior)", ylabel="$z_2$")
-    axis.set_title(f"{run.dataset}: decoded lattice of the plane")
+    axis.set(xlabel="$z_1$, at quantiles of the prior", ylabel="$z_2$, at quantiles of the prior")
+    axis.set_title(f"{run.dataset}, z = {run.size}, {prior_label(trained)}: decoded mean images")
     return figure
