@@ -38,6 +38,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             style = {
                 "color": SERIES[number % len(SERIES)][0],
                 "ls": "-" if number < len(SERIES) else "--",
+                # thinner than those that it may lie on
+                "lw": max(0.8, 2.4 - 0.5 * number),
             }
             codes = len(evaluation["codebook"])
             use = np.bincount(evaluation["test/codes"].ravel(), minlength=codes)
@@ -48,10 +50,10 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             row[2].plot(epochs, training["encoder_norm"], **style)
             for axis in row[1:]:
                 mark_schedule(axis, settings_of(training))
-        row[0].set(ylabel="share of positions", yscale="symlog")
+        row[0].set(ylabel="share of test positions")
         row[0].set_title(f"{dataset}, {codes} codes")
         row[0].set_yscale("symlog", linthresh=1e-3)
-        row[1].set(ylabel="perplexity", ylim=(0, None))
+        row[1].set(ylabel="perplexity of the codes\nof training images", ylim=(0, None))
         row[2].set(ylabel="norm of the\nencoder's output", yscale="log")
     for axis, text in zip(axes[-1], ("code, most used first", "epoch", "epoch"), strict=True):
         axis.set_xlabel(text)

@@ -40,6 +40,6 @@ def label(settings: Mapping[str, Any]) -> str:
     if quantiser.get("beta") == 0:
         parts.append("no commitment loss")
     if quantiser.get("speed", 1) != 1:
-        parts.append(f"codebook at {quantiser['speed']:g}")
+        parts.append(f"codebook at {quantiser['speed']:g} of the speed")
     parts.append(f"{settings['size']} {'codes' if settings['axis'] == 'codes' else 'channels'}")
     return ", ".join(parts)

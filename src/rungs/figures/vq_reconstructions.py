@@ -40,5 +40,5 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         centres = (np.arange(len(rows)) + 0.5) * picture.shape[0] / len(rows)
         axis.set_yticks(centres, labels=labels)
         axis.tick_params(length=0, labelsize=6)
-        axis.set_title(dataset)
+        axis.set_title(f"{dataset}: test images and reconstructions")
     return figure
