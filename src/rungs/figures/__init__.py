@@ -68,7 +68,8 @@ FIGURES = {
         look_for=(
             "A dark row is a unit that carries nothing. In the plain VAE the upper layers should "
             "be dark from the first epochs on, with warm-up and in the ladder they should stay "
-            "alight. The continuation begins at the dotted line."
+            "bright. Below the top layer of a bottom-up VAE the KL is sampled, and a row that flickers "
+            "has a KL close to zero. The continuation begins at the dotted line."
         ),
     ),
     "active_units_history": FigureEntry(
