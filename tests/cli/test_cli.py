@@ -102,6 +102,8 @@ def test_every_help_fits_a_screen_and_has_examples(
     assert done.exit_code == 0
     assert len(lines) <= 24, done.output
     assert max(map(len, lines)) <= 80, done.output
+    cut = [line for line in lines[1:] if line.endswith("...")]
+    assert not cut, f"a verb's first line is too long for the list: {cut}"
     assert command is cli or "Examples:\n  " in done.output
     for word, _ in verbs() if command is cli else ():
         assert re.search(rf"\b{word[0]}\b", done.output), f"{word[0]} is not listed"

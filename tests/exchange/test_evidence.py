@@ -198,6 +198,8 @@ def test_other_settings_profiles_and_folders_are_refused(copy: Path, config: Con
     Path("mine/notes.txt").write_text("mine")
     with pytest.raises(ConfigError, match="holds other things"):
         collect(config, Path("mine"))
+    with pytest.raises(ArchiveError, match="nowhere: the folder of evidence is missing"):
+        check(Path("nowhere"))
     with pytest.raises(StoreError, match="no finished run"):
         collect(config, Path("empty"))
     assert not Path("empty").exists()

@@ -65,7 +65,7 @@ def open_(folder: Path) -> None:
 @evidence.command(section="archives", examples=("rungs evidence check evidence/reference",))
 @FOLDER
 def check(folder: Path) -> None:
-    """Make the tables of FOLDER again from its runs, and compare them byte for byte.
+    """Make the tables of FOLDER again, and compare them byte by byte.
 
     The exit status is 1 if the folder is damaged or a table differs; the first difference is shown.
     """

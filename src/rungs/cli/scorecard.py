@@ -66,7 +66,7 @@ def _numbers(
     help="Decide the claims again with these seeds, and compare; may be repeated.",
 )
 def claims(profiles: tuple[Path, ...], as_json: bool, seeds: list[list[int]]) -> None:
-    """Show the claims: verdict of each, and what was measured of its parts.
+    """Show the verdict on each claim, and the numbers of its parts.
 
     They are read from the table of claims that the profile's last run has made. With --seeds they are
     decided again from the evaluated runs of other seeds, which are a profile of their own; where these are

@@ -167,7 +167,7 @@ def prior(profiles: tuple[Path, ...], run: str) -> None:
 @with_json
 @click.argument("run", type=RUN)
 def evaluate(profiles: tuple[Path, ...], as_json: bool, run: str) -> None:
-    """Measure the trained RUN: L_k, ELBO, active units, representations."""
+    """Measure the trained RUN: bounds, active units, representations."""
     config = load_config(profiles)
     parsed = known_run(config, run)
     from rungs.jobs.work import evaluate_run

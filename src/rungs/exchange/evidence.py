@@ -279,6 +279,8 @@ def read_sums(folder: Path) -> Sums:
         ArchiveError: naming the file.
     """
     path = folder / SUMS
+    if not folder.is_dir():
+        raise ArchiveError(f"{folder}: the folder of evidence is missing.")
     if not path.is_file():
         raise ArchiveError(f"{folder}: has no {SUMS}, so it is no evidence of rungs.")
     if path.stat().st_size > MOST_JSON:
