@@ -29,6 +29,8 @@ DEPENDENCIES = [
     Requirement(line)
     for line in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
 ]
+#: what git does not know: a profile of one's own, a module of an earlier build
+STRANGERS = ("config/my-own-profile.yaml", "build/lib/rungs/gone_since.py")
 TINY: dict[str, Any] = {
     "training": {"epochs": 1},
     "evaluation": {"samples": 5, "images": 10, "train_images": 10, "unit_samples": 2},
@@ -42,7 +44,7 @@ def test_what_the_library_needs_is_pinned() -> None:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the wheel alone is installed, built from a copy of what git has."""
+    """A folder in which the wheel alone is installed, built from a clone in which someone works."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
@@ -50,6 +52,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, source / name, ignore=ignore)
     for name in ("LICENSE", "README.md", "pyproject.toml", "setup.py"):
         shutil.copy(ROOT / name, source)
+    for arguments in (["init", "--quiet"], ["add", "--all"]):
+        run(["git", *arguments], source)
+    for name in STRANGERS:
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text("profile: mine\n")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     offline = ["--quiet", "--no-deps", "--no-index"]
     build = ["wheel", *offline, "--no-build-isolation", "--wheel-dir", str(folder), str(source)]
@@ -91,6 +98,7 @@ def test_the_wheel_carries_what_it_reads_and_no_more(installed: Path) -> None:
             if name.startswith("rungs/repository/")
         }
     assert {"config/common.yaml", "resources/mnist5k.h5"} <= set(carried)
+    assert not {Path(name).name for name in names} & {Path(name).name for name in STRANGERS}
     assert {name.partition("/")[0] for name in carried} == {"config", "resources", "workflow"}
     for name, content in carried.items():
         assert content == (ROOT / name).read_bytes(), name
