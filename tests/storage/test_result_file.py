@@ -46,6 +46,17 @@ def test_round_trip(path: Path) -> None:
         found["nothing"]
 
 
+def test_names_are_listed_and_a_wrong_one_has_the_nearest(tmp_path: Path) -> None:
+    """A slip in a name must not advise to delete a sound file."""
+    result_file.write(tmp_path / "x.h5", {"test/lk": np.zeros(2), "test/elbo": np.zeros(2)}, {})
+    stored = result_file.read(tmp_path / "x.h5")
+    assert sorted(stored) == ["test/elbo", "test/lk"]
+    with pytest.raises(
+        StoreError, match=r"x\.h5: has no array 'test/lkk'; did you mean 'test/lk'\?$"
+    ):
+        stored["test/lkk"]
+
+
 def test_the_same_content_gives_the_same_bytes(path: Path, tmp_path: Path) -> None:
     result_file.write(tmp_path / "again.h5", ARRAYS, {"run": {"seed": 0}})
     assert (tmp_path / "again.h5").read_bytes() == path.read_bytes()

@@ -41,7 +41,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from rungs.errors import StoreError
+from rungs.errors import StoreError, nearest
 from rungs.storage import hdf5
 from rungs.storage.atomic import delete, write_bytes
 from rungs.storage.formats import RESULT_FILE, check_version
@@ -76,12 +76,14 @@ class Stored:
         return f"<{type(self).__name__} {self.path}: {len(self.arrays)} arrays>"
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """The array of this name; a StoreError names the file if it has none."""
+        """The array of this name; a StoreError names the file, and the nearest name, if it has none."""
         if name not in self.arrays:
-            raise StoreError(
-                f"{self.path}: has no array {name!r}; delete the file and make it again."
-            )
+            raise StoreError(f"{self.path}: has no array {name!r}{nearest(name, self.arrays)}")
         return self.arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of the arrays."""
+        return iter(self.arrays)
 
     def layers(self, name: str) -> list[np.ndarray]:
         """``layers/1/<name>``, ``layers/2/<name>``, ... as far as there are any."""
