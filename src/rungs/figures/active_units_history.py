@@ -49,6 +49,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         axis.set_yscale("symlog", linthresh=1, linscale=0.6)
         axis.set_yticks(TICKS, labels=list(map(str, TICKS)))
         axis.minorticks_off()
+    lowest, highest = axes[0][0].get_ylim()
+    axes[0][0].set_ylim(min(lowest, 0), highest)  # one tick alone would be no scale
     for column, variant in enumerate(variants):
         axes[0][column].set_title(variant_label(variant))
         axes[-1][column].set_xlabel("epoch")

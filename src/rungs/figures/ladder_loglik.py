@@ -28,9 +28,9 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """A row of panels a data set; a line a variant, mean over seeds.
 
     Points of runs that have not converged, or have no continuation that could tell, are hollow; published
-    values, where ours may be compared, are crosses. Last: what each step adds to the variant before it at
-    the same depth, paired by seed and image: Student's 95 % interval over seeds where there are three,
-    else two standard errors over images, thin.
+    values, where ours may be compared, are crosses. Last, if there are such pairs: what each step adds to
+    the variant before it at the same depth, paired by seed and image: Student's 95 % interval over seeds
+    where there are three, else two standard errors over images, thin.
     """
     table = loglik.make(files)
     if table.empty:
@@ -38,7 +38,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     datasets, bounds = list(dict.fromkeys(table["dataset"])), _bounds(files)
     present = set(table["variant"])
     styles = variant_styles(v for v in settings.get("variants", present) if v in present)
-    figure, axes = panels(len(datasets), len(COLUMNS) + 1, settings, sharex=True)
+    pairs = any((name, STEPS.get(v), depth) in bounds for name, v, depth in bounds)
+    figure, axes = panels(len(datasets), len(COLUMNS) + pairs, settings, sharex=True)
     for row, dataset in zip(axes, datasets, strict=True):
         rows = table[table["dataset"] == dataset]
         bound = bound_name(rows["k"])
@@ -46,8 +47,9 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             for variant, look in styles.items():
                 _line(axis, rows[rows["variant"] == variant], column, look)
             axis.set_title(f"{title} {bound}" if column == "test_lk" else title)
-        _steps(row[-1], dataset, bounds)
-        row[-1].set_title(f"Gain in test {bound}\nover the one before")
+        if pairs:
+            _steps(row[-1], dataset, bounds)
+            row[-1].set_title(f"Gain in test {bound}\nover the one before")
         row[0].set_ylabel(f"{dataset}\nnats per image")
     for axis in axes[-1]:
         axis.set_xlabel("stochastic layers")
