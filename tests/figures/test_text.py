@@ -30,8 +30,10 @@ def single_layer(units: int) -> dict[str, np.ndarray]:
         "layers/1/kl": np.linspace(12.5, 0.02, units),
         "layers/1/posterior_mean": random.normal(size=(IMAGES, units)),
         "layers/1/posterior_variance": random.uniform(0.01, 0.2, (IMAGES, units)),
-        # signs and digits that make the longest titles
-        "layers/1/test_moments": np.full((units, len(MOMENTS)), -0.25),
+        # as wide as such numbers are
+        "layers/1/test_moments": np.tile(
+            [-0.25 if n == "mean" else 1.25 for n in MOMENTS], (units, 1)
+        ),
         "test/labels": np.arange(IMAGES) % 10,
         "traversal/pictures": np.zeros((units, 11, 784), np.uint8),
         "traversal/values": np.linspace(-2.3, 2.3, 11),

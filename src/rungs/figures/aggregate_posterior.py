@@ -55,7 +55,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             f"latent {unit + 1}: KL {kl[unit]:.2f} nats\n"
             f"mean {found['mean']:.2f}, var. {found['second_moment_sum']:.2f}\n"
             f"kurtosis {found['kurtosis']:.2f}",
-            fontsize=6.5,
+            fontsize=6,
         )
         highest = max(highest, *(line.get_ydata().max() for line in lines))
         above.set(xticks=TICKS, yticks=[], xlim=(-4, 4))
@@ -63,7 +63,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         below.plot(expected, expected, color="black", lw=0.8, ls="--")
         below.plot(expected, quantile(PROBABILITIES, *components), color=MEASURED)
         below.set(xticks=TICKS, yticks=TICKS, xlim=(-3, 3), ylim=(-3, 3))
-        below.set_title(f"largest CDF gap {found['ks_statistic']:.3f}", fontsize=6.5)
+        below.set_title(f"largest CDF gap {found['ks_statistic']:.3f}", fontsize=6)
         above.set_xlabel("z", labelpad=0)
         below.set_xlabel("quantile of N(0, 1)", fontsize=7)
         if column == 0:

@@ -58,9 +58,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     if len(present) > len(coloured):
         handles.append(axes[0][0].plot([], [], "o", color=UNLABELLED, ms=3)[0])
         names.append(f"{len(present) - len(coloured)} others")
-    rest = "draws of q(z|x) of test images"
-    if handles:
-        rest += "; kNN: accuracy of their nearest neighbours"
+    told = "kNN: accuracy of their nearest neighbours" if handles else "no labels"
+    rest = f"draws of q(z|x) of test images; {told}"
     say_what(figure, " and ".join(datasets), rest)
     if handles:
         legend_below(figure, handles, names, columns=len(handles))

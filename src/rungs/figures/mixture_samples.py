@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rungs.figures.palettes import series
-from rungs.figures.pictures import picture_grid, prior_label
+from rungs.figures.pictures import frechet_words, picture_grid, prior_label
 from rungs.figures.style import legend_below, nothing_to_show, panels, show_image
 from rungs.storage import result_file
 from rungs.study.layout import Files
@@ -56,8 +56,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         show_image(top, picture_grid(samples, side, trained))
         distance = evaluation.arrays.get("frechet/distance")
         words = [f"{run.dataset}, z = {run.size}", *prior_label(trained).split(", ")]
-        # its features are those of a classifier, which takes labels
-        words += [] if distance is None else [f"Frechet distance {float(distance):.0f}"]
+        words += frechet_words(distance)
         top.set_title("\n".join(words), fontsize=7)
         lines = evaluation["interpolation/pictures"]
         if len(lines):

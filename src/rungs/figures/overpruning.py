@@ -46,7 +46,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             right.plot(np.full(chosen.sum(), at), second[chosen], "_", ms=7, color=colour, zorder=3)
     right.axhline(1, color="black", lw=0.8, ls="--")
     right.set(
-        title="second moment of each latent; dashed: variance law",
+        title="second moments; dashed: variance law",
         ylabel="$\\mathrm{Var}(\\mu)+\\mathrm{E}[\\sigma^2]$",
     )
     for axis in (left, right):

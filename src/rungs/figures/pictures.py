@@ -48,6 +48,17 @@ def is_ink(settings: Mapping[str, Any]) -> bool:
     return bool(settings.get("inverted", True))
 
 
+def frechet_words(distance: np.ndarray | None) -> list[str]:
+    """State the Frechet distance of samples, in lines: its features are a classifier's, which takes labels.
+
+    >>> frechet_words(np.array(39.4)), frechet_words(None)
+    (['Frechet distance 39'], ['no Frechet distance:', 'no labels'])
+    """
+    if distance is None:
+        return ["no Frechet distance:", "no labels"]
+    return [f"Frechet distance {float(distance):.0f}"]
+
+
 def prior_label(settings: Mapping[str, Any]) -> str:
     """Describe a run by its prior and by what departs from the plain recipe.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from rungs.figures.pictures import picture_grid
+from rungs.figures.pictures import frechet_words, picture_grid
 from rungs.figures.style import nothing_to_show, panels, say_what, show_image
 from rungs.storage import result_file
 from rungs.study.layout import Files
@@ -42,8 +42,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
                 axis, picture_grid(evaluation[source][: side * side], side, settings_of(evaluation))
             )
             found = evaluation.arrays.get(distance)
-            # its features are those of a classifier, which takes labels
-            told = [] if found is None else [f"Frechet distance {float(found):.0f}"]
+            told = frechet_words(found)
             axis.set_title("\n".join([model, *told] if row == 0 else told))
             if column == 0:
                 axis.set_ylabel(f"codes from\n{label}")
