@@ -76,7 +76,7 @@ def test_sources_are_checked(tmp_path: Path) -> None:
     assert read_checked(path, git_blob_id(b"hello\n"), 100) == b"hello\n"
     with pytest.raises(DataError, match="checksum"):
         read_checked(path, git_blob_id(b"hello\n"), 3)
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is missing"):
         read_checked(tmp_path / "none", "0" * 40, 100)
     with pytest.raises(DataError, match="over TLS"):
         download("http://example.org/x", tmp_path / "x", 10)

@@ -14,6 +14,7 @@ from sklearn.decomposition import PCA
 
 from rungs.evaluation.autoencoder import error_arrays, pca_error
 from rungs.evaluation.convergence import converged
+from rungs.evaluation.subsets import drawn
 from rungs.jobs import cost
 from rungs.jobs.train import train
 from rungs.models.autoencoder import Autoencoder
@@ -84,7 +85,7 @@ def test_the_identity_returns_what_training_never_showed() -> None:
     copied, squeezed = (error_arrays(m, x, x, [6, 6]) for m in (wide, narrow))
     assert copied["autoencoder/rotated_squared_error"].max() == 0
     assert squeezed["autoencoder/rotated_squared_error"].min() > 0.01
-    turned = np.rot90(x[0].reshape(6, 6).numpy())
+    turned = np.rot90(x[drawn(1, len(x))[0]].reshape(6, 6).numpy())
     shown = copied["pictures/rotated"][0].reshape(6, 6) / 255
     np.testing.assert_allclose(shown, turned, atol=0.5 / 255 + 1e-6)
 

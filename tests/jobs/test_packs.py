@@ -126,7 +126,8 @@ def test_packs_and_shards_give_the_same_bytes(tmp_path: Path) -> None:
     # a data set that is prepared again has the same content: nothing is trained or evaluated again
     run, data = "results/tiny/runs/mnist5k/vae/depth2/seed0", adopting / "results/data/mnist5k.h5"
     data.unlink()
-    done = run_snakemake(adopting, f"{run}/evaluation.h5", "--configfile", "tiny.yaml")
+    targets = ("results/data/mnist5k.h5", f"{run}/evaluation.h5")
+    done = run_snakemake(adopting, *targets, "--configfile", "tiny.yaml")
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     assert "rule train" in done.stdout + done.stderr
     for log, told in (("training.log", "is trained"), ("evaluation.log", "is evaluated")):

@@ -81,7 +81,7 @@ CHANGES = [
     ("models/hierarchy.py", runs_of("vae", "lvae")),
     ("models/vaegan.py", runs_of("vaegan")),
     ("models/networks.py", RUNS),
-    ("numerics/seeds.py", RUNS | {"classifier", "calibration"}),
+    ("numerics/seeds.py", RUNS | {"classifier", "calibration", "figure latent_scatter"}),
     ("evaluation/likelihood.py", EVALUATIONS | {"calibration"}),
     ("figures/ladder_pca.py", {"figure ladder_pca"}),
     ("figures/style.py", {f"figure {name}" for name in FIGURES}),
