@@ -102,7 +102,7 @@ calibration: {images: 20, samples: 10}
 @pytest.fixture(scope="session")
 def tiny_workflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``clone``, in which the tiny profile has run, and ``report.html``, a copy of its
-    report. All worker processes share it; tests of one file alone may change the clone."""
+    report. All worker processes share it, so that no test may change it; what does copies it first."""
     root = tmp_path_factory.getbasetemp()
     folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "tiny-workflow"
     with folder.with_suffix(".lock").open("w") as lock:

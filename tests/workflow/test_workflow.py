@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,9 +30,11 @@ ONE_LAYER = {"linear_probe", "autoencoder"}
 
 
 @pytest.fixture(scope="module")
-def finished(tiny_workflow: Path) -> Path:
-    """A clone in which the tiny profile has run."""
-    return tiny_workflow / "clone"
+def finished(tiny_workflow: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which the tiny profile has run, copied: tests here change it, and others read theirs."""
+    target = tmp_path_factory.mktemp("finished") / "clone"
+    shutil.copytree(tiny_workflow / "clone", target, symlinks=True)
+    return target
 
 
 def snakemake(folder: Path, *arguments: str) -> CompletedProcess[str]:
