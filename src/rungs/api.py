@@ -271,9 +271,10 @@ def _numbers(images: Any, white: float | None) -> np.ndarray:
     """Return images that can be stored.
 
     Raises:
-        DataError: if they are no numbers ``[n, ...]``, or if white is not sure.
+        DataError: if they are no numbers ``[n, ...]``, some are masked, or white is not sure.
     """
-    array, where = np.asarray(images), "the images given"
+    where = "the images given"
+    array = _array(images, where)
     if array.ndim < 3 or array.dtype.kind not in "buif":
         raise DataError(
             f"{where}: have shape {array.shape} and type {array.dtype}, expected numbers [n, height, width] "

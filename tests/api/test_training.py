@@ -199,6 +199,8 @@ def test_labels_and_names_of_images(
         (dots(), {"latent": 2, "white": 16, "name": "../x"}, "'../x' is not a valid name"),
         (dots(), {"latent": 2, "white": 16, "labels": np.zeros(100)}, "labels given: .*float64"),
         (np.zeros((9, 64)), {"latent": 2}, r"expected numbers \[n, height, width\]"),
+        (np.ma.masked_less(dots(), 2), {"latent": 2}, "some values are masked"),
+        ([np.zeros((2, 8)), np.zeros((8, 8))], {"latent": 2}, "are no array"),
     ],
 )
 def test_mistakes_are_named_before_anything_is_written(
