@@ -18,7 +18,6 @@ from rungs.evaluation.bounds import bound_arrays
 from rungs.evaluation.convolutional import ROWS, ConvolutionalEvaluator
 from rungs.evaluation.definitions import CONVOLUTIONAL_PICTURES
 from rungs.evaluation.materials import Materials
-from rungs.evaluation.subsets import partners
 from rungs.models.protocol import draw_noise, noise_sizes
 from rungs.numerics.seeds import generator
 
@@ -54,18 +53,17 @@ class ConvVAEEvaluator(ConvolutionalEvaluator):
         for block in x.split(ROWS):
             noise = draw_noise(noise_sizes(model), len(block), generator=random)
             layers += model.draw(model.encode(block), noise)
-        other = torch.from_numpy(partners(len(x)))
-        swapped = torch.cat([layer.sample for layer in layers])[other].split(ROWS)
         found: dict[str, list[Tensor]] = {}
-        for block, layer, strange in zip(x.split(ROWS), layers, swapped, strict=True):
+        for block, layer in zip(x.split(ROWS), layers, strict=True):
             for name, value in {
                 "reconstruction": model.log_likelihood(block, layer.sample),
-                "swapped": model.log_likelihood(block, strange),
                 "kl": layer.kl().sum(-1),
                 **self.errors(block, layer.sample),
             }.items():
                 found.setdefault(name, []).append(value)
-        return {f"test/{name}": torch.cat(parts) for name, parts in found.items()}
+        arrays = {f"test/{name}": torch.cat(parts) for name, parts in found.items()}
+        samples = torch.cat([layer.sample for layer in layers])
+        return arrays | {"test/swapped": self.swapped(x, samples)}
 
     @torch.no_grad()
     def pictures(self, originals: Tensor) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rungs.evaluation.evaluator import Evaluator
 from rungs.evaluation.pictures import as_bytes
+from rungs.evaluation.subsets import partners
 
 #: images that pass the networks at once
 ROWS = 100
@@ -56,6 +57,19 @@ class ConvolutionalEvaluator(Evaluator):
         if not self.has_mean_images:
             return {}
         return {"mse": (self.model.image(latents) - originals).square().mean(-1)}
+
+    def swapped(self, x: Tensor, latents: Tensor) -> Tensor:
+        """Return ``log p(x|z)`` given another image's latents, ``[n]``, nats.
+
+        What it falls short of that given the image's own is what the decoder owes to the latents.
+
+        Args:
+            x: images ``[n, pixels]``.
+            latents: of these images, in their order.
+        """
+        strange = latents[torch.from_numpy(partners(len(x)))]
+        parts = zip(x.split(ROWS), strange.split(ROWS), strict=True)
+        return torch.cat([self.model.log_likelihood(part, other) for part, other in parts])
 
     def picture_arrays(
         self, originals: Tensor, latents: Tensor, drawn: Tensor, random: torch.Generator

@@ -41,11 +41,12 @@ class VAEGANEvaluator(Evaluator):
         }
         if materials.brief:
             return found
+        originals = test.shown(PICTURES)
         return {
             **found,
             "pictures/samples": as_bytes(mean_images(model, PICTURES, settings["seed"], rows)),
-            "pictures/originals": as_bytes(test.shown(PICTURES)),
-            "pictures/reconstructions": reconstructions(model, test.shown(PICTURES)),
+            "pictures/originals": as_bytes(originals),
+            "pictures/reconstructions": reconstructions(model, originals),
             **interpolation_arrays(model, test),
         }
 

@@ -33,7 +33,6 @@ from torch import Tensor
 from rungs.evaluation.convolutional import ROWS, ConvolutionalEvaluator, uniform
 from rungs.evaluation.definitions import CONVOLUTIONAL_PICTURES
 from rungs.evaluation.materials import Materials
-from rungs.evaluation.subsets import partners
 from rungs.numerics.seeds import generator
 from rungs.study.settings import EvaluationSettings
 
@@ -69,18 +68,15 @@ class VQEvaluator(ConvolutionalEvaluator):
     @torch.no_grad()
     def code_arrays(self, x: Tensor) -> dict[str, Tensor]:
         """Return codes, log-probabilities and losses of the test images ``x [n, pixels]``."""
-        model, other = self.model, torch.from_numpy(partners(len(x)))
-        every = torch.cat([model.codes(block) for block in x.split(ROWS)])
+        model = self.model
         found: dict[str, list[Tensor]] = {}
-        for block, strange in zip(x.split(ROWS), every[other].split(ROWS), strict=True):
+        for block in x.split(ROWS):
             quantised = model.quantise(model.encode(block))
             codes = quantised.codes.unflatten(0, (len(block), -1))
             distance = (quantised.encoded - quantised.vectors).square().sum(-1)
             for name, value in {
                 "codes": codes,
                 "reconstruction": model.log_likelihood(block, codes),
-                # with another image's codes: what the decoder loses is what it owes to the codes
-                "swapped": model.log_likelihood(block, strange),
                 "commitment": distance.unflatten(0, codes.shape).mean(1),
                 "encoder_square": (
                     quantised.encoded.square().sum(-1).unflatten(0, codes.shape).mean(1)
@@ -89,7 +85,11 @@ class VQEvaluator(ConvolutionalEvaluator):
             }.items():
                 found.setdefault(name, []).append(value)
         arrays = {f"test/{name}": torch.cat(parts) for name, parts in found.items()}
-        return arrays | {"test/prior": self.log_prior(arrays["test/codes"])}
+        codes = arrays["test/codes"]
+        return arrays | {
+            "test/swapped": self.swapped(x, codes),
+            "test/prior": self.log_prior(codes),
+        }
 
     @torch.no_grad()
     def pictures(self, originals: Tensor) -> dict[str, Any]:
