@@ -23,7 +23,7 @@ from rungs import data
 from rungs.data.binarise import binarise
 from rungs.data.levels import as_levels, white_of
 from rungs.data.prepared import Prepared
-from rungs.errors import ConfigError, DataError, StoreError, check_known
+from rungs.errors import ConfigError, DataError, StoreError, check_known, nearest
 from rungs.evaluation.evaluator import Evaluator, evaluator_of
 from rungs.evaluation.run import load_model
 from rungs.exchange.archive import open_archive
@@ -34,12 +34,11 @@ from rungs.jobs.one_run import GivenImages
 from rungs.jobs.signals import Interrupted
 from rungs.models import entry
 from rungs.numerics.seeds import TEST_SET_SEED, derive_seed, generator
-from rungs.paths import ROOT
 from rungs.storage import result_file
 from rungs.storage.result_file import Stored
 from rungs.study import identity
 from rungs.study import profile as configuration
-from rungs.study.layers import Config, merge
+from rungs.study.layers import COMMON, Config, merge
 from rungs.study.layout import EVALUATION, HISTORY, Layout
 from rungs.study.runs import PRIOR_FOLDER, Run
 from rungs.study.settings import RunSettings
@@ -60,10 +59,15 @@ def load_config(*profiles: Path | str) -> Config:
         >>> config["training"]["epochs"], len(config["variants"]) > 20
         (3, True)
     """
-    found = []
+    named = {path.stem: path for path in COMMON.parent.glob("*.yaml") if path != COMMON}
+    found: list[Path | str] = []
     for profile in profiles or ("quick",):
-        named = ROOT / "config" / f"{profile}.yaml"
-        found.append(named if named.is_file() and not Path(profile).is_file() else profile)
+        here = Path(profile).is_file()
+        if not (here or Path(profile).suffix or profile in named):
+            raise ConfigError(
+                f"profile {str(profile)!r} is not known{nearest(str(profile), named)}"
+            )
+        found.append(profile if here else named.get(str(profile), profile))
     return configuration.load(found)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import doctest
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -213,3 +214,19 @@ def test_what_a_notebook_shows_is_a_line(evaluated: Path) -> None:
         *("Trained", "evaluate", "load", "load_config", "load_data", "train"),
         "__version__",
     }
+
+
+def test_a_profile_that_is_not_known_is_named_with_the_nearest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Profiles of the package are offered by name, wherever the working folder is."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").touch()
+    for name, near in {
+        "smoki": "did you mean 'smoke'?",
+        "unlike any": "known are config, ",
+    }.items():
+        with pytest.raises(ConfigError, match=f"profile '{name}' is not known; {re.escape(near)}"):
+            rungs.load_config(name)
+    with pytest.raises(ConfigError, match=r"mein\.yaml: .*did you mean 'mine\.yaml'"):
+        rungs.load_config("mein.yaml")

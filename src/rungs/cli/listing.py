@@ -182,12 +182,12 @@ def check(profiles: tuple[Path, ...], as_json: bool, names: tuple[str, ...]) -> 
     with what was prepared. Lists what is missing and where to put it. The exit status is 1 if
     something is wrong.
     """
-    from rungs.data import catalogue
+    from rungs.data import check_dataset
     from rungs.data.check import check as look
 
     config = load_config(profiles)
     for name in names:
-        known(name, catalogue(config), "data set")
+        check_dataset(name, config)
     used = dict.fromkeys(run.dataset for run in runs(config))
     raw = configuration.raw_data(config)
     found = [look(name, Path(Layout.data(name)), raw, config) for name in names or used]

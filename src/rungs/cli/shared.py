@@ -201,6 +201,7 @@ def known_run(config: Config, name: str) -> Run:
     Raises:
         ConfigError: if there is no such run; the message offers the nearest name or run.
     """
+    from rungs.data import check_dataset
     from rungs.models import entry
 
     try:
@@ -212,7 +213,7 @@ def known_run(config: Config, name: str) -> Run:
         near = near or get_close_matches(name, names, n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]!r}?" if near else " 'rungs list runs' names them."
         raise ConfigError(f"{error}{hint}") from error
-    known(run.dataset, _datasets(config), "data set")
+    check_dataset(run.dataset, config)
     known(run.variant, config["variants"], "variant")
     axis = entry(config["variants"][run.variant]["model"]).axis
     if run.axis != axis:

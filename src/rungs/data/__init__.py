@@ -111,6 +111,20 @@ def catalogue(config: Mapping[str, Any]) -> dict[str, DatasetEntry]:
     return found
 
 
+def check_dataset(name: str, config: Mapping[str, Any]) -> None:
+    """Check the name of a data set.
+
+    Raises:
+        ConfigError: if a configuration has no such data set; it suggests the nearest.
+    """
+    known = [*DATASETS, *own_data(config)]
+    if name not in known:
+        raise ConfigError(
+            f"data set {name!r} is not known{nearest(name, known)} Images of your own are named by a profile "
+            "(docs/own-data.md)."
+        )
+
+
 def shape_of(run: Mapping[str, Any]) -> tuple[int, ...]:
     """The shape of an image of the data set of a run, given by its resolved settings: that of a
     built-in set is in the registry, a run of one's own data carries it."""
@@ -133,9 +147,7 @@ def prepare(
         DataError: if a source is missing, corrupt or of the wrong shape.
     """
     own = own_data(config or {})
-    known = [*DATASETS, *own]
-    if name not in known:
-        raise ConfigError(f"data set {name!r} is not known{nearest(name, known)}")
+    check_dataset(name, config or {})
     prepared: Prepared
     if name in own:
         from rungs.data import own as own_module

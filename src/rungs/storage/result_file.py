@@ -143,7 +143,8 @@ def read(path: Path | str, only: Iterable[str] | None = None) -> Stored:
     wanted = None if only is None else tuple(only)
     if not path.is_file():
         raise StoreError(
-            f"{path}: the file is missing; make it with 'snakemake --cores all {path}'."
+            f"{path}: the file is missing; make it with 'snakemake --cores all {path}' and the same "
+            "configuration."
         )
     arrays: dict[str, np.ndarray] = {}
     left = [MOST_BYTES]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NotRequired, TypedDict, cast
 
-from rungs.data import DATASETS, catalogue, own_data
+from rungs.data import catalogue, check_dataset, own_data
 from rungs.data.image_shape import ImageShape
 from rungs.errors import ConfigError, check_known
 from rungs.models import entry
@@ -185,7 +185,7 @@ def resolve(config: Config, run: Run) -> RunSettings:
 def _layered(config: Config, run: Run, section: str) -> Config:
     """A section as this run sees it: the profile's, its data set's, its variant's over it."""
     check_known(run.variant, config["variants"], "variants", "variant")
-    check_known(run.dataset, [*DATASETS, *own_data(config)], "datasets", "data set")
+    check_dataset(run.dataset, config)
     layers = (
         config.get("datasets", {}).get(run.dataset, {}).get(section, {}),
         config["variants"][run.variant].get(section, {}),
