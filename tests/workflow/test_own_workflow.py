@@ -174,6 +174,9 @@ def test_figures_are_drawn(finished: dict[str, Any], figure: str, tmp_path: Path
     labelled = catalogue(finished)["mine"].labelled
     if figure in ("ladder_pca", "mixture_components", "mixture_samples", "vae_samples"):
         assert ("no labels" in texts) == (not labelled)
+    if figure in ("ladder_pca", "mixture_components", "latent_scatter") and labelled:
+        assert "class0" in texts
+        assert "class1" in texts
     drawn.savefig(tmp_path / "figure.png", dpi=20)
     plt.close(drawn)
 

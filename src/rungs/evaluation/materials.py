@@ -14,6 +14,7 @@ from torch import Tensor
 from rungs.data.prepared import read_images, read_labels
 from rungs.evaluation.classifier import Classifier
 from rungs.evaluation.splits import Split
+from rungs.storage import result_file
 from rungs.study.settings import EvaluationSettings
 
 
@@ -58,6 +59,13 @@ class Materials:
     def train(self) -> Split:
         """Training images as the model takes them."""
         return Split.read(self.data, "train", self.evaluation["train_images"], self.binary)
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes, by their labels; none where the data set has no names for them."""
+        provenance = result_file.read(self.data, only=()).attributes["provenance"]
+        found: list[str] = provenance.get("classes", [])
+        return found
 
     @property
     def population(self) -> Split:

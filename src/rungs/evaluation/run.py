@@ -35,6 +35,7 @@ from rungs.study.identity import TRAINED
 from rungs.study.layers import Config
 from rungs.study.layout import (
     BEFORE,
+    CLASSES,
     EVALUATION,
     EVALUATION_COST,
     HISTORY,
@@ -220,6 +221,8 @@ def evaluate(inputs: Inputs, output: Path | None = None) -> None:
         TRAINED: result_file.read(inputs.folder / HISTORY, only=()).attributes.get("key"),
         "provenance": provenance.describe(),
     }
+    if materials.classes:
+        attributes[CLASSES] = materials.classes
     seconds = time.perf_counter() - started
     seconds += sum(read_seconds(path.with_suffix(".json")) for path in shards)
     output = inputs.folder if output is None else output

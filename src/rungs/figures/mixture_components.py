@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 
 from rungs.figures.palettes import MEASURED
 from rungs.figures.pictures import picture_grid, prior_label
-from rungs.figures.style import no_labels, nothing_to_show, panels, show_image
+from rungs.figures.style import no_labels, nothing_to_show, panels, shortened, show_image
 from rungs.storage import result_file
-from rungs.study.layout import Files
+from rungs.storage.result_file import Stored
+from rungs.study.layout import CLASSES, Files
 from rungs.study.settings import run_of, settings_of
 
 #: the heaviest components, which are shown
@@ -25,7 +26,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     share of each class's test images that each of them takes (mean responsibility). Right: all
     weights in order, and how many components have half of the weight. Components of equal weight, as a
     VampPrior's are, stand in the order in which they are stored."""
-    shown = [result_file.read(path, only=["components/"]) for path in files["evaluation"]]
+    read = ["components/", "test/labels"]
+    shown = [result_file.read(path, only=read) for path in files["evaluation"]]
     shown = [evaluation for evaluation in shown if "components/weights" in evaluation.arrays]
     if not shown:
         return nothing_to_show(settings)
@@ -42,7 +44,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         )
         if "components/classes" in evaluation.arrays:
             order = "component" if equal else "component, heaviest first"
-            _show_shares(figure, middle, evaluation["components/classes"][:, :SHOWN], order)
+            shares = evaluation["components/classes"][:, :SHOWN]
+            _show_shares(figure, middle, shares, order, _names(evaluation))
         else:
             no_labels(middle)
         if equal:
@@ -57,7 +60,16 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     return figure
 
 
-def _show_shares(figure: Figure, axis: Any, shares: np.ndarray, order: str) -> None:
+def _names(evaluation: Stored) -> list[str]:
+    """Return the names, or else the labels, of the classes of the test images."""
+    labels = np.unique(evaluation["test/labels"])
+    names = evaluation.attributes.get(CLASSES)
+    return [shortened(names[label]) if names else str(label) for label in labels]
+
+
+def _show_shares(
+    figure: Figure, axis: Any, shares: np.ndarray, order: str, names: list[str]
+) -> None:
     """Draw how the classes share the components, ``[classes, components]``."""
     picture = axis.imshow(
         100 * shares,
@@ -73,7 +85,8 @@ def _show_shares(figure: Figure, axis: Any, shares: np.ndarray, order: str) -> N
     axis.set_xticks([1, *range(10, shares.shape[1] + 1, 10)])
     axis.set_title("share of each class")
     step = 1 if len(shares) <= 12 else len(shares) // 6
-    axis.set_yticks(range(0, len(shares), step))
+    ticks = range(0, len(shares), step)
+    axis.set_yticks(ticks, [names[tick] for tick in ticks])
     axis.tick_params(axis="y", labelsize=6)
     bar = figure.colorbar(picture, ax=axis, pad=0.02, aspect=15)
     bar.ax.tick_params(labelsize=6)

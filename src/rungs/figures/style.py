@@ -5,6 +5,7 @@ What a user has chosen for other figures, in a ``matplotlibrc`` or in ``MPLBACKE
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -22,9 +23,14 @@ from matplotlib.figure import Figure
 
 from rungs.figures import BLANK
 from rungs.storage.atomic import replacing
+from rungs.storage.result_file import Stored
+from rungs.study.layout import CLASSES
 from rungs.training.schedules import continuation_epochs
 
 mpl.rcdefaults()
+
+#: of a legend
+LETTERS_AN_INCH = 18
 
 
 def variant_label(variant: str) -> str:
@@ -109,6 +115,23 @@ def nothing_to_show(settings: dict[str, Any]) -> Figure:
     return figure
 
 
+def class_names(evaluation: Stored, labels: Iterable[int]) -> list[str]:
+    """Return how a legend names classes: by their names, or, where they have none, by their labels."""
+    labels, names = list(labels), evaluation.attributes.get(CLASSES)
+    if names is None:
+        return [f"{'' if i else 'class '}{label}" for i, label in enumerate(labels)]
+    return [shortened(names[label]) for label in labels]
+
+
+def shortened(name: str, most: int = 14) -> str:
+    """Return a name of at most ``most`` characters.
+
+    >>> shortened("a name that is too long")
+    'a name that i…'
+    """
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
 def no_labels(axis: Any) -> None:
     """Write into a panel of classes that the data set has no labels."""
     axis.set_axis_off()
@@ -138,7 +161,10 @@ def say_what(figure: Figure, dataset: str, rest: str = "") -> None:
 
 
 def legend_below(figure: Figure, handles: list[Any], labels: list[str], columns: int) -> None:
-    """One legend for all panels, below them."""
+    """One legend for all panels, below them; in more rows than ``columns`` ask for where names are long."""
+    letters = sum(len(label) + 3 for label in labels)
+    rows = math.ceil(letters / (LETTERS_AN_INCH * figure.get_figwidth()))
+    columns = max(1, min(columns, math.ceil(len(labels) / rows)))
     figure.legend(
         handles,
         labels,

@@ -25,6 +25,8 @@ EVALUATION, EVALUATION_COST = "evaluation.h5", "evaluation-cost.json"
 #: how the arrays begin, in the history, of the weights at the end of the schedule, and, in the evaluation,
 #: of what was measured on these; of runs that have a continuation
 SCHEDULED, BEFORE = "scheduled/", "before/"
+#: attribute of the evaluation: the names of the classes, by label, of a data set that has names for them
+CLASSES = "classes"
 #: stage -> the files that it makes, in the run's folder or the prior's
 STAGES = {
     "train": (WEIGHTS, HISTORY, TRAINING_COST),
