@@ -107,7 +107,9 @@ check: setup
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/snakemake --lint
 
+# Anew each time: pages that a failed build left are taken for sources of the next.
 docs: setup
+	@rm -rf build/docs docs/reference
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --conf-dir docs . build/docs
 	@echo "the site: build/docs/index.html"
 
