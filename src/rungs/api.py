@@ -92,6 +92,7 @@ def load_data(name: str, config: Config | None = None) -> Prepared:
         >>> digits.train_images.shape, digits.test_labels[:3].dtype.kind
         ((4000, 28, 28), 'i')
     """
+    _check_mapping(config)
     path = Path(Layout.data(name))
     if path.is_file():
         if config is not None:
@@ -119,6 +120,7 @@ def load(path: Path | str, profile: str = "quick", config: Config | None = None)
             another run than the configuration asks for.
         ArchiveError: if the archive is damaged, or not to be trusted.
     """
+    _check_mapping(config)
     folder = Path(path)
     if folder.suffix == ".zip":
         folder = open_archive(folder)
@@ -189,6 +191,7 @@ def train(
         RungsError: if a name, a setting or the images cannot be used, or the training fails.
         KeyboardInterrupt: if it was interrupted; the same call continues it.
     """
+    _check_mapping(config)
     asked, given = configuration.complete(config or {}), None
     of_images = {"white": white, "layout": layout}
     if isinstance(images, str):
@@ -229,6 +232,7 @@ def evaluate(
     Raises:
         RungsError: if the run cannot be loaded, is of an archive, or is not what the configuration asks for.
     """
+    _check_mapping(config)
     trained = run if isinstance(run, Trained) else load(run, profile)
     folder, named = trained.folder, Run.parse(trained.name)
     if (folder / MANIFEST).is_file():
@@ -243,6 +247,18 @@ def evaluate(
     asked = configuration.with_own_data(asked)
     one_run.evaluate_trained(asked, named, folder)
     return result_file.read(folder / EVALUATION)
+
+
+def _check_mapping(config: Any) -> None:
+    """Check that a configuration is one, and not the name of its file.
+
+    Raises:
+        ConfigError: if it is not.
+    """
+    if config is not None and not isinstance(config, Mapping):
+        raise ConfigError(
+            f"config= takes settings, such as rungs.load_config(...) returns, not {config!r}."
+        )
 
 
 def _configuration_of(folder: Path, run: Run) -> Config:

@@ -216,6 +216,14 @@ def test_what_a_notebook_shows_is_a_line(evaluated: Path) -> None:
     }
 
 
+def test_a_name_is_no_configuration() -> None:
+    for call in (rungs.load_data, rungs.load, rungs.evaluate):
+        with pytest.raises(ConfigError, match=r"config= takes settings, .* not 'mine\.yaml'"):
+            call("mine", config="mine.yaml")
+    with pytest.raises(ConfigError, match="config= takes settings"):
+        rungs.train("gauss", "mnist5k", latent=2, config="mine.yaml")  # type: ignore[arg-type]
+
+
 def test_a_profile_that_is_not_known_is_named_with_the_nearest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -166,6 +166,10 @@ def test_the_reference_page_is_that_of_these_verbs() -> None:
         (["bench", "--only", "trainin"], 1, "did you mean 'training'?"),
         (["pack", "train", "mnist5k.vea.0.0000"], 1, "did you mean 'mnist5k.vae.0.0000'?"),
         (["train", "mnist5k/vae/depth5/seed0"], 1, "not prepared; run: rungs prepare mnist5k"),
+        (
+            ["train", "mnist5k/vae/depth2/seed0", "--config", str(ROOT / "config/smoke.yaml")],
+            *(1, f"run: rungs prepare mnist5k, adding --config {ROOT}/config/smoke.yaml."),
+        ),
         (["sample", "mnist5k/vae/depth5/seed0", "x.jpg"], 1, ".png or .npz"),
         (["sample", "mnist5k/vae/depth5/seed0", "x.png"], 1, "file is missing; make it with"),
     ],

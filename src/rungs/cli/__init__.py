@@ -25,7 +25,7 @@ from rungs.cli import results as render
 from rungs.cli import sample as draw
 from rungs.cli import scorecard as report
 from rungs.cli import steps as work
-from rungs.cli.shared import MISTAKE, cli
+from rungs.cli.shared import MISTAKE, cli, with_profiles
 from rungs.errors import RungsError
 from rungs.paths import IN_CLONE
 from rungs.storage.atomic import FREE_SPACE, UNWRITABLE
@@ -44,7 +44,7 @@ def main(args: list[str] | None = None) -> Any:
     try:
         return cli(args=args, prog_name="rungs")
     except RungsError as error:
-        click.echo(f"rungs: {error}", err=True)
+        click.echo(f"rungs: {with_profiles(str(error))}", err=True)
         sys.exit(MISTAKE)
     except ModuleNotFoundError as error:
         if IN_CLONE:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -257,9 +259,23 @@ def with_json(function: Callable[..., None]) -> Callable[..., None]:
     )
 
 
+#: the profiles that the command names
+_named: tuple[Path, ...] = ()
+
+
 def load_config(profiles: tuple[Path, ...]) -> Config:
     """The configuration of a verb."""
+    global _named  # for its messages, which are made where only the configuration is known
+    _named = profiles
     return configuration.load(profiles or (DEFAULT,))
+
+
+def with_profiles(message: str) -> str:
+    """A message and, where it advises a command of rungs, the option that names the profiles of this one."""
+    if not _named or "--config" in message or not re.search(r"\brungs [a-z]+ ", message):
+        return message
+    files = " --config ".join(shlex.quote(str(path)) for path in _named)
+    return f"{message.rstrip('.')}, adding --config {files}."
 
 
 def print_json(content: Any) -> None:
