@@ -61,7 +61,7 @@ def test_a_job_has_a_line_when_it_ends_and_a_long_one_when_it_starts(config: Non
     clock.now = 75
     assert screen.text(record("job_finished", job_id=1), usual) is None
     assert screen.text(record("progress", done=1, total=2), usual) == (
-        "0:01:15  train        mnist5k/vae/depth2/seed1  done in 0:01:15; 1 of 2 jobs"
+        "0:01:15  train        mnist5k/vae/depth2/seed1  done in 0:01:15; 1 of 1 jobs"
     )
 
 

@@ -70,6 +70,8 @@ class Screen:
         self._dry, self._clock = dry, clock
         self._began = clock()
         self._jobs: dict[int, Shown] = {}
+        #: jobs that are shown: planned, and ended
+        self._total = self._count = 0
         self._whole = self._plan_shown = False
         self._ended: Shown | None = None
         #: when everything will be done and when to look again, by the clock
@@ -92,7 +94,7 @@ class Screen:
                 self._ended = self._jobs.pop(vars(record)["job_id"], None)
                 return None
             case "progress":
-                return self._progress(vars(record)["done"], vars(record)["total"])
+                return self._progress()
             case "run_info":
                 return self._planned(vars(record)["stats"])
             case "shellcmd":
@@ -108,6 +110,7 @@ class Screen:
         self._plan_shown = True
         counts = {rule: count for rule, count in stats.items() if rule not in {*UNSEEN, "total"}}
         self._whole = WHOLE in stats
+        self._total = sum(counts.values())
         listed = ", ".join(f"{count} {rule}" for rule, count in counts.items())
         return f"{'To do' if self._dry else 'Jobs'}: {listed or 'only files to hand on'}"
 
@@ -123,13 +126,17 @@ class Screen:
             return f"{rule:<12} {job}  ({_short(about['reason'])})"
         return f"{self._time()}  {rule:<12} {job}  starts" if rule in LONG else None
 
-    def _progress(self, done: int, total: int) -> str | None:
+    def _progress(self) -> str | None:
         ended, self._ended = self._ended, None
         if ended is None:
             return None
-        took = duration(self._clock() - ended.began)
-        left = self._left() if done < total else ""
-        return f"{self._time()}  {ended.rule:<12} {ended}  done in {took}; {done} of {total} jobs{left}"
+        self._count += 1
+        took, counted = (
+            duration(self._clock() - ended.began),
+            f"{self._count} of {self._total} jobs",
+        )
+        left = self._left() if self._count < self._total else ""
+        return f"{self._time()}  {ended.rule:<12} {ended}  done in {took}; {counted}{left}"
 
     def _time(self) -> str:
         return duration(self._clock() - self._began)
