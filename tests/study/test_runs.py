@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from rungs.errors import ConfigError
-from rungs.study.runs import Run, shown_runs
+from rungs.paths import ROOT
+from rungs.study import profile as configuration
+from rungs.study.runs import Run, runs, shown_runs
 
 
 @pytest.mark.parametrize("path", ["", "mnist5k/vae", "../x/depth1/seed0", "a/b/depth-1/seed0"])
@@ -48,3 +50,11 @@ def test_a_profile_without_these_shows_what_it_has() -> None:
     assert sizes(elsewhere, "ladder", depths=[5]) == []  # which names no variants
     ladder = profile(ladder=[{"variants": ["lvae"], "depths": [2]}])
     assert sizes(ladder, "ladder", depths=[5]) == [2]
+
+
+def test_the_order_of_documents_is_not_that_of_the_file() -> None:
+    """A file that a program writes has them sorted by name."""
+    config = configuration.load([ROOT / "config" / "config.yaml"])
+    experiments = dict(sorted(config["experiments"].items()))
+    assert list(experiments) != list(config["experiments"])
+    assert runs(config | {"experiments": experiments}) == runs(config)

@@ -5,9 +5,13 @@ They are no outputs of a rule, because Snakemake deletes the outputs of a job th
 
 from __future__ import annotations
 
+import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+
+from torch import Tensor
 
 from rungs.errors import StoreError
 from rungs.storage.tensors import load_tensors, save_tensors
@@ -28,8 +32,15 @@ def save(trainer: Trainer, folder: Path, key: str) -> None:
         key: of the run (:func:`rungs.study.keys.run_key`); only a run of the same key continues from it.
     """
     tensors, metadata = trainer.state()
-    metadata |= {"key": key, "format": FORMAT}
+    metadata |= identity(tensors, key)
     save_tensors(folder / checkpoint_name(key), tensors, metadata)
+
+
+def identity(tensors: Mapping[str, Tensor], key: str) -> dict[str, str]:
+    """Metadata by which a checkpoint is known again: its format, its run, and its tensors with their types
+    and shapes, as only a model that trains knows which statistics its history has."""
+    found = {name: f"{tensor.dtype} {list(tensor.shape)}" for name, tensor in tensors.items()}
+    return {"key": key, "format": FORMAT, "tensors": json.dumps(found, sort_keys=True)}
 
 
 def load(trainer: Trainer, path: Path, key: str) -> None:
@@ -43,6 +54,9 @@ def load(trainer: Trainer, path: Path, key: str) -> None:
         raise StoreError("the checkpoint is of other settings, code or data")
     if metadata.get("format") != FORMAT:
         raise StoreError(f"the checkpoint is not of format {FORMAT}")
+    expected = identity(tensors, key)
+    if metadata.get("tensors", expected["tensors"]) != expected["tensors"]:
+        raise StoreError("the checkpoint is incomplete (its tensors have other names or shapes)")
     trainer.restore(tensors, metadata)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from rungs.errors import ConfigError
+from rungs.study.documents import DOCUMENTS
 from rungs.study.layers import Config
 
 #: what a grid varies besides the seed: the number of stochastic layers, the units of a single one,
@@ -71,15 +72,17 @@ def axis_of(grid: Config) -> str:
 
 
 def runs(config: Config, document: str | None = None) -> list[Run]:
-    """Every run that the configuration asks for, each once, in the order of the file.
+    """Every run that the configuration asks for, each once: by document, and in the order of its grids.
 
-    Runs that are only there to be continued by others are not among them.
+    Documents have an order of their own, as files that are written by a program sort them by name. Runs
+    that are only there to be continued by others are not among them.
     """
     found: dict[Run, None] = {}
-    for name, grids in config["experiments"].items():
+    experiments, order = config["experiments"], list(DOCUMENTS)
+    for name in sorted(experiments, key=lambda n: order.index(n) if n in order else len(order)):
         if document is not None and name != document:
             continue
-        for grid in grids:
+        for grid in experiments[name]:
             found.update(
                 (Run(dataset, variant, size, seed, axis), None)
                 for axis in [axis_of(grid)]
