@@ -55,6 +55,19 @@ OTHER = {**CLAIM, "claim": "ladder.2", "verdict": "undecided", "leaning": "for",
 LACKING = {**CLAIM, "claim": "vq.1", "verdict": "undecided", "basis": "the profile lacks runs: vq"}
 
 
+def store(config: dict[str, Any]) -> None:
+    """Write files of every run, which hold nothing that was measured."""
+    layout = Layout(config["profile"])
+    for run in runs(config):
+        settings = resolve(config, run)
+        settings["training"] |= {"continuation": 0}
+        origin = {"run": settings, "provenance": ORIGIN}
+        place = Path(layout.run(run))
+        place.mkdir(parents=True)
+        result_file.write(place / HISTORY, {"elbo": np.zeros(2)}, origin)
+        result_file.write(place / EVALUATION, {}, origin)
+
+
 def make(folder: Path) -> dict[str, Any]:
     """Make the profile's results in the working directory; return its configuration.
 
@@ -65,14 +78,7 @@ def make(folder: Path) -> dict[str, Any]:
     config = profile.load([folder / "tiny.yaml"])
     layout = Layout(config["profile"])
     found = runs(config)
-    for run in found:
-        settings = resolve(config, run)
-        settings["training"] |= {"continuation": 0}
-        origin = {"run": settings, "provenance": ORIGIN}
-        place = Path(layout.run(run))
-        place.mkdir(parents=True)
-        result_file.write(place / HISTORY, {"elbo": np.zeros(2)}, origin)
-        result_file.write(place / EVALUATION, {}, origin)
+    store(config)
     for name in FIGURES:
         settings = figure_settings(config, name)
         figure = style.nothing_to_show(settings) if name not in DRAWN else plt.figure()

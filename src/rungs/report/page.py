@@ -117,13 +117,25 @@ class FigureView:
 
 @dataclass(frozen=True)
 class Section:
-    """A document with its claims, figures and tables; or, at the end, what is of no one document."""
+    """A document with its claims, figures and tables; or, at the end, what is of no one document.
+
+    Attributes:
+        shown: its runs in words.
+    """
 
     address: str
     name: str
     short: str
     shown: str
     claims: list[ClaimView]
+    figures: list[FigureView]
+    sheets: list[Sheet]
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """What the profile has no runs for: figures that are not drawn and tables without rows."""
+
     figures: list[FigureView]
     sheets: list[Sheet]
 
@@ -166,7 +178,8 @@ def content(config: Config) -> dict[str, Any]:
     rows, origin = read_claims(config), read_origin(config)
     found = claim_views(rows)
     explored = explorer.read(config)
-    sections = _sections(config, layout, found, explored)
+    figures = _figures(config, layout, found, explored)
+    sheets = [sheet(name, Path(layout.table(name, ".csv"))) for name in TABLES if name not in FRONT]
     return {
         "profile": config["profile"],
         "origin": origin,
@@ -174,7 +187,16 @@ def content(config: Config) -> dict[str, Any]:
         "shown": describe(runs(config)),
         "cost": _cost(layout),
         "counts": {name: sum(c.row["verdict"] == name for c in found) for name in VERDICTS},
-        "sections": sections,
+        "sections": _sections(
+            config,
+            found,
+            [figure for figure in figures if figure.picture],
+            [each for each in sheets if each.rows],
+        ),
+        "lacking": Lacking(
+            [figure for figure in figures if not figure.picture],
+            [each for each in sheets if not each.rows],
+        ),
         "absent": absent(rows),
         "explored": explored,
         "configuration": yaml.safe_dump(config, sort_keys=False, width=100, allow_unicode=True),
@@ -229,35 +251,55 @@ def _part_view(row: Row) -> PartView:
 
 def _sections(
     config: Config,
-    layout: Layout,
     found: Sequence[ClaimView],
-    explored: Mapping[str, Sequence[Any]],
+    figures: Sequence[FigureView],
+    sheets: Sequence[Sheet],
 ) -> list[Section]:
-    documents = [name for name in DOCUMENTS if runs(config, name)]
-    figures = _figures(config, layout, found, explored)
-    sheets = [sheet(name, Path(layout.table(name, ".csv"))) for name in TABLES if name not in FRONT]
-    sections = [
-        Section(
-            name,
-            DOCUMENTS[name],
-            re.split(r" \(| and | of ", DOCUMENTS[name])[0],
-            describe(runs(config, name)),
-            [claim for claim in found if claim.row["document"] == name],
-            [figure for figure in figures if figure.entry.document == name],
-            [each for each in sheets if each.document == name],
+    """Return what there is of each document.
+
+    Claims and figures also take the runs that stand under another document in ``experiments``, so a
+    document without runs of its own may have some.
+    """
+    sections = []
+    for name in DOCUMENTS:
+        own_claims = [claim for claim in found if claim.row["document"] == name]
+        own_figures = [figure for figure in figures if figure.entry.document == name]
+        if not (runs(config, name) or own_claims or own_figures):
+            continue
+        sections.append(
+            Section(
+                name,
+                DOCUMENTS[name],
+                re.split(r" \(| and | of ", DOCUMENTS[name])[0],
+                _shown(config, name, own_claims, own_figures),
+                own_claims,
+                own_figures,
+                [each for each in sheets if each.document == name],
+            )
         )
-        for name in documents
-    ]
+    documents = [section.address for section in sections]
     rest = Section(
         "all-documents",
         COMMON,
         COMMON,
         describe(runs(config)),
         [],
-        [figure for figure in figures if figure.entry.document not in documents],
+        [figure for figure in figures if figure.entry.document is None],
         [each for each in sheets if each.document not in documents],
     )
     return [*sections, rest]
+
+
+def _shown(
+    config: Config, document: str, found: Sequence[ClaimView], figures: Sequence[FigureView]
+) -> str:
+    """Return the runs of a document in words: those of its section, else those that it takes of others."""
+    if own := runs(config, document):
+        return describe(own)
+    paths = [path for claim in found for path in claim.row["runs"].split()]
+    paths += [path for figure in figures for path in figure.runs]
+    taken = describe(map(Run.parse, dict.fromkeys(paths)))
+    return f"{taken}; of other sections of experiments, which has no runs in a section {document}"
 
 
 def _figures(
