@@ -18,10 +18,11 @@ from PIL import Image, PngImagePlugin
 from conftest import TINY
 from rungs.claims.core import VERDICTS
 from rungs.figures import BLANK, FIGURES, figure_settings
-from rungs.report import explorer, page
+from rungs.report import explorer, gallery, page
 from rungs.report.claims import claim_rows, read_claims
 from rungs.storage.atomic import write_text
 from rungs.study import profile
+from rungs.study.documents import DOCUMENTS
 from rungs.study.layers import Config
 from rungs.study.layout import Layout, inputs
 from rungs.study.runs import shown_runs
@@ -114,3 +115,15 @@ def test_a_document_takes_claims_and_figures_from_runs_of_other_sections(
     start = text.rindex("What the profile has no runs for")
     assert text.index("(vq_codebook)") > start
     assert text.index("(autoencoder_identity)") > start
+
+
+def test_a_gallery_lists_the_claims_that_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = make(tmp_path, ("mixture",))
+    rows = read_claims(config)
+    assert {row["document"] for row in claim_rows(rows)} - {"mixture"}
+    documents = gallery.documents_of(config, rows)
+    assert {row["document"] for row in claim_rows(rows)} <= {*documents}
+    assert documents == [name for name in DOCUMENTS if name in documents]

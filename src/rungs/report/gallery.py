@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from rungs.errors import StoreError
 from rungs.exchange.export import export_run
 from rungs.exchange.ro_crate import origins
 from rungs.figures import BLANK, FIGURES, FigureEntry, figure_settings
-from rungs.report.claims import claim_rows, count, read_claims
+from rungs.report.claims import Row, claim_rows, count, read_claims
 from rungs.report.scorecard import claims_in_markdown
 from rungs.report.shown_runs import describe
 from rungs.storage import result_file
@@ -110,18 +110,19 @@ def write_gallery(
         for old in output.glob(f"*.{kind}"):
             old.unlink()
     rows = read_claims(config)
-    documents = [name for name in DOCUMENTS if runs(config, name)]
+    documents = documents_of(config, rows)
     lines = [f"# Gallery of the profile `{config['profile']}`", "", *_origin(config, command), ""]
     lines += [f"Claims: {count(rows)}.", ""]
     absent: dict[str, str] = dict(missing or {})
     for document in (*documents, None):
         lines += [f"## {document_name(document)}", ""]
         if document is not None:
-            lines += [f"{describe(runs(config, document))}.", ""]
+            if own := runs(config, document):
+                lines += [f"{describe(own)}.", ""]
             of_document = [row for row in rows if row["document"] == document]
             if claim_rows(of_document):
                 lines += ["### Claims", "", *claims_in_markdown(of_document), ""]
-            lines += _bounds(layout, {run.path for run in runs(config, document)})
+            lines += _bounds(layout, {run.path for run in own})
         for name, entry in FIGURES.items():
             if entry.document == document and name not in absent:
                 if reason := _picture(config, name, output):
@@ -143,6 +144,16 @@ def write_gallery(
         lines += ["", "## Weights", "", _weights(config, weights, output, half)]
     write_text(output / "configuration.json", json.dumps(config, indent=1, sort_keys=True) + "\n")
     write_text(output / "README.md", "\n".join(lines) + "\n")
+
+
+def documents_of(config: Config, rows: Sequence[Row]) -> list[str]:
+    """Return the documents of a page: those with runs, and those whose claims rest on runs of others.
+
+    Args:
+        rows: of the table of claims.
+    """
+    claimed = {row["document"] for row in claim_rows(rows)}
+    return [name for name in DOCUMENTS if name in claimed or runs(config, name)]
 
 
 def _figure(name: str, entry: FigureEntry) -> list[str]:
