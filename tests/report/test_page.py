@@ -99,10 +99,10 @@ def test_a_figure_stands_with_caption_claims_and_files(found: Read) -> None:
 
 
 def test_a_blank_figure_is_a_line_that_says_which_runs_it_needs(found: Read) -> None:
-    said = (
-        "One latent varied at a time (latent_traversal) is not drawn: it needs runs of gauss, with "
-    )
-    assert f"{said}latents 2 or 10, in the section vae of experiments." in found.text
+    assert (
+        "One latent varied at a time: latent_traversal is not drawn: it needs a run of a VAE with one "
+        "stochastic layer, such as variant gauss with latents: [10], in the section vae of experiments."
+    ) in found.text
     drawn = [source for source in found.sources if source]
     assert len(drawn) == 2 * len(made_profile.DRAWN)
 

@@ -43,11 +43,15 @@ def figure(profiles: tuple[Path, ...], name: str) -> None:
     config = load_config(profiles)
     entry = FIGURES[known(name, FIGURES, "figure")]
     from rungs.figures import style
+    from rungs.figures.lacking import not_drawn
 
     settings = figure_settings(config, name)
     files = _files(config, entry.needs, entry.document, settings)
     drawn = import_module(entry.module).draw(files, settings)
     stem = Path(Layout(config["profile"]).figure(name, ""))
+    if style.is_blank(drawn):
+        click.echo(not_drawn(name, settings))
+        style.say_instead(drawn, not_drawn(name, settings))
     style.save(drawn, stem)
     click.echo(f"{stem}.png, {stem}.pdf")
 

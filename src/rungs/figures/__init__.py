@@ -20,6 +20,21 @@ BLANK = "nothing to show"
 
 
 @dataclass(frozen=True)
+class Example:
+    """Runs that would fill a figure, for a profile that has none.
+
+    Attributes:
+        kind: what is shown of any of them, in words.
+        axis: the key of a grid that has their sizes: ``depths``, ``latents`` or ``codes``.
+    """
+
+    kind: str
+    variants: tuple[str, ...]
+    axis: str
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class FigureEntry:
     """A figure: its module, its document, what it is made from, and what it shows."""
 
@@ -31,7 +46,15 @@ class FigureEntry:
     look_for: str = ""
     #: files of ``resources/`` that it reads
     resources: tuple[str, ...] = ()
+    #: what the report offers where there is nothing to show; by default the first of its settings
+    example: Example | None = None
 
+
+DEEP = Example("a run of a deep VAE or ladder VAE", ("vae",), "depths", (5,))
+QUANTISED = Example("a run of a VQ-VAE", ("vq",), "codes", (64,))
+MIXTURE = Example("a run of a VAE with a mixture prior", ("mog",), "latents", (10,))
+PLANE = Example("a run of a VAE with two latents", ("gauss",), "latents", (2,))
+SINGLE = Example("a run of a VAE with one stochastic layer", ("gauss",), "latents", (10,))
 
 FIGURES = {
     "ladder_loglik": FigureEntry(
@@ -48,6 +71,7 @@ FIGURES = {
             "networks are the published ones."
         ),
         resources=("published.csv",),
+        example=Example("runs of deep VAEs or ladder VAEs", ("vae",), "depths", (1, 2, 3)),
     ),
     "ladder_ablation": FigureEntry(
         "rungs.figures.ladder_ablation",
@@ -58,6 +82,9 @@ FIGURES = {
             "Compare recipes: batch norm and warm-up should each help, and most where both are on. "
             "Bars are one standard error over test images, which runs on the same images share, "
             "so a difference is surer than the bars look."
+        ),
+        example=Example(
+            "runs that differ in batch norm or warm-up", ("vae", "vae-bn"), "depths", (5,)
         ),
     ),
     "ladder_kl_history": FigureEntry(
@@ -71,6 +98,7 @@ FIGURES = {
             "bright. Below the top layer of a bottom-up VAE the KL is sampled, and a row that flickers "
             "has a KL close to zero. The continuation begins at the dotted line."
         ),
+        example=DEEP,
     ),
     "active_units_history": FigureEntry(
         "rungs.figures.active_units_history",
@@ -82,6 +110,7 @@ FIGURES = {
             "batch norm and warm-up, and in the ladder. A line that still moves at the last epoch "
             "belongs to a run to be trained longer. The continuation begins at the dotted line."
         ),
+        example=DEEP,
     ),
     "ladder_pca": FigureEntry(
         "rungs.figures.ladder_pca",
@@ -93,6 +122,7 @@ FIGURES = {
             "above the second should be one mixed cloud with an accuracy near chance; in the "
             "ladder even the top layer should separate digits."
         ),
+        example=DEEP,
     ),
     "ladder_samples": FigureEntry(
         "rungs.figures.ladder_samples",
@@ -103,6 +133,7 @@ FIGURES = {
             "Whether samples look like the data, and as varied. Likelihood and looks need not "
             "agree."
         ),
+        example=DEEP,
     ),
     "ladder_reconstructions": FigureEntry(
         "rungs.figures.ladder_reconstructions",
@@ -113,6 +144,7 @@ FIGURES = {
             "Each reconstruction is the mean image given one draw of the latents. Look for "
             "strokes that one model loses and the other keeps."
         ),
+        example=DEEP,
     ),
     "ladder_depth": FigureEntry(
         "rungs.figures.ladder_depth",
@@ -124,6 +156,9 @@ FIGURES = {
             "panels on the right count the layers that have an active unit."
         ),
         resources=("published.csv",),
+        example=Example(
+            "runs of deep VAEs or ladder VAEs", ("vae-bn-wu", "lvae-bn-wu"), "depths", (2, 5, 10)
+        ),
     ),
     "likelihood_calibration": FigureEntry(
         "rungs.figures.likelihood_calibration",
@@ -136,6 +171,7 @@ FIGURES = {
             "understates that model's likelihood. Hollow markers: the estimated limit, with the "
             "range in which it is trusted; families with fewer than 100 samples have none."
         ),
+        example=Example("a run of any model", ("vae",), "depths", (5,)),
     ),
     "mixture_samples": FigureEntry(
         "rungs.figures.mixture_samples",
@@ -145,6 +181,9 @@ FIGURES = {
         look_for=(
             "With ten latents the samples under a mixture prior should be cleaner. Dips of the "
             "prior's log-density along the lines are valleys between separate islands."
+        ),
+        example=Example(
+            "runs of VAEs with one stochastic layer", ("gauss", "mog"), "latents", (10,)
         ),
     ),
     "mixture_components": FigureEntry(
@@ -156,6 +195,7 @@ FIGURES = {
             "Whether the components' images look like single digits, whether every class is among "
             "them, and whether a component belongs to one class."
         ),
+        example=MIXTURE,
     ),
     "mixture_kl": FigureEntry(
         "rungs.figures.mixture_kl",
@@ -166,6 +206,7 @@ FIGURES = {
             "A good estimate has little bias and little spread. The bounds must lie on their own "
             "side of zero, apart from the grey band, which is the reference's own error."
         ),
+        example=MIXTURE,
     ),
     "latent_dimension": FigureEntry(
         "rungs.figures.latent_dimension",
@@ -175,6 +216,9 @@ FIGURES = {
         look_for=(
             "Where the likelihood stops rising, and whether samples get worse beyond. Without "
             "latents the model should give the average image."
+        ),
+        example=Example(
+            "runs of VAEs with one stochastic layer", ("gauss",), "latents", (2, 10, 50)
         ),
     ),
     "vq_reconstructions": FigureEntry(
@@ -186,6 +230,7 @@ FIGURES = {
             "What the codes keep, beside a continuous VAE with the same networks. Draws of an "
             "autoregressive decoder are noisier than means, and that is no fault."
         ),
+        example=QUANTISED,
     ),
     "vq_samples": FigureEntry(
         "rungs.figures.vq_samples",
@@ -196,6 +241,7 @@ FIGURES = {
             "Whether the learnt prior puts codes together to whole objects. The continuous VAE has "
             "independent latents at every position, so its samples are strokes that do not fit together."
         ),
+        example=QUANTISED,
     ),
     "vq_codebook": FigureEntry(
         "rungs.figures.vq_codebook",
@@ -207,6 +253,7 @@ FIGURES = {
             "encoder's norm should grow, the more the slower the codebook learns. The continuation begins "
             "at the dotted line."
         ),
+        example=QUANTISED,
     ),
     "vae_samples": FigureEntry(
         "rungs.figures.vae_samples",
@@ -218,6 +265,7 @@ FIGURES = {
             "fitted mixture: its codes are not where the prior is. Ten latents should look better "
             "than two. Titles give Frechet distances, lower is better."
         ),
+        example=Example("runs of plain autoencoders or VAEs", ("ae", "gauss"), "latents", (2,)),
     ),
     "vae_manifold": FigureEntry(
         "rungs.figures.vae_manifold",
@@ -228,6 +276,7 @@ FIGURES = {
             "Digits should change into each other smoothly. Every picture stands for the same "
             "share of the prior, so a class that fills much of the plane is sampled often."
         ),
+        example=PLANE,
     ),
     "latent_traversal": FigureEntry(
         "rungs.figures.latent_traversal",
@@ -238,6 +287,7 @@ FIGURES = {
             "Rows are sorted by KL. The first should change the digit in one meaningful way "
             "(slant, roundness, width), the last, if unused, should change nothing."
         ),
+        example=SINGLE,
     ),
     "autoencoder_identity": FigureEntry(
         "rungs.figures.autoencoder_identity",
@@ -248,6 +298,7 @@ FIGURES = {
             "An autoencoder as wide as its input should return even turned digits, of which "
             "training showed it none: it has learnt to copy. The narrow ones should not."
         ),
+        example=Example("a run of a plain autoencoder", ("ae",), "latents", (10,)),
     ),
     "latent_scatter": FigureEntry(
         "rungs.figures.latent_scatter",
@@ -259,6 +310,7 @@ FIGURES = {
             "the classes should be neighbouring regions of it. Large ellipses are uncertain "
             "posteriors."
         ),
+        example=PLANE,
     ),
     "aggregate_posterior": FigureEntry(
         "rungs.figures.aggregate_posterior",
@@ -269,6 +321,7 @@ FIGURES = {
             "Mean and variance should be those of N(0, 1); the shape need not be. Points off the "
             "diagonal of a quantile plot show where it is not."
         ),
+        example=SINGLE,
     ),
     "kl_fixed_ratio": FigureEntry(
         "rungs.figures.kl_fixed_ratio",
@@ -280,6 +333,7 @@ FIGURES = {
             "should only raise the KL. Points to one side of the line mean that training has not "
             "reached the optimum that the variance law describes."
         ),
+        example=SINGLE,
     ),
     "overpruning": FigureEntry(
         "rungs.figures.overpruning",
@@ -289,6 +343,9 @@ FIGURES = {
         look_for=(
             "The number of active latents should level off while inactive ones grow. In the "
             "second panel every latent, active or not, should lie at 1."
+        ),
+        example=Example(
+            "runs of VAEs with one stochastic layer", ("gauss",), "latents", (5, 10, 20)
         ),
     ),
 }

@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 # a notebook's MPLBACKEND names a backend that this interpreter may not have
@@ -29,8 +30,8 @@ from rungs.training.schedules import continuation_epochs
 
 mpl.rcdefaults()
 
-#: of a legend
-LETTERS_AN_INCH = 18
+#: of a legend, and of text in the place of a figure
+LETTERS_AN_INCH, TEXT_LETTERS_AN_INCH = 18, 12
 
 
 def variant_label(variant: str) -> str:
@@ -110,9 +111,19 @@ def nothing_to_show(settings: dict[str, Any]) -> Figure:
     figure, axes = panels(1, 1, settings)
     figure.set_label(BLANK)
     axes[0][0].set_axis_off()
-    text = "This profile has none of the runs\nthat this figure shows."
-    axes[0][0].text(0.5, 0.5, text, ha="center", va="center")
+    axes[0][0].text(0.5, 0.5, "Nothing to show.", ha="center", va="center")
     return figure
+
+
+def say_instead(figure: Figure, text: str) -> None:
+    """Write a text into a figure of :func:`nothing_to_show`, in lines that fit."""
+    width = int(TEXT_LETTERS_AN_INCH * figure.get_figwidth())
+    figure.axes[0].texts[0].set_text(fill(text, width))
+
+
+def is_blank(figure: Figure) -> bool:
+    """Return whether a figure is one of :func:`nothing_to_show`."""
+    return bool(figure.get_label() == BLANK)
 
 
 def class_names(evaluation: Stored, labels: Iterable[int]) -> list[str]:
@@ -176,7 +187,7 @@ def legend_below(figure: Figure, handles: list[Any], labels: list[str], columns:
 
 
 def _description(figure: Figure) -> dict[str, str]:
-    return {"Description": BLANK} if figure.get_label() == BLANK else {}
+    return {"Description": BLANK} if is_blank(figure) else {}
 
 
 def save(figure: Figure, stem: Path) -> None:

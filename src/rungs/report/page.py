@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rungs.claims import claims
 from rungs.claims.core import VERDICTS
 from rungs.figures import FIGURES, FigureEntry, figure_settings
+from rungs.figures.lacking import needs
 from rungs.report import explorer
 from rungs.report.claims import (
     Row,
@@ -39,7 +40,7 @@ from rungs.storage.atomic import write_text
 from rungs.study.documents import COMMON, DOCUMENTS
 from rungs.study.layers import Config
 from rungs.study.layout import RUN_FILES, Layout
-from rungs.study.runs import SIZES, Run, runs, shown_runs
+from rungs.study.runs import Run, runs, shown_runs
 from rungs.tables import TABLES, read_rows
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -93,7 +94,7 @@ class FigureView:
 
     Attributes:
         number: in the page, from 1; None where there is no picture.
-        picture: None where the profile has no runs for it; ``lacks`` then says which.
+        picture: None where the profile has no runs for it; ``needs`` then says which.
         shown: its runs in words.
         runs: their paths.
         tables: ids of the tables with its numbers.
@@ -106,7 +107,7 @@ class FigureView:
     entry: FigureEntry
     number: int | None
     picture: Picture | None
-    lacks: str
+    needs: str
     shown: str
     runs: list[str]
     tables: list[str]
@@ -321,7 +322,7 @@ def _figures(
                 entry,
                 1 + sum(view.picture is not None for view in views) if picture else None,
                 picture,
-                "" if picture else lacks(entry, settings),
+                "" if picture else needs(name, settings),
                 describe(shown),
                 [run.path for run in shown],
                 _tables_of(name),
@@ -331,25 +332,6 @@ def _figures(
             )
         )
     return views
-
-
-def lacks(entry: FigureEntry, settings: Config) -> str:
-    """Return which runs a figure would show, in words.
-
-    Example:
-        >>> from rungs.figures import FIGURES
-        >>> lacks(FIGURES["ladder_pca"], {"variants": ["vae", "lvae-bn-wu"], "depths": [5]})
-        'runs of vae or lvae-bn-wu, with depths 5, in the section ladder of experiments'
-    """
-    parts = [f"runs of {' or '.join(settings['variants'])}" if "variants" in settings else "runs"]
-    parts += [
-        f"with {key} {' or '.join(map(str, settings[key]))}"
-        for key in SIZES.values()
-        if key in settings
-    ]
-    if entry.document is not None:
-        parts.append(f"in the section {entry.document} of experiments")
-    return ", ".join(parts)
 
 
 def _tables_of(figure: str) -> list[str]:
