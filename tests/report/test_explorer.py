@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from browsers import browser  # noqa: F401, a fixture
 
 from rungs.errors import StoreError
+from rungs.evaluation.latent_space import LATTICE
 from rungs.models.build_model import build_model
 from rungs.models.networks import BatchNorm
 from rungs.numerics.seeds import generator
@@ -28,6 +30,13 @@ SHAPE = (28, 28)
 COUNT = 8
 #: of a pixel in the page
 STEP = 1 / 255
+MINUS = "\N{MINUS SIGN}"
+#: the grey levels of the first picture of a canvas, by its selector and the side of a picture
+PICTURE = """
+const canvas = document.querySelector(arguments[0]), side = arguments[1];
+const data = canvas.getContext("2d").getImageData(0, 0, side, side).data;
+return [...data].filter((_, i) => i % 4 === 0);
+"""
 
 
 def model(config: dict[str, Any], run: Run, **network: Any) -> Any:
@@ -124,6 +133,9 @@ def test_a_missing_or_damaged_file_is_named(
         path.write_text(text)
         with pytest.raises(StoreError, match=r"explorer.json: is damaged"):
             explorer.read(smoke_config)
+    path.write_text('{"vae_manifold": [{"run": "a"}], "ladder_samples": []}')
+    with pytest.raises(StoreError, match=r"explorer.json: is of an older version; make it anew"):
+        explorer.read(smoke_config)
 
 
 def test_the_page_gives_the_images_of_the_model(
@@ -134,7 +146,7 @@ def test_the_page_gives_the_images_of_the_model(
     """Within a step of a pixel's 256, float16 weights included; and it is used by pointer and keys."""
     _, at = browser
     shown = {
-        "vae_manifold": [Run("mnist5k", "gauss", 2, 0, "latent")],
+        "vae_manifold": 2 * [Run("mnist5k", "gauss", 2, 0, "latent")],
         "ladder_samples": [Run("mnist5k", "vae", 3, 0), Run("mnist5k", "lvae-bn-wu", 3, 0)],
     }
     models = {name: [model(smoke_config, run) for run in runs] for name, runs in shown.items()}
@@ -146,6 +158,7 @@ def test_the_page_gives_the_images_of_the_model(
         found[name] = [each for each in made if each]
     with contextlib.chdir(tmp_path):
         config = made_profile.make(tmp_path)
+        found["vae_manifold"][0] = replace(found["vae_manifold"][0], ink=False)
         stored = {name: [each.to_json() for each in runs] for name, runs in found.items()}
         Path(Layout(config["profile"]).explorer).write_text(json.dumps(stored))
         report = tmp_path / page.write(config)
@@ -174,6 +187,30 @@ def test_the_page_gives_the_images_of_the_model(
     assert said("vae_manifold") == "z = (0.00, 0.00)"
     at.find_element("css selector", "#vae_manifold .map canvas").send_keys("\ue014")  # right
     assert said("vae_manifold") == "z = (0.05, 0.00)"
+    # the lattice of the figure: in its upper left corner z_1 is lowest and z_2 highest
+    white, plane = found["vae_manifold"]
+    np.testing.assert_allclose(plane.lattice[:: LATTICE - 1], [-1.96, 1.96], atol=1e-3)
+    z = np.array([[plane.lattice[0], plane.lattice[-1]]], dtype=np.float32)
+    expected = plane.images([z])[0]
+    assert plane.ink
+    assert not white.ink
+    corner = np.array(at.execute_script(PICTURE, "#vae_manifold .map canvas", SHAPE[1])) / 255
+    np.testing.assert_allclose(1 - corner, expected, atol=1.5 * STEP)
+    point = (
+        "const box = document.querySelector('#vae_manifold .map canvas').getBoundingClientRect();"
+    )
+    move = "new PointerEvent('pointermove', {clientX: box.left + 0.5 / 20 * box.width, clientY: box.top})"
+    at.execute_script(
+        f"{point} document.querySelector('#vae_manifold .map canvas').dispatchEvent({move})"
+    )
+    assert said("vae_manifold").replace(MINUS, "-") == "z = (-1.96, 1.96)"
+    # the other run's data are white on black, and so are its pictures
+    at.execute_script(
+        "const list = document.querySelector('#vae_manifold select'); list.selectedIndex = 0;"
+        "list.dispatchEvent(new Event('change'))"
+    )
+    corner = np.array(at.execute_script(PICTURE, "#vae_manifold .map canvas", SHAPE[1])) / 255
+    np.testing.assert_allclose(corner, expected, atol=1.5 * STEP)
     wait("ladder_samples")
     drawing = "return document.querySelector('#ladder_samples canvas').toDataURL()"
     before = at.execute_script(drawing)

@@ -77,12 +77,21 @@ class Explored:
         shape: height and width of an image.
         units: of the latent layers, top first.
         networks: from each layer to the one below, top first; the last one gives the pixels.
+        ink: whether a pixel of 1 is drawn dark, as the figures draw it.
     """
 
     run: str
     shape: tuple[int, int]
     units: tuple[int, ...]
     networks: tuple[Network, ...]
+    ink: bool = True
+
+    @property
+    def lattice(self) -> list[float]:
+        """The values of each latent on the figure's lattice, of a plane; nothing of a hierarchy."""
+        from rungs.evaluation.latent_space import LATTICE, lattice
+
+        return lattice(LATTICE).round(4).tolist() if self.units == (2,) else []
 
     def images(self, noise: Sequence[np.ndarray]) -> np.ndarray:
         """Return the mean images for noise ``[n, units]`` of each layer, top first: ``[n, pixels]``."""
@@ -114,6 +123,8 @@ class Explored:
             "run": self.run,
             "shape": self.shape,
             "units": self.units,
+            "ink": self.ink,
+            "lattice": self.lattice,
             "half": bool(half),
             "networks": [
                 [
@@ -155,27 +166,35 @@ def read(config: Config) -> dict[str, list[dict[str, Any]]]:
     """Read what :func:`write` has written.
 
     Raises:
-        StoreError: if it is missing or damaged.
+        StoreError: if it is missing or damaged, or if an older version made it.
     """
     path = Path(Layout(config["profile"]).explorer)
     if not path.is_file():
         raise StoreError(f"{path}: is missing; make it with 'rungs explorer' and the same profile.")
     try:
         found: dict[str, list[dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8"))
-        return {name: list(found[name]) for name in EXPLORED}
+        explored = {name: list(found[name]) for name in EXPLORED}
+        old = any("ink" not in run for members in explored.values() for run in members)
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"{path}: is damaged. {delete(path)} and run the same command again."
         ) from error
+    if old:
+        raise StoreError(
+            f"{path}: is of an older version; make it anew with 'rungs explorer' and the same profile."
+        )
+    return explored
 
 
 def _read(layout: Layout, run: Run) -> Explored | None:
     from rungs.data import shape_of
     from rungs.evaluation.run import load_model
+    from rungs.figures.pictures import is_ink
 
     model, settings = load_model(Path(layout.run(run)))
     shape = shape_of(settings)
-    return explore(model, run.path, shape) if len(shape) == 2 else None
+    found = explore(model, run.path, shape) if len(shape) == 2 else None
+    return found and replace(found, ink=is_ink(settings))
 
 
 def explore(model: nn.Module, run: str, shape: Sequence[int]) -> Explored | None:

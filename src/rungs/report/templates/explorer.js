@@ -58,10 +58,13 @@
     made.append(...children);
     return made;
   };
-  // dark ink on white, as in the figures
-  const paint = (canvas, pixels, [height, width], row = 0, column = 0) => {
+  // ink dark on white, other images as they are, as in the figures
+  const paint = (canvas, pixels, {shape: [height, width], ink}, row = 0, column = 0) => {
     const picture = new ImageData(width, height);
-    pixels.forEach((p, i) => picture.data.set([255 * (1 - p), 255 * (1 - p), 255 * (1 - p), 255], 4 * i));
+    pixels.forEach((p, i) => {
+      const grey = 255 * (ink ? 1 - p : p);
+      picture.data.set([grey, grey, grey, 255], 4 * i);
+    });
     canvas.getContext("2d").putImageData(picture, column * width, row * height);
   };
   const canvas = (run, rows, columns, label) => {
@@ -73,33 +76,42 @@
 
   // --- a plane of two latents -----------------------------------------------------------------------
   const plane = (run, place) => {
-    const STEPS = 15, REACH = 3, NUDGE = 0.05;
-    const map = canvas(run, STEPS, STEPS, "The plane of the two latents");
+    // the figure's lattice: place is probability, so that every picture has the same share of the prior
+    const {lattice} = run, steps = lattice.length, reach = lattice[steps - 1], NUDGE = 0.05;
+    const clamp = (value, least, most) => Math.min(most, Math.max(least, value));
+    // from a place between 0 and 1 to a latent and back, straight between the middles of pictures
+    const latentAt = place => {
+      const at = clamp(place * steps - 0.5, 0, steps - 1), below = Math.min(Math.floor(at), steps - 2);
+      return lattice[below] + (at - below) * (lattice[below + 1] - lattice[below]);
+    };
+    const placeOf = latent => {
+      const below = clamp(lattice.findLastIndex(value => value <= latent), 0, steps - 2);
+      return (below + (latent - lattice[below]) / (lattice[below + 1] - lattice[below]) + 0.5) / steps;
+    };
+    const map = canvas(run, steps, steps, "The plane of the two latents");
     map.tabIndex = 0;
     const mark = element("span", {className: "cross"});
     const large = canvas(run, 1, 1, "The image at the point");
     const said = element("output");
     place.append(
-      element("p", {}, "Move over the plane, or use the arrow keys: the decoder runs in this page. Both latents go from "
-        + `−${REACH} to ${REACH}; the prior is N(0, I).`),
+      element("p", {}, "Move over the plane, or use the arrow keys: the decoder runs in this page. As in the figure, "
+        + `both latents go from −${reach.toFixed(2)} to ${reach.toFixed(2)} by quantiles of N(0, I).`),
       element("div", {className: "stage"},
         element("div", {className: "map"}, map, mark), element("div", {className: "point"}, large, said)));
-    for (let row = 0; row < STEPS; row++)
-      for (let column = 0; column < STEPS; column++) {
-        const at = step => REACH * ((2 * step + 1) / STEPS - 1);
-        paint(map, image(run, [[at(column), -at(row)]]), run.shape, row, column);
-      }
+    for (let row = 0; row < steps; row++)
+      for (let column = 0; column < steps; column++)
+        paint(map, image(run, [[lattice[column], lattice[steps - 1 - row]]]), run, row, column);
     let point = [0, 0];
     const show = to => {
-      point = to.map(value => Math.min(REACH, Math.max(-REACH, value)));
-      paint(large, image(run, [point]), run.shape);
-      mark.style.left = `${50 * (1 + point[0] / REACH)}%`;
-      mark.style.top = `${50 * (1 - point[1] / REACH)}%`;
+      point = to.map(value => clamp(value, -reach, reach));
+      paint(large, image(run, [point]), run);
+      mark.style.left = `${100 * placeOf(point[0])}%`;
+      mark.style.top = `${100 * (1 - placeOf(point[1]))}%`;
       said.value = `z = (${point.map(value => value.toFixed(2).replace("-", "−")).join(", ")})`;
     };
     map.addEventListener("pointermove", event => {
       const box = map.getBoundingClientRect();
-      show([REACH * (2 * (event.clientX - box.left) / box.width - 1), REACH * (1 - 2 * (event.clientY - box.top) / box.height)]);
+      show([latentAt((event.clientX - box.left) / box.width), latentAt(1 - (event.clientY - box.top) / box.height)]);
     });
     const keys = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]};
     map.addEventListener("keydown", event => {
@@ -122,7 +134,7 @@
     const show = () => {
       const found = Array.from({length: ROWS * COLUMNS}, () =>
         image(run, shared.map((noise, i) => i === layer ? draw(run.units[i]) : noise)));
-      found.forEach((pixels, i) => paint(sheet, pixels, run.shape, Math.floor(i / COLUMNS), i % COLUMNS));
+      found.forEach((pixels, i) => paint(sheet, pixels, run, Math.floor(i / COLUMNS), i % COLUMNS));
       let variance = 0;
       for (let p = 0; p < found[0].length; p++) {
         const values = found.map(pixels => pixels[p]);
