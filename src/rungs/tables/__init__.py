@@ -89,7 +89,7 @@ TABLES = {
     "perplexity": TableEntry(
         "rungs.tables.perplexity",
         ("evaluation",),
-        "Likelihood a dimension, samples and posteriors of single-layer models",
+        "Likelihood a dimension, quality of samples, and shape of posteriors",
         document="mixture",
         look_for=(
             "Compare only rows of one data set and one likelihood: bits of binary pixels are not bits of "
