@@ -55,6 +55,7 @@ def test_it_begins_with_what_was_run_and_how_claims_came_out(found: Read) -> Non
     )
     assert "on one & two, from commit abc<1>" in front
     assert "1 reproduced 0 not reproduced 1 undecided" in front
+    assert "Every claim is undecided" not in front
     assert "0 of 0 have converged, 2 have no continuation that could tell" in front
 
 

@@ -117,6 +117,17 @@ def test_a_document_takes_claims_and_figures_from_runs_of_other_sections(
     assert text.index("autoencoder_identity is not drawn") > start
 
 
+def test_a_profile_of_one_seed_says_why_nothing_is_decided(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = read(page.render(make(tmp_path, ("ladder",))))
+    front = found.text[: found.text.index("How a claim is decided")]
+    assert "Every claim is undecided: deciding takes three seeds or more." in front
+    assert "They took 7 core-minutes;" in front
+    assert "#rule" in found.links
+
+
 def test_a_gallery_lists_the_claims_that_it_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rungs.claims.core import VERDICTS
+from rungs.claims.intervals import MIN_SEEDS
 from rungs.claims.verdicts import LACKING
 from rungs.errors import StoreError
 from rungs.study.layers import Config
@@ -53,6 +54,20 @@ def absent(rows: Sequence[Row]) -> list[str]:
     """Return the names of the claims of which the profile has no runs, each once."""
     present = {row["claim"] for row in claim_rows(rows)}
     return list(dict.fromkeys(row["claim"] for row in rows if row["claim"] not in present))
+
+
+def too_few_seeds(rows: Sequence[Row]) -> bool:
+    """Return whether there are claims, and no part of any has the seeds that deciding takes.
+
+    Example:
+        >>> row = {"claim": "ladder.5", "dataset": "mine", "part": "", "seeds": "1", "basis": "1 seed"}
+        >>> too_few_seeds([row, row | {"part": "units"}])
+        True
+        >>> too_few_seeds([row, row | {"part": "units", "seeds": "3"}])
+        False
+    """
+    parts = [part for claim in claim_rows(rows) for part in part_rows(rows, claim)]
+    return bool(parts) and all(int(part["seeds"]) < MIN_SEEDS for part in parts)
 
 
 def count(rows: Sequence[Row]) -> str:

@@ -13,6 +13,7 @@ from rungs.exchange.export import export_run
 from rungs.exchange.ro_crate import origins
 from rungs.figures import BLANK, FIGURES, FigureEntry, figure_settings
 from rungs.report.claims import Row, claim_rows, count, read_claims
+from rungs.report.rounding import core_time
 from rungs.report.scorecard import claims_in_markdown
 from rungs.report.shown_runs import describe
 from rungs.storage import result_file
@@ -196,7 +197,7 @@ def _origin(config: Config, command: str) -> list[str]:
         f"- configuration: [configuration.json](configuration.json); commits: {', '.join(commits)}",
         f"- machine: {'; '.join(sorted({p['machine'] for p in provenance}))}; "
         f"torch {', '.join(sorted({p['packages']['torch'] for p in provenance}))}",
-        f"- cost: {len(runs(config))} runs, {hours:.1f} core-hours, at most {memory:,.0f} MB a job",
+        f"- cost: {len(runs(config))} runs, {core_time(hours)}, at most {memory:,.0f} MB a job",
     ]
 
 

@@ -28,11 +28,12 @@ from rungs.report.claims import (
     number,
     part_rows,
     read_claims,
+    too_few_seeds,
     verdict,
 )
 from rungs.report.pictures import Picture, embed
 from rungs.report.plots import Plot, plot
-from rungs.report.rounding import rounded
+from rungs.report.rounding import core_time, rounded
 from rungs.report.scorecard import Origin, read_origin
 from rungs.report.sheets import Sheet, sheet
 from rungs.report.shown_runs import describe
@@ -143,9 +144,9 @@ class Lacking:
 
 @dataclass(frozen=True)
 class Cost:
-    """What the runs of a profile cost: core-hours, and the longest job in minutes and its memory in MB."""
+    """What the runs of a profile cost: time in words, the longest job in minutes, the largest in MB."""
 
-    hours: float
+    time: str
     longest: float
     memory: float
 
@@ -198,6 +199,7 @@ def content(config: Config) -> dict[str, Any]:
             [figure for figure in figures if not figure.picture],
             [each for each in sheets if not each.rows],
         ),
+        "few_seeds": too_few_seeds(rows),
         "absent": absent(rows),
         "explored": explored,
         "configuration": yaml.safe_dump(config, sort_keys=False, width=100, allow_unicode=True),
@@ -366,7 +368,9 @@ def _cost(layout: Layout) -> Cost | None:
         return None
     seconds = [float(row["seconds"]) for row in rows]
     return Cost(
-        sum(s * int(row["threads"]) for s, row in zip(seconds, rows, strict=True)) / 3600,
+        core_time(
+            sum(s * int(row["threads"]) for s, row in zip(seconds, rows, strict=True)) / 3600
+        ),
         max(seconds) / 60,
         max(float(row["peak_memory_mb"]) for row in rows),
     )

@@ -32,3 +32,17 @@ def with_error(value: float, error: float) -> str:
         ('-103.42 ± 0.43', '0.888 ± 0.010')
     """
     return f"{rounded(value, error)} ± {rounded(error, error)}"
+
+
+def core_time(hours: float) -> str:
+    """Return core-hours in words, below one in minutes.
+
+    >>> core_time(4.02), core_time(0.11), core_time(0.001)
+    ('4.0 core-hours', '7 core-minutes', 'less than a core-minute')
+    """
+    minutes = round(60 * hours)
+    if minutes >= 60:
+        return f"{hours:.1f} core-hours"
+    if minutes < 1:
+        return "less than a core-minute"
+    return f"{minutes} core-minute{'s' * (minutes > 1)}"
