@@ -58,3 +58,37 @@ def test_the_order_of_documents_is_not_that_of_the_file() -> None:
     experiments = dict(sorted(config["experiments"].items()))
     assert list(experiments) != list(config["experiments"])
     assert runs(config | {"experiments": experiments}) == runs(config)
+
+
+def test_a_variant_that_a_documents_runs_lack_comes_from_another_document() -> None:
+    """Own data with a section vae of autoencoders alone lost the VAEs of the section mixture."""
+    config = profile(
+        vae=[{"variants": ["ae"], "latents": [2, 10]}],
+        mixture=[{"variants": ["mog", "gauss"], "latents": [2, 5, 10]}],
+    )
+    settings = {"variants": ["ae", "gauss"], "latents": [2, 10]}
+    shown = shown_runs(config, "vae", settings)
+    assert [(run.variant, run.size) for run in shown] == [
+        *(("ae", 2), ("ae", 10)),
+        *(("gauss", 2), ("gauss", 10)),
+    ]
+    assert shown == shown_runs(config, None, settings)
+    reordered = shown_runs(config, "vae", {**settings, "variants": ["gauss", "ae"]})
+    assert [run.variant for run in reordered] == ["gauss", "gauss", "ae", "ae"]
+
+
+def test_sizes_are_those_of_the_figure_wherever_a_variant_comes_from() -> None:
+    config = profile(
+        vae=[{"variants": ["ae"], "latents": [2]}, {"variants": ["gauss"], "latents": [5]}],
+        mixture=[{"variants": ["gauss"], "latents": [2, 3]}],
+        moments=[{"variants": ["mog"], "latents": [7]}],
+    )
+    shown = shown_runs(config, "vae", {"variants": ["ae", "gauss", "mog"], "latents": [2]})
+    assert [(run.variant, run.size) for run in shown] == [("ae", 2), ("gauss", 2)]
+    others = shown_runs(config, "vae", {"variants": ["ae", "gauss", "mog"], "latents": [20]})
+    assert [(run.variant, run.size) for run in others] == [("mog", 7)]
+
+
+def test_an_empty_list_of_variants_is_no_reason_to_look_elsewhere() -> None:
+    config = profile(mixture=[{"variants": ["gauss"], "latents": [2]}])
+    assert sizes(config, "vae", variants=[], latents=[2]) == []

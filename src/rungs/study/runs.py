@@ -116,29 +116,33 @@ def all_runs(config: Config) -> list[Run]:
 def shown_runs(config: Config, document: str | None, settings: Config) -> list[Run]:
     """The runs that a figure shows.
 
-    They are those of its document with its sizes. A profile that has none of these, such as one for data
-    of one's own, shows the named variants' runs of any document, and where there are none of the sizes
-    either, as many of its own: of one the largest, of two the smallest and the largest, and so on.
+    They are those of its document with its sizes. A named variant that has none of these there, as in a
+    profile for data of one's own, is shown by its runs in any document. Where no variant has the sizes, as
+    many others are shown: of one the largest, of two the smallest and the largest, and so on.
 
     Args:
         document: the figure's; None for all.
         settings: the figure's, see :func:`selected`.
     """
+    if shown := _of_each_variant(config, document, settings):
+        return shown
+    of_any_size = {k: v for k, v in settings.items() if k not in SIZES.values()}
+    fitting = _of_each_variant(config, document, of_any_size)
+    sizes = {
+        key: spread({run.size for run in fitting if run.axis == axis}, len(settings[key]))
+        for axis, key in SIZES.items()
+        if key in settings
+    }
+    return selected(fitting, {**settings, **sizes})
+
+
+def _of_each_variant(config: Config, document: str | None, settings: Config) -> list[Run]:
+    """The selected runs of a document and, of named variants that have none there, those of all."""
+    own = selected(runs(config, document), settings)
     # a figure that names no variants could not draw those of other documents
-    places = (runs(config, document), runs(config) if "variants" in settings else [])
-    for found in places:
-        if shown := selected(found, settings):
-            return shown
-    for found in places:
-        fitting = selected(found, {k: v for k, v in settings.items() if k not in SIZES.values()})
-        sizes = {
-            key: spread({run.size for run in fitting if run.axis == axis}, len(settings[key]))
-            for axis, key in SIZES.items()
-            if key in settings
-        }
-        if shown := selected(found, {**settings, **sizes}):
-            return shown
-    return []
+    missing = set(settings.get("variants", ())) - {run.variant for run in own}
+    elsewhere = [run for run in runs(config) if run.variant in missing]
+    return selected([*own, *elsewhere], settings)
 
 
 def spread(sizes: Iterable[int], count: int) -> list[int]:
