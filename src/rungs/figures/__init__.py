@@ -65,10 +65,11 @@ FIGURES = {
         look_for=(
             "The plain VAE's test L_k should stop rising at two layers, while batch norm, warm-up "
             "and the ladder go on. The gap between ELBO and L_k shows how loose the bound is. "
-            "The last panel has each variant's gain over the one before it in the legend, paired by seed and "
-            "image, with 95 % intervals, thin where they are over images alone. Hollow points have not "
-            "converged, or have no continuation. Crosses are published values and appear only where data and "
-            "networks are the published ones."
+            "Where a variant and the one that it adds a step to were both run (VAE+BN over VAE, VAE+BN+WU "
+            "over VAE+BN, LVAE+BN+WU over VAE+BN+WU), a further panel has its gain over that one, paired by "
+            "seed and image, with 95 % intervals, thin where they are over images alone. Hollow points have "
+            "not converged, or have no continuation. Crosses are published values and appear only where data "
+            "and networks are the published ones."
         ),
         resources=("published.csv",),
         example=Example("runs of deep VAEs or ladder VAEs", ("vae",), "depths", (1, 2, 3)),
@@ -77,7 +78,7 @@ FIGURES = {
         "rungs.figures.ladder_ablation",
         "ladder",
         ("evaluation",),
-        "Batch norm and warm-up, on and off, for VAE and ladder VAE at depth 5",
+        "Batch norm (BN) and warm-up (WU), on and off, for VAE and ladder VAE",
         look_for=(
             "Compare recipes: batch norm and warm-up should each help, and most where both are on. "
             "Bars are one standard error over test images, which runs on the same images share, "
@@ -96,7 +97,7 @@ FIGURES = {
             "A dark row is a unit that carries nothing. In the plain VAE the upper layers should "
             "be dark from the first epochs on, with warm-up and in the ladder they should stay "
             "bright. Below the top layer of a bottom-up VAE the KL is sampled, and a row that flickers "
-            "has a KL close to zero. The continuation begins at the dotted line."
+            "has a KL close to zero. A dotted line marks where the continuation begins."
         ),
         example=DEEP,
     ),
@@ -108,7 +109,7 @@ FIGURES = {
         look_for=(
             "Units above the second layer should die early in the plain VAE and survive with "
             "batch norm and warm-up, and in the ladder. A line that still moves at the last epoch "
-            "belongs to a run to be trained longer. The continuation begins at the dotted line."
+            "belongs to a run to be trained longer. A dotted line marks where the continuation begins."
         ),
         example=DEEP,
     ),
@@ -116,11 +117,11 @@ FIGURES = {
         "rungs.figures.ladder_pca",
         "ladder",
         ("evaluation",),
-        "First two principal components of each layer's latents, coloured by class",
+        "First two principal components of each layer's latents",
         look_for=(
-            "Classes that lie apart mean that a layer knows of them. In the plain VAE the layers "
-            "above the second should be one mixed cloud with an accuracy near chance; in the "
-            "ladder even the top layer should separate digits."
+            "Colours are classes; without labels all points are grey. Classes that lie apart mean that "
+            "a layer knows of them. In the plain VAE the layers above the second should be one mixed cloud "
+            "with an accuracy near chance; in the ladder even the top layer should separate classes."
         ),
         example=DEEP,
     ),
@@ -142,7 +143,7 @@ FIGURES = {
         "Test images and their reconstructions",
         look_for=(
             "Each reconstruction is the mean image given one draw of the latents. Look for "
-            "strokes that one model loses and the other keeps."
+            "details that one model loses and the other keeps."
         ),
         example=DEEP,
     ),
@@ -150,10 +151,11 @@ FIGURES = {
         "rungs.figures.ladder_depth",
         "ladder",
         ("training", "evaluation"),
-        "Bound and active layers against depth, beyond the paper's five",
+        "Bound and active layers against depth",
         look_for=(
             "Whether further layers add to the bound, or are merely carried along: the "
-            "panels on the right count the layers that have an active unit."
+            "panels on the right count the layers that have an active unit. Bars are one standard error "
+            "over test images, which all runs share."
         ),
         resources=("published.csv",),
         example=Example(
@@ -167,9 +169,9 @@ FIGURES = {
         "L_k against k where log p(x) is known, and on a trained model of each family",
         look_for=(
             "First panel: L_k must rise towards zero, from below, and reach it where the "
-            "proposal is good. Others: a curve that still rises at the largest k means that L_k "
-            "understates that model's likelihood. Hollow markers: the estimated limit, with the "
-            "range in which it is trusted; families with fewer than 100 samples have none."
+            "proposal is good; bars are two standard errors. Others: a curve that still rises at the "
+            "largest k means that L_k understates that model's likelihood. Hollow markers: the estimated "
+            "limit, with the range in which it is trusted; curves of fewer than 100 samples have none."
         ),
         example=Example("a run of any model", ("vae",), "depths", (5,)),
     ),
@@ -177,10 +179,11 @@ FIGURES = {
         "rungs.figures.mixture_samples",
         "mixture",
         ("evaluation",),
-        "Samples under Gaussian, mixture and VampPrior, and lines between two images",
+        "Samples under each prior, and lines between two images",
         look_for=(
-            "With ten latents the samples under a mixture prior should be cleaner. Dips of the "
-            "prior's log-density along the lines are valleys between separate islands."
+            "With few latents, such as ten, samples under a mixture prior should be cleaner than under a "
+            "Gaussian one. Dips of the prior's log-density along the lines are valleys between separate "
+            "islands; a Gaussian has none."
         ),
         example=Example(
             "runs of VAEs with one stochastic layer", ("gauss", "mog"), "latents", (10,)
@@ -190,10 +193,10 @@ FIGURES = {
         "rungs.figures.mixture_components",
         "mixture",
         ("evaluation",),
-        "Images of the heaviest components, and how the classes share them",
+        "Images of a mixture prior's components, and how the classes share them",
         look_for=(
-            "Whether the components' images look like single digits, whether every class is among "
-            "them, and whether a component belongs to one class."
+            "Whether each picture looks like an image of one class, whether every class is among them, "
+            "and whether a component belongs to one class. Classes are those of the data's labels."
         ),
         example=MIXTURE,
     ),
@@ -214,8 +217,9 @@ FIGURES = {
         ("evaluation",),
         "Likelihood and samples against the number of latent units",
         look_for=(
-            "Where the likelihood stops rising, and whether samples get worse beyond. Without "
-            "latents the model should give the average image."
+            "Where the likelihood stops rising, and whether samples get worse beyond. Bars are one "
+            "standard error over test images, which all runs share. A model of zero latents, where there "
+            "is one, should give the average image."
         ),
         example=Example(
             "runs of VAEs with one stochastic layer", ("gauss",), "latents", (2, 10, 50)
@@ -227,8 +231,8 @@ FIGURES = {
         ("evaluation",),
         "VQ-VAE: test images and their reconstructions",
         look_for=(
-            "What the codes keep, beside a continuous VAE with the same networks. Draws of an "
-            "autoregressive decoder are noisier than means, and that is no fault."
+            "What the codes keep, and, where a continuous VAE with the same networks was run, what that "
+            "keeps. Draws of an autoregressive decoder are noisier than means, and that is no fault."
         ),
         example=QUANTISED,
     ),
@@ -236,10 +240,11 @@ FIGURES = {
         "rungs.figures.vq_samples",
         "vq",
         ("evaluation",),
-        "VQ-VAE: samples through the learnt prior over codes",
+        "VQ-VAE: samples through the prior over codes",
         look_for=(
-            "Whether the learnt prior puts codes together to whole objects. The continuous VAE has "
-            "independent latents at every position, so its samples are strokes that do not fit together."
+            "Whether the learnt prior puts codes together to whole objects. A uniform prior over codes and "
+            "the N(0, I) of a continuous VAE draw every position by itself: their samples are parts that do "
+            "not fit together."
         ),
         example=QUANTISED,
     ),
@@ -250,8 +255,8 @@ FIGURES = {
         "VQ-VAE: use of every code, perplexity of the codebook, growth of the encoder's output",
         look_for=(
             "A curve that falls to zero early means unused codes. Without the commitment loss the "
-            "encoder's norm should grow, the more the slower the codebook learns. The continuation begins "
-            "at the dotted line."
+            "encoder's norm should grow, the more the slower the codebook learns. A dotted line marks "
+            "where the continuation begins."
         ),
         example=QUANTISED,
     ),
@@ -261,9 +266,10 @@ FIGURES = {
         ("evaluation",),
         "Samples of plain autoencoders and VAEs, by N(0, I) and by a mixture fitted to the codes",
         look_for=(
-            "The plain autoencoder's samples should be poor from N(0, I) and better from the "
-            "fitted mixture: its codes are not where the prior is. Ten latents should look better "
-            "than two. Titles give Frechet distances, lower is better."
+            "A plain autoencoder's samples should be poor from N(0, I) and better from the "
+            "fitted mixture: its codes are not where the prior is. Models of ten latents should do better "
+            "than those of two. Titles give Frechet distances, lower is better; without labels there are "
+            "none."
         ),
         example=Example("runs of plain autoencoders or VAEs", ("ae", "gauss"), "latents", (2,)),
     ),
@@ -273,7 +279,7 @@ FIGURES = {
         ("evaluation",),
         "Decoded lattice of prior quantiles over a plane of two latents",
         look_for=(
-            "Digits should change into each other smoothly. Every picture stands for the same "
+            "Pictures should change into each other smoothly. Every picture stands for the same "
             "share of the prior, so a class that fills much of the plane is sampled often."
         ),
         example=PLANE,
@@ -284,8 +290,9 @@ FIGURES = {
         ("evaluation",),
         "One latent varied at a time",
         look_for=(
-            "Rows are sorted by KL. The first should change the digit in one meaningful way "
-            "(slant, roundness, width), the last, if unused, should change nothing."
+            "Rows are sorted by KL, the largest first. The first should change the image in one "
+            "meaningful way (digits of MNIST, for example, in slant, roundness or width), the last, if "
+            "unused, should change nothing."
         ),
         example=SINGLE,
     ),
@@ -293,10 +300,11 @@ FIGURES = {
         "rungs.figures.autoencoder_identity",
         "vae",
         ("evaluation",),
-        "Autoencoders narrower than and as wide as their input, on digits and on turned digits",
+        "Plain autoencoders of several widths, on test images and on the same images turned",
         look_for=(
-            "An autoencoder as wide as its input should return even turned digits, of which "
-            "training showed it none: it has learnt to copy. The narrow ones should not."
+            "An autoencoder as wide as its input should return even turned images, of which "
+            "training showed it none: it has learnt to copy. Narrow ones should not, unless the data "
+            "themselves come in all directions."
         ),
         example=Example("a run of a plain autoencoder", ("ae",), "latents", (10,)),
     ),
@@ -304,11 +312,11 @@ FIGURES = {
         "rungs.figures.latent_scatter",
         "moments",
         ("evaluation",),
-        "100 test digits in the plane of two latents: posterior means with one-sigma ellipses",
+        "Test images in the plane of two latents: posterior means with one-sigma ellipses",
         look_for=(
             "The whole should look like N(0, I), whose 39 % and 86 % regions are the circles, and "
-            "the classes should be neighbouring regions of it. Large ellipses are uncertain "
-            "posteriors."
+            "the classes, where there are labels, should be neighbouring regions of it. Large ellipses are "
+            "uncertain posteriors. Of many test images some are shown, drawn at random."
         ),
         example=PLANE,
     ),
@@ -342,7 +350,7 @@ FIGURES = {
         "Active and inactive latents against the latent dimension",
         look_for=(
             "The number of active latents should level off while inactive ones grow. In the "
-            "second panel every latent, active or not, should lie at 1."
+            "second panel a dash is a latent, and every one, active or not, should lie at 1."
         ),
         example=Example(
             "runs of VAEs with one stochastic layer", ("gauss",), "latents", (5, 10, 20)

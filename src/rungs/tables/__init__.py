@@ -69,7 +69,10 @@ TABLES = {
         "Active units of each layer",
         look_for=(
             "Layer 1 is next to the image. In the plain VAE the layers above the second should have no or "
-            "hardly any active units. The two definitions agree where a layer is clearly used or clearly not."
+            "hardly any active units. Neither definition is the more lenient everywhere. active_variance "
+            "also counts units whose mean moves with the image so little, or so much as the layer above "
+            "predicts, that they add hardly any nats; active_kl also counts units whose posterior is off its "
+            "prior, though it is the same for all images."
         ),
         resources=("published.csv",),
     ),
@@ -135,7 +138,9 @@ TABLES = {
         document="vae",
         look_for=(
             "With few labels a probe on the code should beat one on the pixels, and a network that starts "
-            "from the encoder one that starts at random; with many labels the advantage should shrink."
+            "from the encoder one that starts at random; with many labels the advantage should shrink. "
+            "labels_a_class is the number asked for: a class with fewer training images gives all that it "
+            "has, and labels is how many there are together."
         ),
     ),
     "autoencoder": TableEntry(
