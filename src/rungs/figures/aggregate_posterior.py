@@ -22,7 +22,8 @@ NAMES = tuple(
 )
 COLUMNS, LATENTS = 5, 10
 TICKS = (-2, 0, 2)
-POINTS = np.linspace(-4, 4, 401)
+#: half of what the panels show at least: of z, and of quantiles
+REACHES = (4.0, 3.0)
 PROBABILITIES = np.linspace(0.005, 0.995, 100)
 
 
@@ -40,15 +41,20 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     columns = min(COLUMNS, len(order))
     rows = math.ceil(len(order) / columns)
     figure, axes = panels(2 * rows, columns, settings)
-    normal = np.exp(-(POINTS**2) / 2) / math.sqrt(2 * math.pi)
+    quantiles = [quantile(PROBABILITIES, mean[:, unit], variance[:, unit]) for unit in order]
+    # own data can have latents far wider than N(0, 1)
+    far = 1.05 * max(np.abs(each).max() for each in quantiles)
+    across, down = (max(reach, far) for reach in REACHES)
+    points = np.linspace(-across, across, 401)
+    normal = np.exp(-(points**2) / 2) / math.sqrt(2 * math.pi)
     lines: list[Any] = []
     highest = 0.0
     for place, unit in enumerate(order):
         row, column = divmod(place, columns)
         above, below = axes[2 * row][column], axes[2 * row + 1][column]
         components = mean[:, unit], variance[:, unit]
-        (reference,) = above.plot(POINTS, normal, color="black", lw=0.8, ls="--")
-        (own,) = above.plot(POINTS, density(POINTS, *components), color=MEASURED)
+        (reference,) = above.plot(points, normal, color="black", lw=0.8, ls="--")
+        (own,) = above.plot(points, density(points, *components), color=MEASURED)
         lines = [own, reference]
         found = dict(zip(MOMENTS, moments[unit], strict=True))
         above.set_title(
@@ -58,11 +64,11 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             fontsize=6,
         )
         highest = max(highest, *(line.get_ydata().max() for line in lines))
-        above.set(xticks=TICKS, yticks=[], xlim=(-4, 4))
+        above.set(xticks=TICKS, yticks=[], xlim=(-across, across))
         expected = ndtri(PROBABILITIES)
         below.plot(expected, expected, color="black", lw=0.8, ls="--")
-        below.plot(expected, quantile(PROBABILITIES, *components), color=MEASURED)
-        below.set(xticks=TICKS, yticks=TICKS, xlim=(-3, 3), ylim=(-3, 3))
+        below.plot(expected, quantiles[place], color=MEASURED)
+        below.set(xticks=TICKS, yticks=TICKS, xlim=(-3, 3), ylim=(-down, down))
         below.set_title(f"largest CDF gap {found['ks_statistic']:.3f}", fontsize=6)
         above.set_xlabel("z", labelpad=0)
         below.set_xlabel("quantile of N(0, 1)", fontsize=7)

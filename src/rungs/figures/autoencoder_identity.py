@@ -20,7 +20,7 @@ TITLES = {"": "test images", "rotated": "turned"}
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """A row a plain autoencoder, narrow ones and one as wide as its input: on the left test images above
     their reconstructions, on the right the same images turned by a right angle, of which training showed
-    none. What returns those as well has learnt to copy, not what digits are."""
+    none. What returns those as well has learnt to copy, not what the images are."""
     read = [
         result_file.read(path, only=["pictures/", "autoencoder/"]) for path in files["evaluation"]
     ]
@@ -37,7 +37,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             original = evaluation[f"pictures/{kind or 'originals'}"]
             again = evaluation[f"pictures/{kind + '_' if kind else ''}reconstructions"]
             rows = np.vstack([original[:count], again[:count]])
-            show_image(axis, picture_grid(rows, count, settings_of(evaluation)))
+            show_image(axis, picture_grid(rows, len(rows) // 2, settings_of(evaluation)))
             pixels = original.shape[1]
             error = evaluation[f"autoencoder/{ERRORS[kind]}"].mean(dtype=np.float64) / pixels
             axis.set_title(f"{title}: squared error {error:.2g} a pixel")

@@ -28,7 +28,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     for (axis,), (dataset, shown) in zip(axes, by_dataset.items(), strict=True):
         rows = [shown[0]["pictures/originals"][:count]]
         rows += [evaluation["pictures/reconstructions"][:count] for evaluation in shown]
-        picture = picture_grid(np.concatenate(rows), count, settings_of(shown[0]))
+        picture = picture_grid(np.concatenate(rows), len(rows[0]), settings_of(shown[0]))
         show_image(axis, picture)
         labels = ["binarised"]
         labels += [variant_label(run_of(e).variant) for e in shown]

@@ -10,7 +10,14 @@ from matplotlib.figure import Figure
 
 from rungs.figures.palettes import PRIORS, style
 from rungs.figures.pictures import picture_grid, prior_label
-from rungs.figures.style import bound_name, no_labels, nothing_to_show, panels, show_image
+from rungs.figures.style import (
+    bound_name,
+    logarithmic,
+    no_labels,
+    nothing_to_show,
+    panels,
+    show_image,
+)
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import run_of, settings_of
@@ -80,7 +87,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         ):
             axis.set_xticks(range(len(sizes)), sizes)
             axis.set(xlabel="latent units", ylabel=label)
-        right.set_yscale("log")
+        logarithmic(right)
         if not right.has_data():
             no_labels(right)
         left.set_title(dataset)

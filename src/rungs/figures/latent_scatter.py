@@ -1,4 +1,4 @@
-"""``latent_scatter``: posteriors of test digits in the plane of two latents."""
+"""``latent_scatter``: posteriors of test images in the plane of two latents."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         return nothing_to_show(settings)
     dataset = run_of(shown[0]).dataset
     shown = [e for e in shown if run_of(e).dataset == dataset]
-    figure, axes = panels(1, len(shown), settings)
+    # square panels, and room for the title and the legend of one alone
+    width = min(settings["width"], settings["panel_height"] * len(shown) + 1.5)
+    figure, axes = panels(1, len(shown), settings | {"width": width})
     reach = 3.0
     for axis, evaluation in zip(axes[0], shown, strict=True):
         labels = evaluation["test/labels"]

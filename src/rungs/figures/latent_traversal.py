@@ -19,7 +19,7 @@ NAMES = ("traversal/pictures", "traversal/values", "layers/1/kl")
 
 def draw(files: Files, settings: dict[str, Any]) -> Figure:
     """A panel a latent size, a row a latent, the one with the most KL first. The latent moves over the
-    prior's quantiles from 1 % to 99 %, the others stay at the posterior mean of one test digit."""
+    prior's quantiles from 1 % to 99 %, the others stay at the posterior mean of one test image."""
     read = [result_file.read(path, only=NAMES) for path in files["evaluation"]]
     shown = [e for e in read if NAMES[0] in e.arrays]
     if not shown:

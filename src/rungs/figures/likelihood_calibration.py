@@ -24,7 +24,8 @@ PROPOSALS = (
     ("proposal", "wider, shifted"),
     ("amortised", "off by image"),
 )
-COLUMNS = 3
+#: of panels side by side, the one that is preferred first
+COLUMNS = (3, 2, 1)
 #: by which the estimated gap may be off, as a share of it (docs/trust.md)
 TRUSTED = 0.35
 #: where the limit is drawn: this many times the largest k
@@ -36,7 +37,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     bars are two standard errors. Others: L_k of one trained model of each family, each on its own scale.
     Hollow: the estimated limit L_k + gap; its bar is 35 % of the gap."""
     chosen = _one_a_family(files)
-    figure, axes = panels(math.ceil((1 + len(chosen)) / COLUMNS), COLUMNS, settings)
+    rows, columns = _grid(1 + len(chosen))
+    figure, axes = panels(rows, columns, settings)
     known, *trained = axes.flat
     calibration = result_file.read(files["calibration"][0])
     for (name, label), look in zip(PROPOSALS, map(style, ESTIMATES), strict=False):
@@ -55,6 +57,18 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     for axis in trained[len(chosen) :]:
         axis.set_axis_off()
     return figure
+
+
+def _grid(count: int) -> tuple[int, int]:
+    """Return the rows and columns of so many panels, with few places that stay blank.
+
+    >>> _grid(4), _grid(5), _grid(6)
+    ((2, 2), (2, 3), (2, 3))
+    """
+    grids = [(math.ceil(count / columns), columns) for columns in COLUMNS if columns <= count]
+    # one column alone would be of wide and flat panels
+    fitting = [grid for grid in grids if grid[1] > 1] or grids
+    return min(fitting, key=lambda grid: grid[0] * grid[1])
 
 
 def _look(evaluation: result_file.Stored) -> tuple[dict[str, Any], str]:

@@ -10,7 +10,14 @@ from matplotlib.figure import Figure
 
 from rungs.figures.palettes import MEASURED
 from rungs.figures.pictures import picture_grid, prior_label
-from rungs.figures.style import no_labels, nothing_to_show, panels, shortened, show_image
+from rungs.figures.style import (
+    logarithmic,
+    no_labels,
+    nothing_to_show,
+    panels,
+    shortened,
+    show_image,
+)
 from rungs.storage import result_file
 from rungs.storage.result_file import Stored
 from rungs.study.layout import CLASSES, Files
@@ -37,7 +44,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         equal = np.allclose(weights, weights[0])
         pictures = evaluation["components/pictures"][:SHOWN]
         show_image(left, picture_grid(pictures, COLUMNS, settings_of(evaluation)))
-        which = "" if equal else "heaviest "
+        which = "first " if equal else "heaviest "
         left.set_title(
             f"{run.dataset}, z = {run.size}, {prior_label(settings_of(evaluation))}\n"
             f"decoded means of the {which}{len(pictures)}"
@@ -55,7 +62,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             continue
         half = int(np.searchsorted(weights.cumsum(), 0.5)) + 1
         right.plot(np.arange(1, len(weights) + 1), weights, color=MEASURED)
-        right.set(xscale="log", yscale="log", xlabel="component", ylabel="weight")
+        right.set(xscale="log", xlabel="component", ylabel="weight")
+        logarithmic(right)
         right.set_title(f"half of the weight\nin {half} components")
     return figure
 

@@ -75,6 +75,6 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             top.set_ylabel("samples, mean images")
             middle.set_ylabel("lines")
             bottom.set_ylabel("log p(z) less that\nof the ends, nats")
-    names = [f"{'line of row ' if not i else ''}{i + 1}" for i in range(len(handles))]
+    names = [f"{'row' if i else 'line of row'} {i + 1}" for i in range(len(handles))]
     legend_below(figure, handles, names, columns=len(handles) or 1)
     return figure

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from rungs.evaluation.definitions import ACTIVE_KL, MOMENTS
 from rungs.figures.palettes import MEASURED, UNLABELLED
-from rungs.figures.style import nothing_to_show, panels, say_what
+from rungs.figures.style import legend_below, nothing_to_show, panels, say_what
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import run_of
@@ -32,17 +32,21 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     places = np.arange(len(shown))
     active = np.array([np.count_nonzero(e[NAMES[0]] > ACTIVE_KL) for e in shown])
     sizes = np.array([len(e[NAMES[0]]) for e in shown])
-    left.bar(places, active, color=MEASURED, label="active")
-    left.bar(places, sizes - active, bottom=active, color=UNLABELLED, label="inactive")
+    bars = [left.bar(places, active, color=MEASURED)]
+    if (sizes > active).any():
+        bars.append(left.bar(places, sizes - active, bottom=active, color=UNLABELLED))
     for place, size, count in zip(places, sizes, active, strict=True):
         left.text(place, size, f"{1 - count / size:.0%}", ha="center", va="bottom", fontsize=6)
-    left.set(ylabel="latents", title="percentages: inactive")
-    left.legend(loc="upper left")
+    # the numbers stand on the bars, the highest of which would otherwise reach the title
+    left.set(ylabel="latents", title="percentages: inactive", ylim=(0, 1.1 * sizes.max()))
     for place, evaluation in zip(places, shown, strict=True):
         kl, moments = evaluation[NAMES[0]], evaluation[NAMES[1]]
         second = moments[:, MOMENTS.index("second_moment_sum")]
-        for chosen, colour in ((kl > ACTIVE_KL, MEASURED), (kl <= ACTIVE_KL, UNLABELLED)):
-            at = place + (0.12 if colour == UNLABELLED else -0.12)
+        kinds = [(kl > ACTIVE_KL, MEASURED), (kl <= ACTIVE_KL, UNLABELLED)]
+        for chosen, colour in kinds:
+            # side by side only where there are both
+            aside = 0.12 if all(kind.any() for kind, _ in kinds) else 0
+            at = place + (aside if colour == UNLABELLED else -aside)
             right.plot(np.full(chosen.sum(), at), second[chosen], "_", ms=7, color=colour, zorder=3)
     right.axhline(1, color="black", lw=0.8, ls="--")
     right.set(
@@ -54,4 +58,5 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         axis.set(xlabel="latent dimension", xlim=(-0.5, len(places) - 0.5))
         axis.grid(False, axis="x")
     say_what(figure, dataset, "test images")
+    legend_below(figure, bars, ["active", "inactive"][: len(bars)], columns=2)
     return figure

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,16 @@ def picture_grid(
         top, left = row * down, column * right
         grid[top : top + height, left : left + width] = tile
     return grid
+
+
+def whole_square(most: int, stacks: Iterable[np.ndarray]) -> int:
+    """Return the side of the largest square of pictures that each stack fills, at most ``most``: of a small
+    data set some have fewer pictures than others.
+
+    >>> whole_square(7, [np.zeros((49, 784)), np.zeros((40, 784))])
+    6
+    """
+    return min([most, *(math.isqrt(len(stack)) for stack in stacks)])
 
 
 def is_ink(settings: Mapping[str, Any]) -> bool:

@@ -21,6 +21,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatterMathtext
 
 from rungs.figures import BLANK
 from rungs.storage.atomic import replacing
@@ -30,8 +31,9 @@ from rungs.training.schedules import continuation_epochs
 
 mpl.rcdefaults()
 
-#: of a legend, and of text in the place of a figure
-LETTERS_AN_INCH, TEXT_LETTERS_AN_INCH = 18, 12
+#: of a legend, and of text in the place of a figure; an entry's handle and the space around it are as wide
+#: as so many letters
+LETTERS_AN_INCH, TEXT_LETTERS_AN_INCH, HANDLE = 18, 12, 7
 
 
 def variant_label(variant: str) -> str:
@@ -91,6 +93,26 @@ def panels(
     )
     sns.despine(figure)
     return figure, axes
+
+
+class PlainLogarithms(LogFormatterMathtext):
+    """Numbers on a logarithmic scale: plain ones, 1200 rather than 1.2 times a power of ten, where the scale
+    spans less than two of these powers."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """Return the number at a tick, or nothing at one that has none."""
+        text: str = super().__call__(x, pos)
+        if not text or self.axis is None:
+            return text
+        low, high = self.axis.get_view_interval()
+        return f"{x:g}" if high < 100 * low else text
+
+
+def logarithmic(axis: Any) -> None:
+    """Make the y axis of a panel logarithmic."""
+    axis.set_yscale("log")
+    axis.yaxis.set_major_formatter(PlainLogarithms())
+    axis.yaxis.set_minor_formatter(PlainLogarithms())
 
 
 def mark_schedule(axis: Any, settings: Mapping[str, Any], colour: str = "0.6") -> None:
@@ -173,7 +195,7 @@ def say_what(figure: Figure, dataset: str, rest: str = "") -> None:
 
 def legend_below(figure: Figure, handles: list[Any], labels: list[str], columns: int) -> None:
     """One legend for all panels, below them; in more rows than ``columns`` ask for where names are long."""
-    letters = sum(len(label) + 3 for label in labels)
+    letters = sum(len(label) + HANDLE for label in labels)
     rows = math.ceil(letters / (LETTERS_AN_INCH * figure.get_figwidth()))
     columns = max(1, min(columns, math.ceil(len(labels) / rows)))
     figure.legend(

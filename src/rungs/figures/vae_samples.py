@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from rungs.figures.pictures import frechet_words, picture_grid
+from rungs.figures.pictures import frechet_words, picture_grid, whole_square
 from rungs.figures.style import nothing_to_show, panels, say_what, show_image
 from rungs.storage import result_file
 from rungs.study.layout import Files
@@ -32,7 +32,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     dataset = run_of(shown[0]).dataset
     shown = [e for e in shown if run_of(e).dataset == dataset]
     figure, axes = panels(len(SOURCES), len(shown), settings)
-    side = settings["images"]
+    side = whole_square(settings["images"], (e[source] for e in shown for source in SOURCES))
     for column, evaluation in enumerate(shown):
         run = run_of(evaluation)
         model = f"{NAMES.get(run.variant, run.variant)}, z = {run.size}"

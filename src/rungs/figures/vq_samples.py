@@ -33,7 +33,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             run = run_of(evaluation)
             images = evaluation["pictures/samples"][: side * side]
             show_image(axis, picture_grid(images, side, settings_of(evaluation)))
-            prior = "its prior N(0, I)"
+            mixture = settings_of(evaluation)["network"].get("prior") == "mixture"
+            prior = "its mixture prior" if mixture else "its prior N(0, I)"
             if run.axis == "codes":
                 learnt = "prior" in evaluation.attributes["evaluation"]
                 prior = "the learnt prior" if learnt else "the uniform prior"
