@@ -6,17 +6,21 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from rungs.errors import RungsError
+from rungs.storage import locks
 from rungs.storage import process as processes
 from rungs.storage.locks import _remove_dead, locked
 from rungs.storage.process import DEAD_AFTER_SECONDS, PLACE
 
+#: its heart beats fast, so that nobody waits long for a sign of its life
 HOLD = "import sys, time; from pathlib import Path; from rungs.storage.locks import locked\n" + (
+    "from rungs.storage import process; process.HEARTBEAT_SECONDS = 0.5\n"
     "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
 )
 
@@ -65,14 +69,38 @@ def foreign(folder: Path, age: float, process: int = 1) -> Path:
     return path
 
 
-def test_a_holder_elsewhere_lives_by_its_heartbeat(tmp_path: Path) -> None:
-    foreign(tmp_path, age=DEAD_AFTER_SECONDS / 2)
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock of a holder elsewhere is looked at often."""
+    monkeypatch.setattr(locks, "LOOK_SECONDS", 0.05)
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("sign", ["touch", "unlink"])
+def test_a_holder_elsewhere_lives_by_its_heartbeat(tmp_path: Path, sign: str) -> None:
+    path = foreign(tmp_path, age=DEAD_AFTER_SECONDS / 2)
+    threading.Timer(0.3, getattr(path, sign)).start()
     first = locked(tmp_path)
     with pytest.raises(RungsError, match="process 1 on another"):
         first.__enter__()
     foreign(tmp_path, age=DEAD_AFTER_SECONDS * 2)
     with locked(tmp_path):
         assert json.loads((tmp_path / ".lock").read_text())["host"] == os.uname().nodename
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_job_that_starts_anew_elsewhere_waits_until_its_first_start_is_dead(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A node died a while ago, but not long enough for its lock to be old."""
+    foreign(tmp_path, age=DEAD_AFTER_SECONDS - 1)
+    impatient = locked(tmp_path, patient=False)
+    with pytest.raises(RungsError, match="process 1 on another"):
+        impatient.__enter__()
+    began = time.monotonic()
+    with locked(tmp_path):
+        assert time.monotonic() - began > 0.5
+    assert "waiting for a sign of its life" in capsys.readouterr().err
 
 
 def containers() -> bool:

@@ -190,6 +190,6 @@ def tidy(folder: Path, key: str) -> None:
     checkpoint, its lock, its beacon. Nothing is done while a living process holds the lock."""
     if not (checkpoints.find(folder, key) or any(folder.glob(".*")) or has_beacon(folder)):
         return
-    with suppress(RungsError, OSError), locked(folder):
+    with suppress(RungsError, OSError), locked(folder, patient=False):
         checkpoints.remove(folder, key)
         remove_beacon(folder)

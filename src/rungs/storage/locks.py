@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -23,13 +24,20 @@ from rungs.storage.process import DEAD_AFTER_SECONDS, Heartbeat, identity, is_al
 LOCK = ".lock"
 #: tries, and the pause between them, while others make or remove locks
 ATTEMPTS, RETRY_SECONDS = 50, 0.05
+#: the pause between two looks at the lock of a holder elsewhere
+LOOK_SECONDS = 1.0
 #: the holder of this file removes a dead holder's lock
 GUARD = ".lock-removal"
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, patient: bool = True) -> Iterator[None]:
     """Hold the folder's lock for the duration of the block.
+
+    Args:
+        patient: whether to wait until it is certain that a holder elsewhere is alive or dead, and not to
+            take one for alive that may have died minutes ago. The job of a node that died soon starts
+            anew on another, and would be refused there.
 
     Raises:
         RungsError: if a living process holds it, or if the folder cannot be written.
@@ -37,7 +45,7 @@ def locked(folder: Path) -> Iterator[None]:
     path = folder / LOCK
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        token = _acquire(path)
+        token = _acquire(path, patient)
     except OSError as error:
         raise unwritable(folder, error) from error
     heart = Heartbeat(lambda: _touch(path, token))
@@ -50,7 +58,7 @@ def locked(folder: Path) -> Iterator[None]:
                 path.unlink(missing_ok=True)
 
 
-def _acquire(path: Path) -> str:
+def _acquire(path: Path, patient: bool) -> str:
     token = uuid.uuid4().hex
     mine = temporary_name(path)
     mine.write_text(json.dumps({"token": token, **identity()}), encoding="utf-8")
@@ -67,7 +75,8 @@ def _acquire(path: Path) -> str:
                 remove_abandoned(path)
                 _break_guard(path.with_name(GUARD), mine)
                 return token
-            if holder and _alive(holder, path, mine):
+            alive = holder and _alive(holder, path, mine)
+            if alive and not (patient and _falls_silent(holder, path, mine)):
                 raise _held(path.parent, holder)
             _remove_dead(path, holder.get("token"), mine)
             time.sleep(RETRY_SECONDS)
@@ -88,6 +97,30 @@ def _held(folder: Path, holder: dict[str, object]) -> RungsError:
             f"again {DEAD_AFTER_SECONDS:.0f} seconds after that."
         )
     return RungsError(message)
+
+
+def _falls_silent(holder: dict[str, object], path: Path, mine: Path) -> bool:
+    """Wait until a holder elsewhere touches its lock, or releases it, or has been silent for so long that it
+    is dead; return whether it is. ``mine`` gives the file server's time."""
+    if is_of_here(holder):
+        return False
+    print(
+        f"{path.parent}: was being written by process {holder.get('process')} on {holder.get('host')}; "
+        f"waiting for a sign of its life, {DEAD_AFTER_SECONDS:.0f} seconds after the last at most",
+        file=sys.stderr,
+        flush=True,
+    )
+    mine.touch()
+    began = mine.stat().st_mtime
+    while _alive(holder, path, mine):
+        time.sleep(LOOK_SECONDS)
+        try:
+            touched = path.stat().st_mtime > began
+        except OSError:
+            return False
+        if touched or _holder(path).get("token") != holder.get("token"):
+            return False
+    return True
 
 
 def _remove_dead(path: Path, dead: object, mine: Path) -> None:
