@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -119,6 +120,16 @@ def started(
         for daemon in daemons.values():
             daemon.wait(timeout=30)
         system.unlink()
+
+
+def jobs() -> dict[str, dict[str, str]]:
+    """Number -> what Slurm knows of a job, of all that it remembers."""
+    found = {}
+    for line in ask("scontrol", "show", "jobs", "--oneliner").splitlines():
+        job = dict(re.findall(r"(\w+)=(\S*)", line))
+        if "JobId" in job:
+            found[job["JobId"]] = job
+    return found
 
 
 def requeue(job: str) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -46,10 +46,18 @@ def ask(*command: str) -> str:
     return done.stdout
 
 
-def snakemake(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def snakemake(
+    folder: Path, *arguments: str, on_machine: Sequence[str] = ()
+) -> subprocess.Popen[str]:
+    """Start the workflow in ``folder``.
+
+    Args:
+        on_machine: the beginning of the command, where it does not run on this machine as it is.
+    """
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "RUNGS_CONFIG")}
+    command = [sys.executable, "-m", "snakemake", LOGLIK, *arguments, "--configfile", "small.yaml"]
     return subprocess.Popen(
-        [sys.executable, "-m", "snakemake", LOGLIK, *arguments, "--configfile", "small.yaml"],
+        [*on_machine, *command],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
@@ -59,17 +67,17 @@ def snakemake(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 @functools.cache
-def quiet_results() -> dict[str, bytes]:
-    """The profile run locally, undisturbed, one run a job and one likelihood a run."""
+def quiet_results(profile: str = PROFILE, runs: int = RUNS) -> dict[str, bytes]:
+    """A profile of so many runs, run locally, undisturbed, one run a job and one likelihood a run."""
     with tempfile.TemporaryDirectory() as empty:
         folder = copy_workflow(Path(empty))
-        unpacked = PROFILE.replace("pack: 2", "pack: 1").replace("shards: 2", "shards: 1")
+        unpacked = profile.replace("pack: 2", "pack: 1").replace("shards: 2", "shards: 1")
         (folder / "small.yaml").write_text(unpacked)
         process = snakemake(folder, "--cores", "2")
         output = process.communicate(timeout=600)[0]
         assert process.returncode == 0, output
         found = contents(folder)
-    assert len(found) == RUNS * len(RESULTS)
+    assert len(found) == runs * len(RESULTS)
     return found
 
 
