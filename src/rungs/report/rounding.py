@@ -6,21 +6,23 @@ import math
 
 from rungs.tables import numbers
 
-#: significant digits of an error
-DIGITS = 2
+#: significant digits of an error, and of a number at most: seeds may agree by chance to the last bit
+DIGITS, MOST_DIGITS = 2, 6
 
 
 def rounded(value: float, error: float) -> str:
     """Return a number with the decimals that its error leaves.
 
     Example:
-        >>> rounded(-103.42171, 0.4312), rounded(0.73123, 0.0123), rounded(1234.5, 77.0)
-        ('-103.42', '0.731', '1234')
+        >>> rounded(-103.42171, 0.4312), rounded(0.73123, 0.0123), rounded(1234.5, 77.0), rounded(1, 1e-9)
+        ('-103.42', '0.731', '1234', '1.00000')
     """
     if not (math.isfinite(value) and math.isfinite(error)):
         return numbers.shown(value)
     leading = float(f"{error:.{DIGITS - 1}e}")  # 0.00996 is rounded to 0.010
     decimals = DIGITS - 1 - math.floor(math.log10(leading))
+    if abs(value) > leading:
+        decimals = min(decimals, MOST_DIGITS - 1 - math.floor(math.log10(abs(value))))
     return f"{value:.{max(0, decimals)}f}"
 
 
