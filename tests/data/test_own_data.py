@@ -621,6 +621,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"images": "nowhere"}, "datasets.mine.images: nowhere cannot be read"),
     ({"images": "a\0b"}, "cannot be read"),
     ({"images": "FOLDER", "array": "x"}, "is a folder, which has no arrays"),
+    ({"images": "FOLDER", "labels": "folder"}, "set labels to folders, or leave it out"),
     ({"images": "FOLDER", "labels": "y"}, "set labels to folders"),
     ({"images": "FOLDER", "labels": "folders"}, "lies in no sub-folder"),
     ({"images": "FOLDER", "test": {"fraction": 0.9}}, "6 training images are too few"),

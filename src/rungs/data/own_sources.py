@@ -171,10 +171,14 @@ def open_source(
             ".hdf5 or IDX file."
         ) from error
     if stat.S_ISDIR(mode):
-        if array is not None or labels not in (None, FOLDERS):
+        if array is not None:
             raise ConfigError(
-                f"configuration key {key}: {path} is a folder, which has no arrays; leave array out, and "
-                f"set labels to {FOLDERS} or leave it out."
+                f"configuration key {key}.array: {path} is a folder, which has no arrays; leave array out."
+            )
+        if labels not in (None, FOLDERS):
+            raise ConfigError(
+                f"configuration key {key}.labels: found {labels!r}, but {path} is a folder; set labels to "
+                f"{FOLDERS}, or leave it out."
             )
         if wanted.layout is not None:
             raise ConfigError(
