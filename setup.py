@@ -10,7 +10,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 #: found by rungs.paths.ROOT in a wheel as in a clone
-CARRIED = ("config/*.yaml", "resources/*", "workflow/schemas/*.yaml")
+CARRIED = ("config/*.yaml", "resources/*.*", "workflow/schemas/*.yaml")
 
 
 def carried(pattern: str) -> list[Path]:

@@ -216,6 +216,12 @@ def test_mistakes_are_named_before_anything_is_written(
     assert not list(tmp_path.rglob("*"))
 
 
+def test_settings_need_not_suit_other_runs(place: Path, config: dict[str, Any]) -> None:
+    """Those of the default profile are of several layers, for which one size is too few."""
+    run = train(config | {"network": {"hidden_sizes": [8]}}, "gauss", "latent", 1, epochs=1)
+    assert run.settings["network"]["hidden_sizes"] == [8]
+
+
 def test_the_nearest_variant_is_offered() -> None:
     with pytest.raises(RungsError, match="variant 'gaus' is not known; did you mean 'gauss'"):
         rungs.train("gaus", "mnist5k", latent=2)

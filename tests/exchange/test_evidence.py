@@ -18,6 +18,7 @@ from rungs.cli import cli
 from rungs.errors import ArchiveError, ConfigError, RungsError, StoreError
 from rungs.exchange import evidence
 from rungs.exchange.evidence import SUMS, check, collect, of_runs, open_evidence
+from rungs.paths import ROOT
 from rungs.storage import hdf5
 from rungs.storage.atomic import sha256
 from rungs.study import profile
@@ -70,6 +71,11 @@ def sign(folder: Path) -> None:
 
 
 # --- what comes back ----------------------------------------------------------------------------
+
+
+def test_the_tables_of_the_evidence_here_are_made_again_byte_for_byte() -> None:
+    folder = ROOT / "resources/evidence/reference"
+    assert check(folder) == len(runs(json.loads((folder / "configuration.json").read_text())))
 
 
 def test_tables_and_figures_come_back(copy: Path, tiny_workflow: Path, tmp_path: Path) -> None:
