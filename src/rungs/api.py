@@ -44,7 +44,6 @@ from rungs.study.runs import PRIOR_FOLDER, Run
 from rungs.study.settings import RunSettings
 from rungs.study.validation import validate
 
-
 #: of the smallest kind, for the validation of settings whose run is not known yet
 ANY_RUN = {"ladder": [{"datasets": ["mnist5k"], "variants": ["vae"], "depths": [1], "seeds": [0]}]}
 
