@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from rungs.figures.palettes import CLASSES, UNLABELLED, class_colour
 from rungs.figures.style import (
-    class_names,
+    class_legend,
     legend_below,
     nothing_to_show,
     panels,
@@ -61,7 +61,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     present = sorted({int(label) for e in shown for label in e["test/labels"] if label >= 0})
     coloured = [label for label in present if label < len(CLASSES)]
     handles = [axes[0][0].plot([], [], "o", color=CLASSES[c], ms=3)[0] for c in coloured]
-    names = class_names(shown[0], coloured)
+    names = class_legend(shown[0], coloured)
     if len(present) > len(coloured):
         handles.append(axes[0][0].plot([], [], "o", color=UNLABELLED, ms=3)[0])
         names.append(f"{len(present) - len(coloured)} others")

@@ -11,7 +11,7 @@ from matplotlib.patches import Ellipse
 
 from rungs.evaluation.subsets import drawn
 from rungs.figures.palettes import CLASSES, class_colour
-from rungs.figures.style import class_names, legend_below, nothing_to_show, panels, say_what
+from rungs.figures.style import class_legend, legend_below, nothing_to_show, panels, say_what
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import run_of, settings_of
@@ -62,7 +62,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
     present = present[(present >= 0) & (present < len(CLASSES))]
     handles = [axes[0][0].plot([], [], "o", color=CLASSES[c], ms=3)[0] for c in present]
     handles.append(axes[0][0].plot([], [], "k--", lw=0.6)[0])
-    names = class_names(shown[0], present)
+    names = class_legend(shown[0], present)
     shares = " and ".join(CIRCLES.values())
     legend_below(figure, handles, [*names, f"{shares} of N(0, I)"], columns=len(handles))
     return figure

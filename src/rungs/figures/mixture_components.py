@@ -11,16 +11,15 @@ from matplotlib.figure import Figure
 from rungs.figures.palettes import MEASURED
 from rungs.figures.pictures import picture_grid, prior_label
 from rungs.figures.style import (
+    class_names,
     logarithmic,
     no_labels,
     nothing_to_show,
     panels,
-    shortened,
     show_image,
 )
 from rungs.storage import result_file
-from rungs.storage.result_file import Stored
-from rungs.study.layout import CLASSES, Files
+from rungs.study.layout import Files
 from rungs.study.settings import run_of, settings_of
 
 #: the heaviest components, which are shown
@@ -52,7 +51,8 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         if "components/classes" in evaluation.arrays:
             order = "component" if equal else "component, heaviest first"
             shares = evaluation["components/classes"][:, :SHOWN]
-            _show_shares(figure, middle, shares, order, _names(evaluation))
+            names = class_names(evaluation, np.unique(evaluation["test/labels"]))
+            _show_shares(figure, middle, shares, order, names)
         else:
             no_labels(middle)
         if equal:
@@ -66,13 +66,6 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
         logarithmic(right)
         right.set_title(f"half of the weight\nin {half} components")
     return figure
-
-
-def _names(evaluation: Stored) -> list[str]:
-    """Return the names, or else the labels, of the classes of the test images."""
-    labels = np.unique(evaluation["test/labels"])
-    names = evaluation.attributes.get(CLASSES)
-    return [shortened(names[label]) if names else str(label) for label in labels]
 
 
 def _show_shares(

@@ -149,11 +149,17 @@ def is_blank(figure: Figure) -> bool:
 
 
 def class_names(evaluation: Stored, labels: Iterable[int]) -> list[str]:
-    """Return how a legend names classes: by their names, or, where they have none, by their labels."""
-    labels, names = list(labels), evaluation.attributes.get(CLASSES)
-    if names is None:
-        return [f"{'' if i else 'class '}{label}" for i, label in enumerate(labels)]
-    return [shortened(names[label]) for label in labels]
+    """Return the names of classes, or, where they have none, their labels."""
+    names = evaluation.attributes.get(CLASSES)
+    return [str(label) if names is None else shortened(names[label]) for label in labels]
+
+
+def class_legend(evaluation: Stored, labels: Iterable[int]) -> list[str]:
+    """Return how a legend names classes: that numbers are those of classes is said once."""
+    names = class_names(evaluation, labels)
+    if names and CLASSES not in evaluation.attributes:
+        names[0] = f"class {names[0]}"
+    return names
 
 
 def shortened(name: str, most: int = 14) -> str:
