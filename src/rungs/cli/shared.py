@@ -148,9 +148,9 @@ class Name(click.ParamType[str]):
 
 
 def _datasets(config: Config) -> Iterable[str]:
-    from rungs.data import DATASETS, own_data
+    from rungs.data import dataset_names
 
-    return [*DATASETS, *own_data(config)]
+    return dataset_names(config)
 
 
 def _figures(config: Config) -> Iterable[str]:

@@ -111,13 +111,18 @@ def catalogue(config: Mapping[str, Any]) -> dict[str, DatasetEntry]:
     return found
 
 
+def dataset_names(config: Mapping[str, Any]) -> list[str]:
+    """The names of every data set that a configuration can use; sources are not looked at."""
+    return [*DATASETS, *own_data(config)]
+
+
 def check_dataset(name: str, config: Mapping[str, Any]) -> None:
     """Check the name of a data set.
 
     Raises:
         ConfigError: if a configuration has no such data set; it suggests the nearest.
     """
-    known = [*DATASETS, *own_data(config)]
+    known = dataset_names(config)
     if name not in known:
         raise ConfigError(
             f"data set {name!r} is not known{nearest(name, known)} Images of your own are named by a profile "

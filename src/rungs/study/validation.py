@@ -7,7 +7,7 @@ import json
 import math
 from typing import Any
 
-from rungs.data import DATASETS, own_data
+from rungs.data import DATASETS, dataset_names, own_data
 from rungs.errors import ConfigError, check_known, nearest
 from rungs.models import MODELS, entry
 from rungs.paths import ROOT
@@ -63,7 +63,7 @@ def validate(config: Config) -> None:
         for number, grid in enumerate(grids):
             where = f"experiments.{document}[{number}]"
             for dataset in grid["datasets"]:
-                check_known(dataset, [*DATASETS, *own], f"{where}.datasets", "data set")
+                check_known(dataset, dataset_names(config), f"{where}.datasets", "data set")
             _check_axis(config, grid, where)
             if "depths" in grid:
                 _check_depths(config, grid, where)
