@@ -50,8 +50,9 @@ def figure(profiles: tuple[Path, ...], name: str) -> None:
     drawn = import_module(entry.module).draw(files, settings)
     stem = Path(Layout(config["profile"]).figure(name, ""))
     if style.is_blank(drawn):
-        click.echo(not_drawn(name, settings))
-        style.say_instead(drawn, not_drawn(name, settings))
+        reason = not_drawn(name, settings)
+        click.echo(reason)
+        style.say_instead(drawn, reason)
     style.save(drawn, stem)
     click.echo(f"{stem}.png, {stem}.pdf")
 

@@ -221,8 +221,8 @@ def evaluate(inputs: Inputs, output: Path | None = None) -> None:
         TRAINED: result_file.read(inputs.folder / HISTORY, only=()).attributes.get("key"),
         "provenance": provenance.describe(),
     }
-    if materials.classes:
-        attributes[CLASSES] = materials.classes
+    if classes := materials.classes:
+        attributes[CLASSES] = classes
     seconds = time.perf_counter() - started
     seconds += sum(read_seconds(path.with_suffix(".json")) for path in shards)
     output = inputs.folder if output is None else output

@@ -131,10 +131,8 @@ class Screen:
         if ended is None:
             return None
         self._count += 1
-        took, counted = (
-            duration(self._clock() - ended.began),
-            f"{self._count} of {self._total} jobs",
-        )
+        took = duration(self._clock() - ended.began)
+        counted = f"{self._count} of {self._total} jobs"
         left = self._left() if self._count < self._total else ""
         return f"{self._time()}  {ended.rule:<12} {ended}  done in {took}; {counted}{left}"
 
