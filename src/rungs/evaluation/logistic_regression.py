@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import logsumexp
 
 from rungs.evaluation.principal_components import row_blocks
 
@@ -63,7 +62,20 @@ def _logits(weights: np.ndarray, x: np.ndarray) -> np.ndarray:
 def _loss(weights: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
     """Mean cross entropy, nats."""
     logits = _logits(weights, x)
-    return float(np.mean(logsumexp(logits, axis=1) - logits[np.arange(len(y)), y]))
+    _, total = _normalised(logits)
+    return float(np.mean(total - logits[np.arange(len(y)), y]))
+
+
+def _normalised(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the probabilities of ``logits [n, classes]`` and the logarithms of their sums, ``[n]``.
+
+    On such small arrays this is a fifth of the time of :func:`scipy.special.logsumexp`, which was most of a
+    regression's.
+    """
+    highest = logits.max(1, keepdims=True)
+    weights = np.exp(logits - highest)
+    sums = weights.sum(1, keepdims=True)
+    return weights / sums, (np.log(sums) + highest)[:, 0]
 
 
 def logistic_regression(
@@ -91,10 +103,10 @@ def logistic_regression(
     def value(flat: np.ndarray) -> tuple[float, np.ndarray]:
         weights = flat.reshape(-1, classes)
         logits = _logits(weights, x)
-        total = logsumexp(logits, axis=1, keepdims=True)
-        residual = (np.exp(logits - total) - targets) / len(x)
+        probabilities, total = _normalised(logits)
+        residual = (probabilities - targets) / len(x)
         gradient = np.vstack([x.T @ residual + penalty * weights[:-1], residual.sum(0)])
-        loss = np.mean(total[:, 0] - logits[rows, y]) + penalty / 2 * np.square(weights[:-1]).sum()
+        loss = np.mean(total - logits[rows, y]) + penalty / 2 * np.square(weights[:-1]).sum()
         return float(loss), gradient.ravel()
 
     if start is None:
