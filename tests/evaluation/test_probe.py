@@ -1,4 +1,4 @@
-"""Probes of good and useless encoders, and fine-tuning."""
+"""Probes of good and useless encoders."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from rungs.evaluation.probe import (
     labelled,
     probe_arrays,
     scaled,
-    tune,
 )
 from rungs.evaluation.splits import Split
 from rungs.models.autoencoder import Autoencoder
@@ -128,18 +127,3 @@ def test_grey_images_are_probed_beside_what_the_model_takes(
     for kind in KINDS:
         name = f"probe/2/correct/{kind}"
         assert np.array_equal(seen[name], unseen[name]) == (kind != "grey")
-
-
-def test_tuning_learns_what_is_labelled(task: tuple[Split, Split]) -> None:
-    train, _ = task
-    rows = np.arange(30)
-    model = model_of(task, good=False)
-    found = tune(
-        model,
-        code,
-        train.x[rows],
-        train.labels[rows],
-        train.x[rows],
-        torch.Generator().manual_seed(1),
-    )
-    assert np.mean(found == train.labels[rows]) > 0.95

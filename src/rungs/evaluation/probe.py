@@ -19,19 +19,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
+from rungs.evaluation.fine_tuning import FineTuning
 from rungs.evaluation.logistic_regression import classify
 from rungs.evaluation.principal_components import as_features, principal_axes, row_blocks
 from rungs.evaluation.splits import Split
-from rungs.models.networks import collect_statistics, initialise
+from rungs.models.networks import initialise
 from rungs.numerics.seeds import derive_seed, generator
 
 #: draws of the smallest number of labels; of others so many that each class has this number of labels in
 #: all, at least one and at most five
 MOST_DRAWS, LABELS_IN_ALL, SOME_DRAWS = 20, 50, 5
-STEPS, BATCH, LEARNING_RATE = 300, 100, 1e-3
 #: the ways, in the order of the table
 KINDS = ("encoder", "grey", "pca", "finetuned", "random")
 #: those that do not depend on the weights of the run
@@ -95,10 +94,13 @@ def probe_arrays(
         random = np.random.default_rng(derive_seed(seed, f"probe {each}"))
         correct: dict[str, list[np.ndarray]] = {}
         count = 0
+        tuning: FineTuning | None = None
         for draw in range(draws_of(each, min(labels))):
             rows = labelled(train.labels, each, random)
             count = len(rows)
             y = train.labels[rows]
+            if tuning is None:
+                tuning = FineTuning(model, code, train.x[rows], y)
             for kind, (x, query) in features.items():
                 correct.setdefault(kind, []).append(classify(x[rows], y, query) == test.labels)
             purpose = f"probe {each} {draw}"
@@ -107,7 +109,7 @@ def probe_arrays(
                 starts["random"] = reset(model, seed, purpose)
             for kind, start in starts.items():
                 random_batches = generator(seed, purpose)
-                predicted = tune(start, code, train.x[rows], y, test.x, random_batches)
+                predicted = tuning.predict(start, train.x[rows], y, test.x, random_batches)
                 correct.setdefault(kind, []).append(predicted == test.labels)
         for kind, found in correct.items():
             arrays[f"probe/{each}/correct/{kind}"] = np.array(found)
@@ -150,40 +152,3 @@ def reset(model: Any, seed: int, purpose: str) -> Any:
     fresh = copy.deepcopy(model)
     initialise(fresh, generator(seed, f"{purpose} weights"))
     return fresh
-
-
-def tune(
-    model: Any,
-    code: Callable[[Any, Tensor], Tensor],
-    x: Tensor,
-    y: np.ndarray,
-    query: Tensor,
-    random: torch.Generator,
-) -> np.ndarray:
-    """Predict the labels of ``query`` by a network of the encoder and a linear output, all of it trained.
-
-    The output starts at 0, and the model itself stays as it is. Training is a fixed number of Adam's
-    steps.
-
-    Args:
-        x: labelled images, ``[n, pixels]``, with labels ``y [n]``.
-    """
-    network = copy.deepcopy(model).train()
-    classes, targets = np.unique(y, return_inverse=True)
-    wanted = torch.from_numpy(targets)
-    output = nn.Linear(model.latent_sizes[0], len(classes))
-    nn.init.zeros_(output.weight)
-    nn.init.zeros_(output.bias)
-    parameters = [*network.parameters(), *output.parameters()]
-    optimiser = torch.optim.Adam(parameters, LEARNING_RATE, fused=True)
-    size = min(BATCH, len(x))
-    for _ in range(STEPS):
-        chosen = torch.randperm(len(x), generator=random)[:size]
-        loss = functional.cross_entropy(output(code(network, x[chosen])), wanted[chosen])
-        optimiser.zero_grad()
-        torch.autograd.backward(loss)
-        optimiser.step()
-    # the weights have moved, or are new: batch norm's test statistics with them
-    collect_statistics(network, [x], lambda images: code(network, images))
-    with torch.no_grad():
-        return np.asarray(classes[output(code(network.eval(), query)).argmax(1).numpy()])
