@@ -29,12 +29,13 @@ all: setup
 
 setup: $(VENV)/.complete
 
+# Not compiled here: two minutes for all modules of all packages, of which a fraction is ever imported.
 $(VENV)/.complete: $(PINS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "rungs needs Python 3.11 or later; $(PYTHON) is older. Name another: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV)/ (some minutes; log in $(VENV)/install.log)"
-	@{ $(BIN)/python -m pip install --requirement envs/requirements.txt --requirement envs/dev.txt && \
+	@{ $(BIN)/python -m pip install --no-compile --requirement envs/requirements.txt --requirement envs/dev.txt && \
 	  $(BIN)/python -m pip install --no-deps --editable .; } > $(VENV)/install.log 2>&1 || \
 	  { cat $(VENV)/install.log >&2; exit 1; }
 	@touch $@
