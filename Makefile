@@ -19,26 +19,34 @@ CORES ?= all
 CONFIG ?=
 VENV := .venv
 BIN := $(VENV)/bin
-PINS := envs/requirements.txt envs/dev.txt pyproject.toml
 
 # make bench  measure speed beside the machine's limits and pythae; RUNGS_RAW_DATA= for MNIST
 .PHONY: all test test-cluster test-faults test-fuzz test-truth bench audit check docs setup clean
 
-all: setup
+all: $(VENV)/.complete
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) all $(if $(CONFIG),--configfile $(CONFIG))
 
-setup: $(VENV)/.complete
+# What pip prints goes to a log, which an error shows. It compiles nothing: two minutes for all modules of
+# all packages, of which a fraction is ever imported.
+define install
+@{ $(1); } > $(VENV)/install.log 2>&1 || { cat $(VENV)/install.log >&2; exit 1; }
+@touch $@
+endef
+PIP := $(BIN)/python -m pip install --no-compile
 
-# Not compiled here: two minutes for all modules of all packages, of which a fraction is ever imported.
-$(VENV)/.complete: $(PINS)
+$(VENV)/.complete: envs/requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "rungs needs Python 3.11 or later; $(PYTHON) is older. Name another: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV)/ (some minutes; log in $(VENV)/install.log)"
-	@{ $(BIN)/python -m pip install --no-compile --requirement envs/requirements.txt --requirement envs/dev.txt && \
-	  $(BIN)/python -m pip install --no-deps --editable .; } > $(VENV)/install.log 2>&1 || \
-	  { cat $(VENV)/install.log >&2; exit 1; }
-	@touch $@
+	$(call install,$(PIP) --requirement envs/requirements.txt && $(PIP) --no-deps --editable .)
+
+# what the tests and the code checks need besides
+$(VENV)/.developer: $(VENV)/.complete envs/dev.txt
+	@echo "installing into $(VENV)/ what tests need (log in $(VENV)/install.log)"
+	$(call install,$(PIP) --requirement envs/requirements.txt --requirement envs/dev.txt)
+
+setup: $(VENV)/.developer
 
 test: setup check
 	PATH="$(CURDIR)/$(BIN):$$PATH" pytest
@@ -47,7 +55,7 @@ test: setup check
 # Slurm plugin beside it, every start of Snakemake looks for a Slurm controller.
 CLUSTER := $(VENV)/cluster
 
-$(CLUSTER)/.complete: $(VENV)/.complete envs/cluster.txt envs/cluster-dev.txt
+$(CLUSTER)/.complete: $(VENV)/.developer envs/cluster.txt envs/cluster-dev.txt
 	$(BIN)/python -m venv $(CLUSTER)
 	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
 	  > $$($(CLUSTER)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/rungs.pth
@@ -63,7 +71,7 @@ test-faults: setup
 # Our speed beside the machine's limits and a peer's; the peer lives in an environment of its own.
 BENCH := $(VENV)/bench
 
-$(BENCH)/.complete: $(VENV)/.complete envs/bench.txt
+$(BENCH)/.complete: $(VENV)/.developer envs/bench.txt
 	$(BIN)/python -m venv $(BENCH)
 	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
 	  > $$($(BENCH)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/rungs.pth
