@@ -13,7 +13,7 @@ RATE = 33e9
 #: seconds a training step costs besides its multiply-adds: at least so much, and more a layer
 STEP_SECONDS, LAYER_SECONDS = 1.5e-3, 1.1e-3
 #: seconds of a linear probe with one number of labels
-PROBE_SECONDS = 20.0
+PROBE_SECONDS = 8.0
 #: multiply-adds of the six passes of a VAE/GAN's discriminator, an image, by trial
 DISCRIMINATOR = 1e7
 
