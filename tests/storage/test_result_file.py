@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -219,6 +220,21 @@ def test_a_damaged_table_is_refused(text: str, tmp_path: Path) -> None:
         read_rows(path)
     write_text(path, "a,b\n1,2\n3,\n")
     assert read_rows(path) == [{"a": "1", "b": "2"}, {"a": "3", "b": ""}]
+
+
+def test_a_file_that_is_open_elsewhere_is_not_called_damaged(path: Path) -> None:
+    script = (
+        "import h5py, sys; f = h5py.File(sys.argv[1], 'r+'); print('open', flush=True); input()"
+    )
+    command = [sys.executable, "-c", script, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        for reading in (result_file.read, result_file.fingerprint):
+            with pytest.raises(StoreError, match="is open for writing elsewhere"):
+                reading(path)
+        other.communicate(b"\n")
+    assert set(result_file.read(path).arrays) == set(ARRAYS)
 
 
 def test_a_damaged_file_of_a_pack_is_to_be_deleted_under_both_names(tmp_path: Path) -> None:

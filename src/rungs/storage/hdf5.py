@@ -8,6 +8,7 @@ and files of others are first opened by a process of their own.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import re
 import signal
@@ -63,6 +64,18 @@ def problem(path: Path) -> str | None:
             return "it does not begin as a file of rungs does"
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return None if block == _block(digest) else "its bytes differ from their checksum"
+
+
+def is_written(path: Path) -> bool:
+    """Whether someone has a file open for writing: libhdf5 then locks it, and changes its bytes at once."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file that is gone, or a file system without locks
+        return False
+    return False
 
 
 def _block(digest: str) -> bytes:

@@ -267,6 +267,8 @@ def _array_hash(array: np.ndarray) -> str:
 
 
 def _damaged(path: Path, reason: str) -> str:
+    if hdf5.is_written(path):
+        return f"{path}: is open for writing elsewhere, which changes its bytes; close it there."
     return (
         f"{path}: the file is damaged or not written by rungs ({reason}). "
         f"{delete(path)} and run the same command again: it will be made anew."
