@@ -255,6 +255,28 @@ def test_a_file_that_is_open_elsewhere_is_not_called_damaged(tmp_path: Path) -> 
     assert find("mine", {"images": str(path)})["train"] == 48
 
 
+@pytest.mark.parametrize(
+    ("most", "kind", "told"),
+    [
+        (1.0, np.float32, r"set datasets\.mine\.white to 1\."),
+        (200.5, np.float32, r"white to 255\."),
+        (float("nan"), np.float32, "image 0 has a pixel of nan; expected numbers"),
+        (300, np.uint16, "white to 1023, or 65535 if it is that dark"),
+        (65535, np.uint16, r"white to 65535\."),
+        (1_234_564, np.int32, r"white to 1234564\."),
+    ],
+)
+def test_files_of_more_than_8_bits_are_told_a_white_that_fits(
+    most: float, kind: type, told: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for n in range(40):
+        Image.fromarray(np.full((8, 8), most, kind)).save(folder / f"{n:02}.tiff")
+    with pytest.raises(DataError, match=told):
+        find("mine", {"images": str(folder)})
+
+
 def test_a_home_that_is_not_known_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOME")
     monkeypatch.setattr("pwd.getpwuid", dict[int, Any]().__getitem__)
@@ -671,7 +693,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"images": "MIXED"}, "001.png: has 8 x 6 pixels, the first image 9 x 9"),
     ({"images": "BOMB"}, "pixels, over"),
     ({"images": "DEEP"}, "more than 8 bits a channel"),
-    ({"images": "DEEP"}, "set datasets.mine.white to 4095, which would fit it, or 65535"),
+    ({"images": "DEEP"}, "set datasets.mine.white to 4095, or 65535 if it is that dark"),
     ({"images": "DEEP", "white": 1023}, "has a pixel of 3071; expected numbers from 0 to 1023"),
     ({"images": "TRANSPARENT"}, "is transparent in places"),
     ({"images": "ANIMATED"}, "has 2 frames"),

@@ -76,7 +76,10 @@ class Wanted:
 
     def state_white(self, value: float) -> str:
         """How to state that a value is white."""
-        return f"set datasets.{self.name}.white to {value:g}"
+        whole = (
+            int(value) if float(value).is_integer() else value
+        )  # in full: 1.2e+06 may be too small
+        return f"set datasets.{self.name}.white to {whole}"
 
     def check_shape(self, shape: tuple[int, ...], where: str) -> None:
         """Refuse images too large, or empty."""
@@ -363,14 +366,15 @@ def _in_8_bits(image: Any, path: str, wanted: Wanted) -> Any:
     from PIL import Image
 
     values = np.asarray(image)[None]
+    white = white_of(values, wanted.white or math.inf, _shown(path), wanted.state_white)
     if wanted.white is None:
-        most = usual_white(float(values.max()))
+        most, floats = float(values.max()), values.dtype.kind == "f"
+        fits = usual_white(max(most, 1 if floats else 1023))
+        dark = ", or 65535 if it is that dark" if fits < 65535 and not floats else ""
         raise DataError(
             f"{_shown(path)}: has more than 8 bits a channel (mode {image.mode}), which do not tell the "
-            f"value of white; {wanted.state_white(max(most, 1023))}, which would fit it, or 65535 if it "
-            "is that dark."
+            f"value of white; {wanted.state_white(fits)}{dark}."
         )
-    white = white_of(values, wanted.white, _shown(path), wanted.state_white)
     return Image.fromarray(as_levels(values[0], white))
 
 
