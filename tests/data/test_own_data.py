@@ -6,6 +6,7 @@ import copy
 import gzip
 import io
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -150,7 +151,19 @@ def test_classes_are_compared_by_name(tmp_path: Path) -> None:
     write_folder(tmp_path / "c" / "CLASS1", digits(20))
     write_folder(tmp_path / "c", digits(30), classes=3)
     made = read("mine", {"images": str(tmp_path / "c"), "labels": "folders"})
-    assert "classes 'CLASS1' and 'class1' differ by case only" in made.provenance["notes"][0]
+    assert "classes 'CLASS1' and 'class1' differ by case, blanks" in made.provenance["notes"][0]
+    for like in ("class1 ", "class\N{SUPERSCRIPT ONE}"):
+        write_folder(tmp_path / "d" / like, digits(20))
+        write_folder(tmp_path / "d", digits(30), classes=3)
+        made = read("mine", {"images": str(tmp_path / "d"), "labels": "folders"})
+        assert f"{like!r} differ by case, blanks" in made.provenance["notes"][0]
+        shutil.rmtree(tmp_path / "d")
+    accents = np.array(
+        ["caf\N{LATIN SMALL LETTER E WITH ACUTE}", "cafe\N{COMBINING ACUTE ACCENT}"] * 20
+    )
+    np.savez(tmp_path / "e.npz", x=digits(40), y=accents)
+    made = read("mine", {"images": str(tmp_path / "e.npz"), "array": "x", "labels": "y"})
+    assert "encoding of accents only" in made.provenance["notes"][0]
     write_folder(tmp_path / "d", digits(12), classes=2)
     made = read("mine", entry | {"test": {"images": str(tmp_path / "d")}})
     assert made.provenance["notes"] == ["no test images of 1 classes ('class2')"]

@@ -9,6 +9,7 @@ key ``found``, so that jobs on other machines need not see the source.
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -244,9 +245,10 @@ def _notes_on(classes: list[str], coded: list[np.ndarray]) -> list[str]:
     """What is good to know of the classes."""
     alike: dict[str, list[str]] = {}
     for known in classes:
-        alike.setdefault(known.casefold(), []).append(known)
+        alike.setdefault(_plain(known), []).append(known)
     notes = [
-        f"classes {' and '.join(map(repr, names))} differ by case only and are kept apart"
+        f"classes {' and '.join(map(repr, names))} differ by case, blanks or the encoding of accents only "
+        "and are kept apart"
         for names in alike.values()
         if len(names) > 1
     ]
@@ -254,6 +256,12 @@ def _notes_on(classes: list[str], coded: list[np.ndarray]) -> list[str]:
     if untested:
         notes.append(f"no test images of {len(untested)} classes ({_some(untested)})")
     return notes
+
+
+def _plain(name: str) -> str:
+    """A name without what a reader hardly sees: case, blanks, and whether an accent is a letter's or its own
+    character, as in names of folders from macOS."""
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _some(names: list[str]) -> str:
