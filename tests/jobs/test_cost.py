@@ -11,15 +11,17 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils import flop_counter
 
-from rungs.data import DatasetEntry
+from rungs.data import DATASETS, DatasetEntry
+from rungs.evaluation import classifier
 from rungs.jobs import cost
 from rungs.jobs.train import train
 from rungs.models import MODELS
 from rungs.models.cost import Cost, Request, dense
 from rungs.paths import ROOT
 from rungs.study import profile as configuration
-from rungs.study.runs import Run
+from rungs.study.runs import Run, runs
 from rungs.study.settings import resolve
 
 
@@ -98,6 +100,25 @@ def test_memory_is_linear_in_the_size_of_large_images() -> None:
     few, many = (DatasetEntry("m", "t", (128, 128, 3), train, 1000) for train in (5000, 50000))
     for known in (cost.preparation_mb, cost.classifier_mb):
         assert 45000 * side * 4e-6 < known(many) - known(few) < 45000 * side * 12e-6
+
+
+def test_the_classifier_of_large_images_asks_for_its_time(smoke_config: dict[str, Any]) -> None:
+    """It sees as many images of any data set; 30 minutes did for 64 x 64 pixels."""
+    small, large = (DatasetEntry("m", "t", (n, n, 3), 600, 200) for n in (28, 256))
+    assert [cost.classifier_minutes(small, attempt) for attempt in (1, 2)] == [30, 60]
+    assert cost.classifier_minutes(large, 1) > cost.classifier_seconds(large) / 60 > 60
+    assert (classifier.STEPS * classifier.BATCH) == cost.CLASSIFIED
+    network = classifier.Network(256, 256, 3, 4)
+    counted = flop_counter.FlopCounterMode(display=False)
+    with counted, torch.no_grad():
+        network.eval()(torch.zeros(1, 3, 256, 256))
+    work = cost.classifier_seconds(large) * cost.CLASSIFIER_RATE / (3 * cost.CLASSIFIED)
+    assert counted.get_total_flops() / 2 == pytest.approx(work, rel=0.01)
+    # one classifier of a data set, however many runs it compares
+    totals = cost.summarise(smoke_config)
+    alone = sum(cost.estimate(smoke_config, r).evaluation_seconds for r in runs(smoke_config))
+    known = cost.classifier_seconds(DATASETS["mnist5k"])
+    assert totals["evaluation_core_hours"] == pytest.approx((alone + known) / 3600)
 
 
 def test_estimated_costs_are_near_the_measured(

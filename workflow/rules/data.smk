@@ -13,7 +13,7 @@ rule prepare:
         mem_mb=lambda w, attempt: max(
             2000, cost.mem_mb(cost.preparation_mb(DATASETS[w.dataset]), attempt)
         ),
-        runtime=30,
+        runtime=lambda w, attempt: cost.LEAST_MINUTES * attempt,
         disk_mb=500,
     params:
         source=lambda w: data_source(config, w.dataset),
@@ -36,7 +36,7 @@ rule classifier:
         mem_mb=lambda w, attempt: max(
             3000, cost.mem_mb(cost.classifier_mb(DATASETS[w.dataset]), attempt)
         ),
-        runtime=30,
+        runtime=lambda w, attempt: cost.classifier_minutes(DATASETS[w.dataset], attempt),
         disk_mb=500,
     params:
         code=keys.code_hash("rungs.evaluation.classifier"),

@@ -16,6 +16,7 @@ from rungs.jobs.packs import packs
 from rungs.models import entry, load_object
 from rungs.models.cost import BASE_MEMORY_MB, Cost, Request
 from rungs.study.layers import Config
+from rungs.study.layout import Layout
 from rungs.study.runs import Run, all_runs, runs
 from rungs.study.settings import code_prior_settings, evaluation_settings, resolve
 from rungs.training.schedules import continuation_epochs, total_epochs
@@ -24,6 +25,11 @@ from rungs.training.schedules import continuation_epochs, total_epochs
 START_SECONDS = 4.0
 #: requested time over estimated time
 MARGIN = 3.0
+#: minutes that preparing a data set and training its classifier request at least
+LEAST_MINUTES = 30
+#: images that the classifier sees in its training (:mod:`rungs.evaluation.classifier`), and multiply-adds a
+#: second of it
+CLASSIFIED, CLASSIFIER_RATE = 1500 * 128, 6.5e9
 
 
 def together(costs: Sequence[Cost]) -> Cost:
@@ -70,6 +76,19 @@ def classifier_mb(data: DatasetEntry) -> float:
     return BASE_MEMORY_MB + 10e-6 * _values(data) + 0.05 * math.prod(data.shape[:2])
 
 
+def classifier_seconds(data: DatasetEntry) -> float:
+    """The time that training a data set's classifier takes: it grows with the pixels of an image alone."""
+    height, width, *channels = data.shape
+    # of a pixel: two strided convolutions, and a dense layer
+    forward = 25 * 16 * math.prod(channels) / 4 + 25 * 16 * 32 / 16 + 32 * 32 / 16
+    return 3 * CLASSIFIED * height * width * forward / CLASSIFIER_RATE
+
+
+def classifier_minutes(data: DatasetEntry, attempt: int) -> int:
+    """The minutes that the job of a classifier requests."""
+    return max(LEAST_MINUTES * attempt, runtime_minutes(classifier_seconds(data), attempt))
+
+
 def _values(data: DatasetEntry) -> int:
     """The number of values of all images."""
     return (data.train + data.test) * math.prod(data.shape)
@@ -100,6 +119,9 @@ def summarise(config: Config) -> dict[str, float]:
     evaluate = sum(
         c.evaluation_seconds for c, r in zip(costs, everything, strict=True) if r in asked
     )
+    layout, known = Layout(config["profile"]), catalogue(config)
+    compared = {run.dataset for run in asked if layout.classifier_of(config, run)}
+    evaluate += sum(classifier_seconds(known[name]) for name in compared)
     evaluate /= 3600
     starts = jobs * START_SECONDS / 3600
     total = train + evaluate + starts
@@ -112,6 +134,9 @@ def summarise(config: Config) -> dict[str, float]:
         "core_hours": starts + evaluate if on_gpu else total,
         "gpu_hours": train if on_gpu else 0.0,
         "longest_run_hours": max((c.training_seconds for c in costs), default=0.0) / 3600,
-        "peak_memory_mb": max((c.memory_mb for c in costs), default=0.0),
+        "peak_memory_mb": max(
+            [c.memory_mb for c in costs] + [classifier_mb(known[name]) for name in compared],
+            default=0.0,
+        ),
         "disk_gb": sum(cost.disk_mb for cost in costs) / 1e3,
     }
