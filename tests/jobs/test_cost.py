@@ -14,7 +14,7 @@ import torch
 from torch.utils import flop_counter
 
 from rungs.data import DATASETS, DatasetEntry
-from rungs.evaluation import classifier
+from rungs.evaluation import classifier, fine_tuning, probe
 from rungs.jobs import cost
 from rungs.jobs.train import train
 from rungs.models import MODELS
@@ -119,6 +119,26 @@ def test_the_classifier_of_large_images_asks_for_its_time(smoke_config: dict[str
     alone = sum(cost.estimate(smoke_config, r).evaluation_seconds for r in runs(smoke_config))
     known = cost.classifier_seconds(DATASETS["mnist5k"])
     assert totals["evaluation_core_hours"] == pytest.approx((alone + known) / 3600)
+
+
+def test_the_networks_of_a_probe_are_counted(smoke_config: dict[str, Any]) -> None:
+    """Each trains a copy of the encoder; of 128 x 128 x 3 pixels they take minutes, not seconds."""
+    assert (fine_tuning.STEPS, fine_tuning.BATCH) == (dense.PROBE_STEPS, dense.PROBE_BATCH)
+    assert (2 * probe.MOST_DRAWS, 2 * probe.SOME_DRAWS) == dense.PROBE_NETWORKS
+    settings = resolve(smoke_config, Run("mnist5k", "gauss", 2, 0, axis="latent"))
+    evaluation = smoke_config["evaluation"] | {"probe_latents": [2], "probe_labels": [10]}
+    request = Request(settings, evaluation, None, 3, 0, 0, 600, 200, 784, True, 0)
+    unprobed = replace(request, evaluation=evaluation | {"probe_latents": []})
+
+    def seconds(pixels: int) -> float:
+        with_and_without = [replace(r, pixels=pixels) for r in (request, unprobed)]
+        probed, other = (dense.bottom_up(r).evaluation_seconds for r in with_and_without)
+        return probed - other
+
+    assert seconds(784) == pytest.approx(dense.PROBE_SECONDS)
+    (width,) = settings["network"]["hidden_sizes"][:1]
+    work = 40 * 300 * 3 * 100 * width * 128 * 128 * 3 / dense.RATE
+    assert work < seconds(128 * 128 * 3) < 2 * work
 
 
 def test_estimated_costs_are_near_the_measured(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rungs.models.cost import BASE_MEMORY_MB, Cost, Request
+from rungs.models.cost import BASE_MEMORY_MB, CLASSES, Cost, Request
 
 #: multiply-adds a second of one core in fp32, all operations of large networks included
 RATE = 33e9
 #: seconds a training step costs besides its multiply-adds: at least so much, and more a layer
 STEP_SECONDS, LAYER_SECONDS = 1.5e-3, 1.1e-3
-#: seconds of a linear probe with one number of labels
-PROBE_SECONDS = 8.0
+#: seconds of a probe with one number of labels at least; the steps and images a step of the networks that it
+#: trains, and how many networks, of the smallest number of labels and of another, at most
+#: (:mod:`rungs.evaluation.fine_tuning`, :mod:`rungs.evaluation.probe`)
+PROBE_SECONDS, PROBE_STEPS, PROBE_BATCH, PROBE_NETWORKS = 8.0, 300, 100, (40, 10)
+#: seconds of Adam's step a parameter, that of the gradients included
+ADAM_SECONDS = 2e-9
 #: multiply-adds of the six passes of a VAE/GAN's discriminator, an image, by trial
 DISCRIMINATOR = 1e7
 
@@ -122,8 +126,19 @@ def _evaluation_seconds(request: Request, once: int, each: int) -> float:
     seconds = (test * draws * each + (test + evaluation["train_images"]) * once) / RATE
     seconds *= 1.4  # log-likelihoods and densities, which are no multiply-adds
     if request.probed:
-        seconds += PROBE_SECONDS * len(evaluation["probe_labels"])
+        seconds += sum(_probe_seconds(evaluation["probe_labels"], once))
     if evaluation.get("rescale"):  # two continuations
         share = request.continuation_epochs / request.epochs
         seconds += 2 * share * _training_seconds(request, once, each, 1)
     return float(request.evaluations * seconds)
+
+
+def _probe_seconds(labels: Sequence[int], once: int) -> list[float]:
+    """The time of a probe for each number of labels a class: most of it trains copies of the encoder."""
+    found = []
+    for each in labels:
+        images = min(PROBE_BATCH, each * CLASSES)
+        step = 3 * images * once / RATE + ADAM_SECONDS * once
+        networks = PROBE_NETWORKS[each != min(labels)]
+        found.append(max(PROBE_SECONDS, networks * PROBE_STEPS * step))
+    return found
