@@ -32,15 +32,25 @@ LEAST_MINUTES = 30
 CLASSIFIED, CLASSIFIER_RATE = 1500 * 128, 6.5e9
 
 
-def together(costs: Sequence[Cost]) -> Cost:
-    """The cost of several runs in one job: the sum of their times and files, the largest memory."""
+def together(costs: Sequence[Cost], side_by_side: int = 1) -> Cost:
+    """The cost of several runs in one job: the sum of their times and files, and the memory of the largest,
+    or of so many that are trained side by side: each has images, weights and activations of its own."""
+    own = sorted((c.memory_mb - BASE_MEMORY_MB for c in costs), reverse=True)
     return Cost(
         sum(c.training_seconds for c in costs),
         sum(c.evaluation_seconds for c in costs),
-        max(c.memory_mb for c in costs),
+        BASE_MEMORY_MB + sum(own[:side_by_side]),
         sum(c.disk_mb for c in costs),
         sum(c.prior_seconds for c in costs),
     )
+
+
+def of_job(config: Config, members: Sequence[Run]) -> Cost:
+    """The cost of a job's runs, of which up to ``compute.ensemble`` are trained side by side."""
+    models = (entry(config["variants"][run.variant]["model"]) for run in members)
+    able = all(model.side_by_side for model in models)
+    costs = [estimate(config, run) for run in members]
+    return together(costs, config["compute"]["ensemble"] if able else 1)
 
 
 def estimate(config: Config, run: Run) -> Cost:
@@ -135,7 +145,9 @@ def summarise(config: Config) -> dict[str, float]:
         "gpu_hours": train if on_gpu else 0.0,
         "longest_run_hours": max((c.training_seconds for c in costs), default=0.0) / 3600,
         "peak_memory_mb": max(
-            [c.memory_mb for c in costs] + [classifier_mb(known[name]) for name in compared],
+            [c.memory_mb for c in costs]
+            + [of_job(config, job).memory_mb for job in packs(config).values() if pack > 1]
+            + [classifier_mb(known[name]) for name in compared],
             default=0.0,
         ),
         "disk_gb": sum(cost.disk_mb for cost in costs) / 1e3,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rungs.errors import ConfigError
-from rungs.jobs.cost import estimate, together
+from rungs.jobs.cost import of_job
 from rungs.jobs.packs import packs
 from rungs.models.cost import Cost
 from rungs.study.layers import Config
@@ -66,8 +66,7 @@ class Plan:
     def cost(self, members: Members) -> Cost:
         """The estimated cost of a job's runs."""
         if members not in self._costs:
-            parts = [estimate(self._config, run) for run in members]
-            self._costs[members] = together(parts)
+            self._costs[members] = of_job(self._config, members)
         return self._costs[members]
 
     def seconds_left(self, stage: str, members: Members) -> float:
