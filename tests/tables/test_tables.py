@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from rungs.storage.result_file import Stored
 from rungs.tables import TABLES, save, to_markdown
 from rungs.tables import moments as moments_table
+from rungs.tables.perplexity import likelihood_columns
 from rungs.tables.vq import perplexity
 
 
 def test_perplexity() -> None:
     assert perplexity(np.full(8, 0.125)) == pytest.approx(8)
     assert perplexity(np.array([1.0, 0.0])) == 1
+
+
+def test_a_likelihood_that_has_no_perplexity_is_infinitely_perplexed() -> None:
+    """A VAE after three epochs on 128 x 128 x 3 pixels had -14,600 nats a dimension."""
+    arrays = {"pictures/originals": np.zeros((1, 4), np.uint8), "test/nested_k": np.array([10])}
+    columns = likelihood_columns(Stored(Path("e.h5"), arrays, {}), np.array([-6e4, -5.9e4]))
+    assert columns["perplexity"] == math.inf
+    assert columns["test_lk"] == -59500
+    fair = likelihood_columns(Stored(Path("e.h5"), arrays, {}), np.array([-4.0, -4.0]))
+    assert fair["perplexity"] == pytest.approx(math.e)
 
 
 def test_tables_show_missing_integers_as_empty() -> None:

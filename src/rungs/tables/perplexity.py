@@ -60,7 +60,9 @@ def likelihood_columns(evaluation: Stored, bound: np.ndarray | None) -> dict[str
     dimensions = evaluation["pictures/originals"].shape[1]
     mean, error = float(bound.mean()), float(bound.std(ddof=1)) / math.sqrt(len(bound))
     bits = 1 / (dimensions * math.log(2))
-    values = (mean, error, -mean * bits, error * bits, math.exp(-mean / dimensions))
+    with np.errstate(over="ignore"):  # infinite for a model that has hardly been trained
+        perplexity = float(np.exp(-mean / dimensions))
+    values = (mean, error, -mean * bits, error * bits, perplexity)
     return dict(zip(names, (int(evaluation["test/nested_k"][-1]), *values), strict=True))
 
 
