@@ -21,7 +21,7 @@ from torch import Tensor
 
 from rungs import data
 from rungs.data.binarise import binarise
-from rungs.data.levels import as_levels, white_of
+from rungs.data.levels import as_levels, in_full, white_of
 from rungs.data.prepared import Prepared
 from rungs.errors import ConfigError, DataError, StoreError, check_known, nearest
 from rungs.evaluation.evaluator import Evaluator, evaluator_of
@@ -304,7 +304,7 @@ def _numbers(images: Any, white: float | None) -> np.ndarray:
             f"{where}: have shape {array.shape} and type {array.dtype}, expected numbers [n, height, width] "
             "or [n, height, width, 3]."
         )
-    white_of(array, white, where, lambda value: f"pass white={value:g}")
+    white_of(array, white, where, lambda value: f"pass white={in_full(value)}")
     return array
 
 
@@ -465,7 +465,7 @@ class Trained:
                 f"[n, {', '.join(map(str, self.shape))}]."
             )
         where = f"run {self.name}, the images given"
-        white = white_of(array, white, where, lambda value: f"pass white={value:g}")
+        white = white_of(array, white, where, lambda value: f"pass white={in_full(value)}")
         flat = torch.from_numpy(np.ascontiguousarray(as_levels(array, white))).flatten(1)
         return self._as_input(flat)
 

@@ -32,6 +32,15 @@ def usual_white(most: float) -> float:
     return next((white for white in USUAL if white >= most), most)
 
 
+def in_full(white: float) -> str:
+    """A white as a message offers it, unrounded: it must not be below the largest pixel.
+
+    >>> in_full(255.0), in_full(1234564.0), in_full(70000.5)
+    ('255', '1234564', '70000.5')
+    """
+    return str(int(white) if float(white).is_integer() else float(white))
+
+
 def white_of(
     values: np.ndarray, stated: float | None, where: str, state: Callable[[float], str]
 ) -> float:

@@ -21,7 +21,7 @@ from rungs.data.array_files import MOST_BYTES, READERS, SINGLE, Reader, reader_o
 from rungs.data.axes import Axes, choose, readings
 from rungs.data.content import Named
 from rungs.data.folders import SUFFIXES, Listing, splits
-from rungs.data.levels import WHITE, as_levels, usual_white, white_of
+from rungs.data.levels import WHITE, as_levels, in_full, usual_white, white_of
 from rungs.errors import ConfigError, DataError, RungsError
 
 LEAST_TRAIN, LEAST_TEST = 20, 10
@@ -76,10 +76,7 @@ class Wanted:
 
     def state_white(self, value: float) -> str:
         """How to state that a value is white."""
-        whole = (
-            int(value) if float(value).is_integer() else value
-        )  # in full: 1.2e+06 may be too small
-        return f"set datasets.{self.name}.white to {whole}"
+        return f"set datasets.{self.name}.white to {in_full(value)}"
 
     def check_shape(self, shape: tuple[int, ...], where: str) -> None:
         """Refuse images too large, or empty."""
