@@ -18,7 +18,7 @@ from rungs.evaluation import classifier, fine_tuning, probe
 from rungs.jobs import cost
 from rungs.jobs.train import train
 from rungs.models import MODELS
-from rungs.models.cost import BASE_MEMORY_MB, Cost, Request, dense
+from rungs.models.cost import BASE_MEMORY_MB, Cost, Request, convolutional, dense
 from rungs.paths import ROOT
 from rungs.study import profile as configuration
 from rungs.study.runs import Run, runs
@@ -112,7 +112,7 @@ def test_the_classifier_of_large_images_asks_for_its_time(smoke_config: dict[str
     counted = flop_counter.FlopCounterMode(display=False)
     with counted, torch.no_grad():
         network.eval()(torch.zeros(1, 3, 256, 256))
-    work = cost.classifier_seconds(large) * cost.CLASSIFIER_RATE / (3 * cost.CLASSIFIED)
+    work = cost.classifier_seconds(large) * convolutional.RATE / (3 * cost.CLASSIFIED)
     assert counted.get_total_flops() / 2 == pytest.approx(work, rel=0.01)
     # one classifier of a data set, however many runs it compares
     totals = cost.summarise(smoke_config)

@@ -14,7 +14,7 @@ from rungs.data import DatasetEntry, catalogue
 from rungs.evaluation.definitions import CONVOLUTIONAL_PICTURES
 from rungs.jobs.packs import packs
 from rungs.models import entry, load_object
-from rungs.models.cost import BASE_MEMORY_MB, Cost, Request
+from rungs.models.cost import BASE_MEMORY_MB, Cost, Request, convolutional
 from rungs.study.layers import Config
 from rungs.study.layout import Layout
 from rungs.study.runs import Run, all_runs, runs
@@ -27,9 +27,8 @@ START_SECONDS = 4.0
 MARGIN = 3.0
 #: minutes that preparing a data set and training its classifier request at least
 LEAST_MINUTES = 30
-#: images that the classifier sees in its training (:mod:`rungs.evaluation.classifier`), and multiply-adds a
-#: second of it
-CLASSIFIED, CLASSIFIER_RATE = 1500 * 128, 6.5e9
+#: images that the classifier sees in its training (:mod:`rungs.evaluation.classifier`)
+CLASSIFIED = 1500 * 128
 
 
 def together(costs: Sequence[Cost], side_by_side: int = 1) -> Cost:
@@ -45,12 +44,15 @@ def together(costs: Sequence[Cost], side_by_side: int = 1) -> Cost:
     )
 
 
-def of_job(config: Config, members: Sequence[Run]) -> Cost:
-    """The cost of a job's runs, of which up to ``compute.ensemble`` are trained side by side."""
+def side_by_side(config: Config, members: Sequence[Run]) -> int:
+    """How many of a job's runs are trained side by side at most."""
     models = (entry(config["variants"][run.variant]["model"]) for run in members)
-    able = all(model.side_by_side for model in models)
-    costs = [estimate(config, run) for run in members]
-    return together(costs, config["compute"]["ensemble"] if able else 1)
+    return int(config["compute"]["ensemble"]) if all(m.side_by_side for m in models) else 1
+
+
+def of_job(config: Config, members: Sequence[Run]) -> Cost:
+    """The cost of a job's runs, which may be trained side by side."""
+    return together([estimate(config, run) for run in members], side_by_side(config, members))
 
 
 def estimate(config: Config, run: Run) -> Cost:
@@ -91,7 +93,7 @@ def classifier_seconds(data: DatasetEntry) -> float:
     height, width, *channels = data.shape
     # of a pixel: two strided convolutions, and a dense layer
     forward = 25 * 16 * math.prod(channels) / 4 + 25 * 16 * 32 / 16 + 32 * 32 / 16
-    return 3 * CLASSIFIED * height * width * forward / CLASSIFIER_RATE
+    return 3 * CLASSIFIED * height * width * forward / convolutional.RATE
 
 
 def classifier_minutes(data: DatasetEntry, attempt: int) -> int:
@@ -117,21 +119,22 @@ def runtime_minutes(seconds: float, attempt: int) -> int:
 def summarise(config: Config) -> dict[str, float]:
     """Sum up a configuration: runs, jobs, core-hours, GPU-hours, disk."""
     everything = all_runs(config)
-    costs = [estimate(config, run) for run in everything]
+    known = {run: estimate(config, run) for run in everything}
+    costs = [*known.values()]
     pack = config["compute"]["pack"]
+    packed = packs(config) if pack > 1 else {}
     shards = config["compute"]["shards"]
     asked = set(runs(config))
-    jobs = 2 * len(packs(config)) if pack > 1 else len(everything) + len(asked)
+    jobs = 2 * len(packed) if packed else len(everything) + len(asked)
     jobs += len(asked) * shards if shards > 1 else 0
     jobs += sum(1 for cost in costs if cost.prior_seconds) if pack == 1 else 0
     # the rate is one core's, whatever the number of threads
     train = sum(cost.training_seconds + cost.prior_seconds for cost in costs) / 3600
-    evaluate = sum(
-        c.evaluation_seconds for c, r in zip(costs, everything, strict=True) if r in asked
-    )
-    layout, known = Layout(config["profile"]), catalogue(config)
-    compared = {run.dataset for run in asked if layout.classifier_of(config, run)}
-    evaluate += sum(classifier_seconds(known[name]) for name in compared)
+    evaluate = sum(known[run].evaluation_seconds for run in everything if run in asked)
+    layout, datasets = Layout(config["profile"]), catalogue(config)
+    names = {run.dataset for run in asked if layout.classifier_of(config, run)}
+    compared = [datasets[name] for name in sorted(names)]
+    evaluate += sum(map(classifier_seconds, compared))
     evaluate /= 3600
     starts = jobs * START_SECONDS / 3600
     total = train + evaluate + starts
@@ -146,8 +149,11 @@ def summarise(config: Config) -> dict[str, float]:
         "longest_run_hours": max((c.training_seconds for c in costs), default=0.0) / 3600,
         "peak_memory_mb": max(
             [c.memory_mb for c in costs]
-            + [of_job(config, job).memory_mb for job in packs(config).values() if pack > 1]
-            + [classifier_mb(known[name]) for name in compared],
+            + [
+                together([known[run] for run in job], side_by_side(config, job)).memory_mb
+                for job in packed.values()
+            ]
+            + [classifier_mb(data) for data in compared],
             default=0.0,
         ),
         "disk_gb": sum(cost.disk_mb for cost in costs) / 1e3,
