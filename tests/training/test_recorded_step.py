@@ -15,6 +15,7 @@ from torch import Tensor
 from rungs.errors import TrainingError
 from rungs.jobs.train import train
 from rungs.models import entry
+from rungs.models.arithmetic import set_arithmetic
 from rungs.models.code_prior import pack_codes
 from rungs.numerics.custom_op import opaque
 from rungs.paths import ROOT
@@ -82,18 +83,19 @@ def test_the_prior_of_codes_is_replayed_to_the_bit() -> None:
     same(*both(settings, pack_codes(torch.randint(16, (2 * BATCH, 49), generator=random))))
 
 
-def test_narrow_products_are_replayed_to_the_bit(settings_of: SettingsOf, images: Tensor) -> None:
-    """bfloat16, emulated where the processor has none."""
-    settings = settings_of("lvae-bn-wu")
+@pytest.mark.parametrize("variant", SMOKE["variants"])
+def test_narrow_products_are_replayed_to_the_bit(variant: str, images: Tensor) -> None:
+    """bfloat16, emulated where the processor has none; what it stores is float32."""
+    settings = resolve(SMOKE, run_of(variant))
     settings["training"] |= {"batch_size": BATCH, "epochs": 1}
     written, replayed = (Trainer(settings, images, "cpu") for _ in range(2))
     written.recordable = False
     for trainer in (written, replayed):
-        for module in trainer.model.modules():
-            if hasattr(module, "narrow"):
-                module.narrow = True
+        set_arithmetic(trainer.model, "bfloat16")
         trainer.run_epoch()
     same(written, replayed)
+    floats = [tensor for tensor in replayed.state()[0].values() if tensor.is_floating_point()]
+    assert {tensor.dtype for tensor in floats} <= {torch.float32, torch.float64}
 
 
 def test_a_short_training_is_not_recorded(

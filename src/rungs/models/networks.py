@@ -90,6 +90,8 @@ class Dense(nn.Module):
             :mod:`rungs.models.arithmetic`).
         emulated: whether the rounded operands are then multiplied as float32, in which their products
             are exact. Without hardware support torch's own bfloat16 product is 50 times slower.
+        inner: whether a result that is ``narrow`` stays bfloat16, because another dense layer follows that
+            would round it: passes over half as many bytes, and none to convert.
         blocks: for a head, which is several affine layers in one matrix: the outputs of each. Each
             block is initialised by its own fan-out; outputs after the last block start at 0.
         biases: for a head, the initial bias of each block; None is 0. Under batch normalisation a bias
@@ -99,6 +101,7 @@ class Dense(nn.Module):
 
     narrow = False
     emulated = False
+    inner = False
 
     def __init__(self, inputs: int, outputs: int, batch_norm: bool, gain: float = 1.0) -> None:
         super().__init__()
@@ -137,14 +140,18 @@ class Dense(nn.Module):
         return self.product(x, self.weight * scale[:, None], shift)
 
     def product(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        """``x weight^T + bias`` in the layer's arithmetic; inputs and result are float32 or wider."""
+        """``x weight^T + bias`` in the layer's arithmetic; the result is bfloat16 where the layer is
+        ``narrow`` and ``inner``, else float32 or wider."""
         if not self.narrow:
             return functional.linear(x, weight, bias)
-        factors = [x.bfloat16(), weight.bfloat16()]
+        terms = [x, weight] if bias is None or not self.inner else [x, weight, bias]
+        terms = [term.bfloat16() for term in terms]
         if self.emulated:
-            factors = [factor.float() for factor in factors]
-        product = functional.linear(*factors).bfloat16().to(x.dtype)
-        return product if bias is None else product + bias
+            terms = [term.float() for term in terms]
+        product = functional.linear(*terms).bfloat16()
+        if self.inner:
+            return product
+        return product.float() if bias is None else product.float() + bias
 
 
 @dataclass(frozen=True)
@@ -187,11 +194,12 @@ class MLP(nn.Module):
         outputs, gain = self.activation.outputs, self.activation.gain
         self.first = Dense(inputs, outputs * hidden, batch_norm, gain)
         self.second = Dense(hidden, outputs * hidden, batch_norm, gain)
+        self.first.inner = self.second.inner = True
         if outputs > 1:
             self.first.blocks = self.second.blocks = outputs * [hidden]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``[..., inputs]`` to ``[..., hidden]``."""
+        """Map ``[..., inputs]`` to ``[..., hidden]``, for a dense layer: see :attr:`Dense.inner`."""
         activate = self.activation.function
         return activate(self.second(activate(self.first(x))))
 

@@ -38,7 +38,7 @@ class FullGaussianHead(nn.Module):
         below = self.units * (self.units - 1) // 2
         mean, diagonal, rest = self.affine(hidden).split([self.units, self.units, below], -1)
         diagonal = functional.softplus(diagonal) + math.sqrt(MIN_VARIANCE)
-        flat = hidden.new_zeros(*mean.shape[:-1], self.units**2)
+        flat = mean.new_zeros(*mean.shape[:-1], self.units**2)
         flat = flat.index_copy(-1, self.below, rest)
         return FullGaussian(
             mean, flat.unflatten(-1, (self.units, self.units)) + diagonal.diag_embed()
