@@ -31,6 +31,8 @@ Function = Callable[[list[Tensor]], list[Tensor]]
 _ATEN = torch.ops.aten
 #: what is one tensor under two names needs no operation
 _ALIASES = {_ATEN.detach.default, _ATEN.alias.default}
+#: operations whose result can be computed where it is wanted: products, and conversions to another type
+_PLACEABLE = {_ATEN.mm.default, _ATEN._to_copy.default}
 
 
 class Recording:
@@ -234,6 +236,8 @@ class _Operation:
 
     def line(self, place: str | None) -> str:
         """The operation as a line of TorchScript that puts the result in ``place``, if there is one."""
+        if place and self.target is _ATEN._to_copy.default:
+            return f"{self.name} = torch.ops.aten.copy_({place}, {self.arguments[0]})"
         called = f"torch.ops.{self.target.namespace}.{self.target._overloadpacket.__name__}"
         arguments = self.arguments + ([f"out={place}"] if place else [])
         return f"{self.name} = {called}({', '.join(arguments)})"
@@ -318,12 +322,12 @@ class _Recorder(TorchDispatchMode):
         given += [f"constant_{number}" for number in range(len(self.constants))]
         given += [f"target_{number}" for number in range(targets)]
         operations = self._needed({name.partition("[")[0] for name in found})
-        products = {o.name for o in operations if o.target is _ATEN.mm.default}
+        placeable = {o.name for o in operations if o.target in _PLACEABLE}
         taken = {name for operation in operations for name in operation.operands}
         places = {
             name: f"target_{number}"
             for number, name in enumerate(found[:targets])
-            if name in products and name not in taken and found.count(name) == 1
+            if name in placeable and name not in taken and found.count(name) == 1
         }
         body = [f"{name} = inputs[{number}]" for number, name in enumerate(given)]
         body += [operation.line(places.get(operation.name)) for operation in operations]
