@@ -28,6 +28,16 @@ MISTAKES = [
     ("variants.vae.model", False, YES),
     ("training.epoch", 3, "training: unknown key 'epoch'; did you mean 'epochs'"),
     ("trainning", {}, "unknown key 'trainning'; did you mean 'training'"),
+    (
+        "experiments.ladder.0.seeds",
+        [0, 1, 0],
+        "experiments.ladder[0].seeds: found [0, 1, 0]: there is an item twice; leave it out.",
+    ),
+    (
+        "figures.ladder_loglik.depths",
+        [2, 2],
+        "figures.ladder_loglik.depths: found [2, 2]: there is",
+    ),
     ("training.epochs", "many", 'training.epochs: found "many"'),
     ("training.epochs", 0, "training.epochs: found 0"),
     ("training.learning_rate", -1, "training.learning_rate: found -1"),

@@ -222,6 +222,8 @@ def _explain(error: Any) -> str:
     expected = error.message if len(error.message) < 200 else f"fails {error.validator!r}"
     if error.validator == "pattern":  # there is one, that of names
         expected = "not a valid name (letters, digits, - _)"
+    if error.validator == "uniqueItems":
+        expected = "there is an item twice; leave it out"
     hint = remedy(error.instance, _expected_types(error))
     return f"configuration key {key}: found {shown}: {expected}{hint}."
 
