@@ -235,11 +235,6 @@ def table_inputs(wildcards):
     return layout.inputs(config, TABLES[wildcards.table].needs)
 
 
-def every_run(wildcards):
-    """The history and the evaluation of every run."""
-    return layout.inputs(config, ("training", "evaluation"))
-
-
 def explored_inputs(wildcards):
     """The trained runs that the report lets its reader explore."""
     return [
@@ -251,8 +246,10 @@ def explored_inputs(wildcards):
 
 
 def crate_inputs(wildcards):
-    """The files of all runs, and their data."""
+    """The data, and the files of runs that the tables do not wait for: with thousands of runs each file
+    more that a job waits for is felt in the plan."""
     asked = set(runs(config))
+    tabulated = {name for names in layout.RUN_FILES.values() for name in names}
     return {
         "data": data_of(all_runs(config)),
         "runs": [
@@ -260,6 +257,7 @@ def crate_inputs(wildcards):
             for run in all_runs(config)
             for stage in (("train", "evaluate") if run in asked else ("train",))
             for path in LAYOUT.files(stage, run.path)
+            if run not in asked or Path(path).name not in tabulated
         ],
         "prior": [path for run in asked for path in LAYOUT.prior(config, run)],
     }
