@@ -31,12 +31,12 @@ MISTAKES = [
     (
         "experiments.ladder.0.seeds",
         [0, 1, 0],
-        "experiments.ladder[0].seeds: found [0, 1, 0]: there is an item twice; leave it out.",
+        "experiments.ladder[0].seeds: found [0, 1, 0]: 0 is there twice; leave one out.",
     ),
     (
         "figures.ladder_loglik.depths",
         [2, 2],
-        "figures.ladder_loglik.depths: found [2, 2]: there is",
+        "figures.ladder_loglik.depths: found [2, 2]: 2 is there",
     ),
     ("training.epochs", "many", 'training.epochs: found "many"'),
     ("training.epochs", 0, "training.epochs: found 0"),

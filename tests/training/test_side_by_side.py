@@ -18,6 +18,7 @@ from rungs.jobs import work
 from rungs.jobs.packs import packs
 from rungs.jobs.signals import Interrupted
 from rungs.jobs.train import TrainingJob, train, train_together
+from rungs.models.arithmetic import set_arithmetic
 from rungs.storage import result_file
 from rungs.storage.tensors import load_tensors
 from rungs.study.layout import Layout
@@ -91,6 +92,30 @@ def test_the_first_epoch_is_the_same_to_rounding(settings_of: SettingsOf, digits
             two.parameters.values.data, one.parameters.values.data, rtol=1e-3, atol=2e-4
         )
         assert two.history.criterion == pytest.approx(one.history.criterion, rel=1e-5)
+
+
+def test_bfloat16_costs_an_ensemble_no_more_than_a_run(
+    settings_of: SettingsOf, digits: Path
+) -> None:
+    """The gradients of the first step are as close to those of float32."""
+    images = torch.from_numpy(result_file.read(digits)["train/images"]).flatten(1)[:300]
+    all_settings = members(settings_of, "lvae-bn-wu", batch_size=300)
+
+    def trainers(name: str) -> list[Trainer]:
+        made = [Trainer(settings, images, "cpu") for settings in all_settings]
+        for trainer in made:
+            set_arithmetic(trainer.model, name)
+        return made
+
+    wide, narrow = trainers("float32"), trainers("bfloat16")
+    together = Ensemble(trainers("bfloat16"))
+    for trainer in (*wide, *narrow, together):
+        trainer.run_epoch()
+    exact = torch.stack([trainer.parameters.gradients for trainer in wide])
+    alone = torch.stack([trainer.parameters.gradients for trainer in narrow])
+    size = exact.norm()
+    assert float((together.gradients - exact).norm() / size) > 0
+    assert float((together.gradients - exact).norm()) < 1.2 * float((alone - exact).norm())
 
 
 def test_members_are_clipped_one_by_one() -> None:

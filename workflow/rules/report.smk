@@ -1,10 +1,12 @@
 # The claims first, and everything in one page.
 
 
-# Neither job below names the runs that it reads: the tables wait for all of them.
+# Scorecard and report do not name the runs that they read: the tables wait for all of them, and that of
+# costs changes with each.
 rule scorecard:
     input:
         claims=LAYOUT.table("claims", ".csv"),
+        compute=LAYOUT.table("compute", ".csv"),
     output:
         LAYOUT.scorecard,
     log:

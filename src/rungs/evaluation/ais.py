@@ -33,6 +33,7 @@ from rungs.errors import ConfigError
 from rungs.evaluation.annealing import Chains, Settings
 from rungs.evaluation.geometric_path import Densities
 from rungs.evaluation.likelihood import estimate
+from rungs.models.arithmetic import set_arithmetic
 from rungs.models.protocol import LatentVariableModel, draw_noise, noise_sizes
 from rungs.numerics.seeds import LIKELIHOOD_BLOCK, generator
 
@@ -142,6 +143,7 @@ def compare(
     """
     found = {"lk": estimate(model, x, samples, seed, CHUNK_ROWS).lk}
     if double:
+        set_arithmetic(model, "float32")
         model.double()
         x, z = x.double(), None if z is None else z.double()
     found["lower"] = lower_bound(model, x, settings, seed).bound

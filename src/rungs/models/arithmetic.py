@@ -1,9 +1,9 @@
 """The arithmetic of matrix products, float32 or bfloat16.
 
 With ``compute.precision: bfloat16``, dense layers round the operands of their products to bfloat16 and
-accumulate in float32 where the processor does so in hardware; everything else stays float32. Without
-such hardware float32 is used: emulated bfloat16 is no faster and serves only to study its effect on the
-numbers.
+accumulate in float32 where the processor does so in hardware. Hidden units between two dense layers stay
+bfloat16; everything else is float32. Without such hardware float32 is used: emulated bfloat16 is no
+faster and serves only to study its effect on the numbers.
 
 Training rounds the products of all dense layers; convolutions stay in float32. The estimate of a trained
 model's likelihood rounds only those of p(x | z_1), which are nearly all of its work: rounding the

@@ -90,8 +90,8 @@ class Dense(nn.Module):
             :mod:`rungs.models.arithmetic`).
         emulated: whether the rounded operands are then multiplied as float32, in which their products
             are exact. Without hardware support torch's own bfloat16 product is 50 times slower.
-        inner: whether a result that is ``narrow`` stays bfloat16, because another dense layer follows that
-            would round it: passes over half as many bytes, and none to convert.
+        inner: whether a result that is ``narrow``, its bias included, stays bfloat16, because another dense
+            layer follows that would round it: passes over half as many bytes, and none to convert.
         blocks: for a head, which is several affine layers in one matrix: the outputs of each. Each
             block is initialised by its own fan-out; outputs after the last block start at 0.
         biases: for a head, the initial bias of each block; None is 0. Under batch normalisation a bias
@@ -151,7 +151,8 @@ class Dense(nn.Module):
         product = functional.linear(*terms).bfloat16()
         if self.inner:
             return product
-        return product.float() if bias is None else product.float() + bias
+        product = product.to(torch.promote_types(x.dtype, torch.float32))
+        return product if bias is None else product + bias
 
 
 @dataclass(frozen=True)

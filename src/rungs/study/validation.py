@@ -223,7 +223,8 @@ def _explain(error: Any) -> str:
     if error.validator == "pattern":  # there is one, that of names
         expected = "not a valid name (letters, digits, - _)"
     if error.validator == "uniqueItems":
-        expected = "there is an item twice; leave it out"
+        twice = next(item for n, item in enumerate(error.instance) if item in error.instance[:n])
+        expected = f"{json.dumps(twice, default=str)} is there twice; leave one out"
     hint = remedy(error.instance, _expected_types(error))
     return f"configuration key {key}: found {shown}: {expected}{hint}."
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from rungs.models import entry
+from rungs.models.networks import Dense
 from rungs.study.settings import RunSettings
 from rungs.training.objective_call import ObjectiveCall
 from rungs.training.optimiser import MOMENTS, Adam, clip_gradients, put_gradients
@@ -57,6 +58,9 @@ class Ensemble:
         self.members = list(members)
         self.recipe, self.device = first.recipe, first.device
         self._model = ObjectiveCall(copy.deepcopy(first.model), self.recipe)
+        for module in self._model.modules():
+            if isinstance(module, Dense):
+                module.inner = False  # vmap takes batch norm's moments in the type of its input
         self.values = torch.stack([m.parameters.values for m in members])
         self.gradients = torch.zeros_like(self.values)
         self.optimiser = Adam(self.values, self.recipe, captured=self._on_gpu)
