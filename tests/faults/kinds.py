@@ -591,7 +591,7 @@ DAMAGED = {
     "results/faults/tables/loglik.csv": (("summary",), "faults", "tables"),
     "results/faults/tables/claims.csv": (("scorecard",), "faults", "tables"),
     f"{WORK}/vae/depth2/seed1/weights.safetensors": (
-        ("pack", "evaluate", "mnist5k-vae-0-0000"),
+        ("pack", "evaluate", "mnist5k.vae.0.0000"),
         "faults-packs",
         "train, pack and ensemble",
     ),

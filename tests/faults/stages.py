@@ -60,14 +60,14 @@ STAGES = {
     ),
     "pack-train": _stage(
         "train, pack and ensemble",
-        *("pack", "train", "mnist5k-vae-0-0000"),
+        *("pack", "train", "mnist5k.vae.0.0000"),
         profile="faults-packs",
         makes=tuple(f"{WORK}/vae/depth2/seed{seed}/{n}" for seed in (0, 1) for n in TRAINED),
         exports=(f"{WORK.replace('work', 'runs')}/vae/depth2",),
     ),
     "pack-prior": _stage(
         "train, pack and ensemble",
-        *("pack", "prior", "mnist5k-vq-0-0000"),
+        *("pack", "prior", "mnist5k.vq.0.0000"),
         profile="faults-packs",
         makes=(f"{WORK}/{VQ}/prior",),
         exports=(f"{WORK.replace('work', 'runs')}/{VQ}/prior",),
@@ -84,7 +84,7 @@ STAGES = {
     ),
     "pack-evaluate": _stage(
         "evaluate, pack",
-        *("pack", "evaluate", "mnist5k-vae-0-0000"),
+        *("pack", "evaluate", "mnist5k.vae.0.0000"),
         profile="faults-packs",
         makes=tuple(f"{WORK}/vae/depth2/seed{seed}/{n}" for seed in (0, 1) for n in EVALUATED),
         exports=tuple(
