@@ -39,9 +39,9 @@ def _in(folder: str, names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f"{folder}/{name}" for name in names)
 
 
-def _packed(*runs: str) -> tuple[str, ...]:
-    """What packs make of these runs: files in the working folder."""
-    return tuple(f"{WORK}/{run}" for run in runs)
+def _made(run: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """What a command makes of a run: its files, and their other names, which it would take over."""
+    return _in(f"{RUNS}/{run}", names) + _in(f"{RUNS.replace('runs', 'work')}/{run}", names)
 
 
 STAGES = {
@@ -49,14 +49,12 @@ STAGES = {
     "classifier": _stage(
         "data", "classifier", "mnist5k", makes=("results/data/mnist5k-classifier.safetensors",)
     ),
-    "train": _stage(
-        "train, one run", "train", f"mnist5k/{LADDER}", makes=_in(f"{RUNS}/{LADDER}", TRAINED)
-    ),
+    "train": _stage("train, one run", "train", f"mnist5k/{LADDER}", makes=_made(LADDER, TRAINED)),
     "train-vq": _stage(
-        "train, VQ and its prior", "train", f"mnist5k/{VQ}", makes=_in(f"{RUNS}/{VQ}", TRAINED)
+        "train, VQ and its prior", "train", f"mnist5k/{VQ}", makes=_made(VQ, TRAINED)
     ),
     "prior": _stage(
-        "train, VQ and its prior", "prior", f"mnist5k/{VQ}", makes=(f"{RUNS}/{VQ}/prior",)
+        "train, VQ and its prior", "prior", f"mnist5k/{VQ}", makes=_made(VQ, ("prior",))
     ),
     "pack-train": _stage(
         "train, pack and ensemble",
@@ -80,7 +78,7 @@ STAGES = {
     "merge": _stage(
         "evaluate, shards and merge",
         *("evaluate", f"mnist5k/{LADDER}"),
-        makes=_in(f"{RUNS}/{LADDER}", EVALUATED),
+        makes=_made(LADDER, EVALUATED),
     ),
     "pack-evaluate": _stage(
         "evaluate, pack",
