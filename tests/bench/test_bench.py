@@ -6,7 +6,6 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +17,6 @@ from rungs.bench.data import settings_of
 from rungs.bench.likelihood import reduced_precision
 from rungs.bench.timing import Products, in_turns
 from rungs.bench.training import step_of
-from rungs.models.arithmetic import arithmetic, set_arithmetic
-from rungs.models.networks import Dense
 from rungs.training.trainer import Trainer
 
 TINY = Scale(repetitions=2, share=0.01)
@@ -70,47 +67,6 @@ def test_reduced_precision_stays_within_what_the_documentation_says() -> None:
     assert abs(shifts["float32"].value) < 1e-3
     assert abs(shifts["bfloat16"].value) < 0.02
     assert float(shifts["bfloat16"].note.split()[1]) < 0.05
-
-
-def test_narrow_products_differ_from_wide_ones_by_rounding() -> None:
-    trainer = Trainer(settings_of("lvae-bn-wu", 2), torch.zeros(300, 784, dtype=torch.uint8), "cpu")
-    x = (torch.rand(20, 784, generator=torch.Generator().manual_seed(0)) < 0.3).float()
-    first = trainer.model.bottom_up[0].first
-    wide = first.product(x, first.weight)
-    set_arithmetic(trainer.model, "bfloat16")
-    narrow = first.product(x, first.weight)
-    assert narrow.dtype == torch.bfloat16  # for the layer that follows
-    difference = (narrow - wide).abs().max() / wide.abs().max()
-    assert 0 < float(difference.detach()) < 2**-7
-    set_arithmetic(trainer.model, "float32")
-    assert torch.equal(first.product(x, first.weight), wide)
-
-
-def test_emulated_products_are_those_of_bfloat16() -> None:
-    """Forward and backward, up to the order of sums: now and then a rounding goes the other way."""
-    random = torch.Generator().manual_seed(0)
-    x, gradient = (torch.randn(64, 128, generator=random) for _ in range(2))
-    layer = Dense(128, 128, batch_norm=False)
-    with torch.no_grad():
-        layer.weight.normal_(0, 0.1, generator=random)
-    layer.narrow = True
-    found = []
-    for layer.emulated in (False, True):
-        y = layer(x.requires_grad_())
-        found.append([y, *torch.autograd.grad(y, (x, layer.weight), gradient)])
-    for native, emulated in zip(*found, strict=True):
-        torch.testing.assert_close(emulated, native, rtol=2**-7, atol=1e-3)
-        assert (emulated != native).float().mean() < 0.01
-
-
-def test_bfloat16_is_used_only_where_it_is_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings: dict[str, Any] = settings_of("vae", 1) | {"precision": "bfloat16"}
-    for there, expected in ((True, "bfloat16"), (False, "float32")):
-        monkeypatch.setattr(
-            "rungs.models.arithmetic.bfloat16_in_hardware", lambda device, t=there: t
-        )
-        assert arithmetic(settings) == expected
-        assert arithmetic(settings | {"precision": "float32"}) == "float32"
 
 
 def test_figures_and_tables_need_no_torch() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from rungs.api import Trained
 from rungs.paths import ROOT
 from rungs.tables import read_rows
 
-#: run -> its archive, and the evidence of the same training
+#: the run, its archive, and the evidence of the same training
 LADDER = "mnist/lvae-bn-wu/depth5/seed0"
 ARCHIVE = ROOT / "resources/models/ladder-mnist.zip"
 EVIDENCE = ROOT / "resources/evidence/reference"
@@ -27,7 +26,7 @@ def ladder(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 def test_every_offered_model_is_tested() -> None:
     assert [*ARCHIVE.parent.glob("*.zip")] == [ARCHIVE]
-    assert f"resources/models/{ARCHIVE.name}" in Path(ROOT / "README.md").read_text()
+    assert f"resources/models/{ARCHIVE.name}" in (ROOT / "README.md").read_text()
 
 
 def test_it_is_the_run_of_the_evidence(ladder: Trained) -> None:
@@ -44,7 +43,7 @@ def test_its_weights_give_digits_that_likelihood(ladder: Trained) -> None:
     standard error is two; weights of another run or layer would lose a hundred nats."""
     digits = rungs.load_data("mnist5k").test_images[:100]
     bound = ladder.log_likelihood(digits, k=100)
-    assert -90 < float(np.mean(bound)) < -75
+    assert -90 < float(bound.mean()) < -75
     assert float(np.abs(ladder.reconstruct(digits) - digits / 255).mean()) < 0.06
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from place import Ended, Place, differences, files, rungs, snakemake
-from stages import LADDER, RUNS, STAGES, VQ, WORK, Stage
+from stages import LADDER, LINKS, RUNS, STAGES, VQ, WORK, Stage
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def kill_cases() -> Iterator[Case]:
 
 #: what a workflow makes again in these cases: a run and what rests on it, up to a figure and the summary
 REMADE = (
-    *(f"{RUNS}/vae", f"{RUNS.replace('runs', 'work')}/vae", "results/faults/tables/loglik.*"),
+    *(f"{RUNS}/vae", f"{LINKS}/vae", "results/faults/tables/loglik.*"),
     *("results/faults/tables/active_units.*", "results/faults/tables/claims.*"),
     *("results/faults/figures/ladder_loglik.*", "results/faults/summary.txt"),
 )

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from place import rungs
 
 RUNS = "results/faults/runs/mnist5k"
+#: other names of the files of single runs
+LINKS = "results/faults/work/mnist5k"
+#: the working folders of packs
 WORK = "results/faults-packs/work/mnist5k"
 LADDER, VQ = "lvae-bn-wu/depth2/seed0", "vq/codes16/seed0"
 TRAINED = ("weights.safetensors", "training.h5", "training-cost.json")
@@ -41,7 +44,7 @@ def _in(folder: str, names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _made(run: str, names: tuple[str, ...]) -> tuple[str, ...]:
     """What a command makes of a run: its files, and their other names, which it would take over."""
-    return _in(f"{RUNS}/{run}", names) + _in(f"{RUNS.replace('runs', 'work')}/{run}", names)
+    return _in(f"{RUNS}/{run}", names) + _in(f"{LINKS}/{run}", names)
 
 
 STAGES = {

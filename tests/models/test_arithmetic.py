@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
-from rungs.models.arithmetic import set_arithmetic
+from rungs.bench.data import settings_of
+from rungs.models.arithmetic import arithmetic, set_arithmetic
 from rungs.models.networks import Dense, GaussianMLP
+from rungs.training.trainer import Trainer
 
 BATCH, INPUTS, HIDDEN, UNITS = 32, 12, 16, 3
 
@@ -52,16 +56,43 @@ def test_only_hidden_units_stay_bfloat16(batch_norm: bool, training: bool) -> No
         assert float((wide - narrow).detach().norm() / wide.detach().norm()) < 0.03
 
 
+def test_narrow_products_differ_from_wide_ones_by_rounding() -> None:
+    trainer = Trainer(settings_of("lvae-bn-wu", 2), torch.zeros(300, 784, dtype=torch.uint8), "cpu")
+    x = (torch.rand(20, 784, generator=torch.Generator().manual_seed(0)) < 0.3).float()
+    first = trainer.model.bottom_up[0].first
+    wide = first.product(x, first.weight)
+    set_arithmetic(trainer.model, "bfloat16")
+    narrow = first.product(x, first.weight)
+    assert narrow.dtype == torch.bfloat16  # for the layer that follows
+    difference = (narrow - wide).abs().max() / wide.abs().max()
+    assert 0 < float(difference.detach()) < 2**-7
+    set_arithmetic(trainer.model, "float32")
+    assert torch.equal(first.product(x, first.weight), wide)
+
+
 @pytest.mark.parametrize("inner", [False, True])
 @pytest.mark.parametrize("biased", [False, True])
-def test_emulation_rounds_as_bfloat16_does(inner: bool, biased: bool) -> None:
-    """Up to the order of a sum, which seldom changes how it is rounded."""
-    layer = Dense(INPUTS, HIDDEN, batch_norm=False)
+def test_emulated_products_are_those_of_bfloat16(inner: bool, biased: bool) -> None:
+    """Forward and backward, up to the order of sums: now and then a rounding goes the other way."""
+    x, gradient = torch.randn(64, 128), torch.randn(64, 128)
+    layer = Dense(128, 128, batch_norm=False)
+    layer.weight.data.normal_(0, 0.1)
+    layer.bias = nn.Parameter(torch.randn(128)) if biased else None
     layer.narrow, layer.inner = True, inner
-    layer.weight.data.normal_()
-    x, bias = torch.randn(BATCH, INPUTS), torch.randn(HIDDEN) if biased else None
     found = []
     for layer.emulated in (False, True):
-        found.append(layer.product(x, layer.weight, bias).float())
-    assert float((found[0] != found[1]).float().mean()) < 0.02
-    torch.testing.assert_close(*found, rtol=2**-7, atol=2**-7)
+        y = layer(x.requires_grad_())
+        found.append([y, *torch.autograd.grad(y, (x, layer.weight), gradient.to(y.dtype))])
+    for native, emulated in zip(*found, strict=True):
+        torch.testing.assert_close(emulated, native, rtol=2**-7, atol=1e-3)
+        assert (emulated != native).float().mean() < 0.01
+
+
+def test_bfloat16_is_used_only_where_it_is_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings: dict[str, Any] = settings_of("vae", 1) | {"precision": "bfloat16"}
+    for there, expected in ((True, "bfloat16"), (False, "float32")):
+        monkeypatch.setattr(
+            "rungs.models.arithmetic.bfloat16_in_hardware", lambda device, t=there: t
+        )
+        assert arithmetic(settings) == expected
+        assert arithmetic(settings | {"precision": "float32"}) == "float32"

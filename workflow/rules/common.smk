@@ -249,7 +249,8 @@ def crate_inputs(wildcards):
     """The data, and the files of runs that the tables do not wait for: with thousands of runs each file
     more that a job waits for is felt in the plan."""
     asked = set(runs(config))
-    tabulated = {name for names in layout.RUN_FILES.values() for name in names}
+    needs = {need for table in TABLES.values() for need in table.needs}
+    tabulated = {name for need in needs for name in layout.RUN_FILES.get(need, ())}
     return {
         "data": data_of(all_runs(config)),
         "runs": [

@@ -237,6 +237,7 @@ class _Operation:
     def line(self, place: str | None) -> str:
         """The operation as a line of TorchScript that puts the result in ``place``, if there is one."""
         if place and self.target is _ATEN._to_copy.default:
+            # its own form with out= takes no type
             return f"{self.name} = torch.ops.aten.copy_({place}, {self.arguments[0]})"
         called = f"torch.ops.{self.target.namespace}.{self.target._overloadpacket.__name__}"
         arguments = self.arguments + ([f"out={place}"] if place else [])
