@@ -111,3 +111,23 @@ def test_a_result_tells_its_run(smoke_config: dict[str, Any]) -> None:
         result = Stored(Path("training.h5"), {}, {"run": settings})
         assert run_of(result) == run
         assert settings_of(result) == settings
+
+
+@pytest.mark.parametrize(
+    ("dataset", "variant", "images", "every", "found"),
+    [
+        ("mnist", "gauss", 10_000, 10, 10),
+        ("mnist", "gauss", 10_000, 1, None),
+        ("mnist", "gauss", 4999, 10, None),
+        ("mnist5k", "gauss", 10_000, 2, 2),  # it has 1,000 test images
+        ("mnist5k", "gauss", 10_000, 3, None),
+        ("mnist", "ae", 10_000, 10, None),  # no likelihood is sampled
+    ],
+)
+def test_images_take_fewer_samples_only_where_enough_others_take_all(
+    smoke_config: dict[str, Any], dataset: str, variant: str, images: int, every: int, found: Any
+) -> None:
+    config = copy.deepcopy(smoke_config)
+    config["evaluation"] |= {"images": images, "refine_every": every}
+    settings = evaluation_settings(config, Run(dataset, variant, 2, 0, "latent"))
+    assert settings.get("refine_every") == found

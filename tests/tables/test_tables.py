@@ -24,11 +24,14 @@ def test_perplexity() -> None:
 def test_a_likelihood_that_has_no_perplexity_is_infinitely_perplexed() -> None:
     """A VAE after three epochs on 128 x 128 x 3 pixels had -14,600 nats a dimension."""
     arrays = {"pictures/originals": np.zeros((1, 4), np.uint8), "test/nested_k": np.array([10])}
-    columns = likelihood_columns(Stored(Path("e.h5"), arrays, {}), np.array([-6e4, -5.9e4]))
+
+    def columns_of(*lk: float) -> dict[str, float | None]:
+        return likelihood_columns(Stored(Path("e.h5"), arrays | {"test/lk": np.array(lk)}, {}))
+
+    columns = columns_of(-6e4, -5.9e4)
     assert columns["perplexity"] == math.inf
     assert columns["test_lk"] == -59500
-    fair = likelihood_columns(Stored(Path("e.h5"), arrays, {}), np.array([-4.0, -4.0]))
-    assert fair["perplexity"] == pytest.approx(math.e)
+    assert columns_of(-4.0, -4.0)["perplexity"] == pytest.approx(math.e)
 
 
 def test_tables_show_missing_integers_as_empty() -> None:

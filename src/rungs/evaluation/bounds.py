@@ -5,7 +5,10 @@ array                       content; n is the number of test images
 ==========================  =======================================================================
 ``test/lk``                 L_k, ``[n]`` float64, nats
 ``test/elbo``               L_1, ``[n]`` float64, nats
-``test/ess``                effective sample size of L_k, ``[n]``
+``test/lk_error``           standard error of the mean of ``test/lk`` that comes from images with fewer
+                            samples, ``[]``, nats; absent where all images took all samples
+                            (:mod:`rungs.evaluation.two_phase`)
+``test/ess``                effective sample size of L_k, of the images that took all samples
 ``test/nested_k``           the ks of the nested bounds
 ``test/nested_lk``          the nested bounds, ``[ks, n]``, nats
 ``test/lk_gap``             estimate of the mean of ``log p(x) - L_k``, ``[]``, nats; see
@@ -25,6 +28,7 @@ import torch
 from torch import Tensor
 
 from rungs.errors import StoreError
+from rungs.evaluation import two_phase
 from rungs.evaluation.likelihood import estimate
 from rungs.evaluation.materials import Materials
 from rungs.evaluation.remaining_gap import remaining_gap
@@ -49,10 +53,30 @@ def bound_arrays(
         if materials.shards
         else likelihood_arrays(model, settings, materials.test.x, materials.evaluation)
     )
+    found |= completed_arrays(np.asarray(found["test/nested_lk"]), np.asarray(found["test/ess"]))
     found |= gap_arrays(found["test/nested_k"], np.asarray(found["test/nested_lk"]))
     if materials.brief:
         return found
     return {"train/elbo": elbo(model, materials.train.x, settings["seed"], chunk_rows), **found}
+
+
+def completed_arrays(nested_lk: np.ndarray, ess: np.ndarray) -> dict[str, np.ndarray]:
+    """Return L_k of the images that took fewer samples, completed by those that took all; nothing if all did.
+
+    Args:
+        nested_lk: the nested bounds of all test images, ``[ks, n]``, NaN in the last row where there were
+            fewer samples.
+        ess: ``[n]``, NaN likewise.
+    """
+    if not np.isnan(nested_lk[-1]).any():
+        return {}
+    last, error = two_phase.completed(*nested_lk[-2:])
+    return {
+        "test/lk": last,
+        "test/lk_error": np.array(error),
+        "test/ess": ess[~np.isnan(ess)],
+        "test/nested_lk": np.concatenate([nested_lk[:-1], last[None]]),
+    }
 
 
 def gap_arrays(nested_k: np.ndarray, nested_lk: np.ndarray) -> dict[str, np.ndarray]:
@@ -68,7 +92,10 @@ def likelihood_arrays(
     evaluation: EvaluationSettings,
     shard: tuple[int, int] = (0, 1),
 ) -> dict[str, Any]:
-    """Return the bounds of the test images ``x [n, pixels]``, or of a part of them.
+    """Return the bounds of the test images ``x [n, pixels]``, or of a part of them, as they were estimated.
+
+    L_k is NaN for images that took fewer samples; :func:`completed_arrays` completes it once all parts are
+    there.
 
     Args:
         evaluation: the configuration's ``evaluation`` section as the run sees it.
@@ -78,9 +105,16 @@ def likelihood_arrays(
         StoreError: if a bound is not finite.
     """
     found = estimate(
-        model, x, evaluation["samples"], settings["seed"], evaluation["chunk_rows"], shard
+        model,
+        x,
+        evaluation["samples"],
+        settings["seed"],
+        evaluation["chunk_rows"],
+        shard,
+        evaluation.get("refine_every", 1),
     )
-    if not bool(torch.isfinite(found.lk).all()):
+    # a NaN says that an image took fewer samples only where its other bounds are finite
+    if not bool(torch.isfinite(found.elbo).all()) or bool(torch.isinf(found.lk).any()):
         raise StoreError(
             f"run {settings['run']}: its likelihood is not finite; delete its folder and train it again "
             "with a lower training.learning_rate."

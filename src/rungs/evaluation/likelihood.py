@@ -12,6 +12,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from rungs.evaluation.two_phase import is_refined
 from rungs.models.protocol import LatentVariableModel, draw_noise, log_weights, noise_sizes
 from rungs.numerics.seeds import LIKELIHOOD_BLOCK, generator
 
@@ -21,11 +22,12 @@ class LikelihoodEstimate:
     """Estimates for each image, float64, nats.
 
     Attributes:
-        lk: L_k with all samples, ``[images]``.
+        lk: L_k with all samples, ``[images]``; NaN for an image that took fewer.
         elbo: L_1, the mean of the log-weights, ``[images]``.
-        ess: effective sample size ``(sum w)^2 / sum w^2``, between 1 and k, ``[images]``.
+        ess: effective sample size ``(sum w)^2 / sum w^2``, between 1 and k, ``[images]``; NaN likewise.
         nested_k: the ks of the nested bounds, the last being all samples.
-        nested_lk: L_k averaged over disjoint blocks of the same samples, ``[ks, images]``.
+        nested_lk: L_k averaged over disjoint blocks of the same samples, ``[ks, images]``; the last row has
+            the NaNs of ``lk``.
     """
 
     lk: Tensor
@@ -105,6 +107,7 @@ def estimate(
     seed: int,
     chunk_rows: int,
     shard: tuple[int, int] = (0, 1),
+    refine_every: int = 1,
 ) -> LikelihoodEstimate:
     """Estimate L_k, L_1, effective sample size and nested bounds of every image.
 
@@ -114,21 +117,24 @@ def estimate(
         seed: the run's; every block of images draws from a stream of its own.
         shard: ``(i, n)``: only the i-th of n runs of consecutive blocks. The parts of all shards,
             put together in order, are what a single shard gives, bit for bit.
+        refine_every: if above 1, one block of images in so many takes all samples, and the others take
+            those of the last nested bound but one (:mod:`rungs.evaluation.two_phase`). What a block draws
+            does not depend on the others.
     """
     ks = nested_ks(samples)
     parts = []
     blocks = list(enumerate(x.split(LIKELIHOOD_BLOCK)))
     for number, block in part_of(blocks, *shard):
         random = generator(seed, f"likelihood/{number}", str(x.device))
-        weights = sample_log_weights(model, block, samples, random, chunk_rows)
-        parts.append(
-            (
-                importance_bound(weights),
-                weights.mean(0),
-                effective_sample_size(weights),
-                nested_bounds(weights, ks),
-            )
-        )
+        refined = len(ks) == 1 or is_refined(number, refine_every, seed)
+        own = ks if refined else ks[:-1]
+        weights = sample_log_weights(model, block, own[-1], random, chunk_rows)
+        bound, nested = importance_bound(weights), nested_bounds(weights, own)
+        ess = effective_sample_size(weights)
+        if not refined:
+            bound, ess = torch.full_like(bound, math.nan), torch.full_like(ess, math.nan)
+            nested = torch.cat([nested, bound[None]])
+        parts.append((bound, weights.mean(0), ess, nested))
     lk, elbo, ess, nested = (torch.cat(part, -1) for part in zip(*parts, strict=True))
     return LikelihoodEstimate(lk, elbo, ess, ks, nested)
 

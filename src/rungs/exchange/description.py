@@ -11,6 +11,7 @@ import numpy as np
 
 from rungs.evaluation.convergence import converged
 from rungs.evaluation.definitions import ACTIVE_KL
+from rungs.evaluation.lk_error import lk_standard_error
 from rungs.exchange.archive_format import (
     PICTURES,
 )
@@ -40,7 +41,7 @@ def numbers_of(training: Stored, evaluation: Stored) -> dict[str, Any]:
             "test_elbo": float(arrays["test/elbo"].mean()),
             "k": int(arrays["test/nested_k"][-1]),
             "test_lk": float(lk.mean()),
-            "test_lk_se": float(lk.std(ddof=1) / len(lk) ** 0.5) if len(lk) > 1 else None,
+            "test_lk_se": lk_standard_error(arrays) if len(lk) > 1 else None,
             "test_images": len(lk),
         }
     else:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from rungs.evaluation.lk_error import lk_standard_error
 from rungs.figures.palettes import PRIORS, style
 from rungs.figures.pictures import picture_grid, prior_label
 from rungs.figures.style import (
@@ -22,7 +22,14 @@ from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import run_of, settings_of
 
-ARRAYS = ["test/lk", "test/nested_k", "test/elbo", "frechet/distance", "pictures/samples"]
+ARRAYS = [
+    "test/lk",
+    "test/lk_error",
+    "test/nested_k",
+    "test/elbo",
+    "frechet/distance",
+    "pictures/samples",
+]
 #: a square of so many samples by so many of each dimension
 SIDE = 3
 
@@ -64,7 +71,7 @@ def draw(files: Files, settings: dict[str, Any]) -> Figure:
             looks[variant] = look
             at = [sizes.index(size) for size in chosen]
             bounds = [e["test/lk"] for e in chosen.values()]
-            errors = [b.std(ddof=1) / np.sqrt(len(b)) for b in bounds]
+            errors = [lk_standard_error(e.arrays) for e in chosen.values()]
             left.errorbar(at, [b.mean() for b in bounds], errors, capsize=2, **look)
             elbos = [e["test/elbo"].mean() for e in chosen.values()]
             left.plot(at, elbos, ls=":", lw=1, color=look["color"])

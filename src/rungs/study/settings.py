@@ -12,9 +12,13 @@ from rungs.data import catalogue, check_dataset, own_data
 from rungs.data.image_shape import ImageShape
 from rungs.errors import ConfigError, check_known
 from rungs.models import entry
+from rungs.numerics.seeds import LIKELIHOOD_BLOCK
 from rungs.storage.result_file import Stored
 from rungs.study.layers import Config, merge
 from rungs.study.runs import PRIOR_FOLDER, Run, parent_of
+
+#: blocks of test images from which the error of a mean over them is known well enough
+LEAST_REFINED = 10
 
 
 class NetworkSettings(TypedDict, total=False):
@@ -82,7 +86,8 @@ class TrainingSettings(TypedDict):
 class EvaluationSettings(TypedDict):
     """The configuration's section ``evaluation`` as one run sees it.
 
-    ``prior`` is the key of the run's learnt prior, where it has one.
+    ``prior`` is the key of the run's learnt prior, where it has one; ``refine_every`` is there where some
+    images take fewer samples.
     """
 
     samples: int
@@ -90,6 +95,7 @@ class EvaluationSettings(TypedDict):
     train_images: int
     unit_samples: int
     chunk_rows: int
+    refine_every: NotRequired[int]
     rescale: NotRequired[bool]
     stationarity_latents: NotRequired[list[int]]
     stationarity_pairs: NotRequired[int]
@@ -219,8 +225,18 @@ def sizes(value: list[int] | Config, depth: int) -> list[int]:
 
 
 def evaluation_settings(config: Config, run: Run) -> EvaluationSettings:
-    """All that evaluating this run depends on besides the trained run itself."""
-    return cast(EvaluationSettings, _layered(config, run, "evaluation"))
+    """All that evaluating this run depends on besides the trained run itself.
+
+    ``refine_every`` is left out where it has no effect: at 1, and where so few blocks of test images would
+    take all samples (:data:`LEAST_REFINED`) that all of them do.
+    """
+    section = _layered(config, run, "evaluation")
+    every = section.pop("refine_every", 1)
+    if every > 1 and entry(config["variants"][run.variant]["model"]).sampled:
+        images = min(section["images"], catalogue(config)[run.dataset].test)
+        if images >= LEAST_REFINED * every * LIKELIHOOD_BLOCK:
+            section["refine_every"] = every
+    return cast(EvaluationSettings, section)
 
 
 def prior_settings(config: Config, run: Run) -> PriorSettings:

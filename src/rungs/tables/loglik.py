@@ -9,6 +9,7 @@ import pandas as pd
 
 from rungs.claims.published import beside
 from rungs.evaluation.convergence import CRITERIA, converged
+from rungs.evaluation.lk_error import lk_standard_error
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import settings_of
@@ -23,6 +24,8 @@ def make(files: Files) -> pd.DataFrame:
 
     ``test_lk_gap`` is the estimate of what L_k lacks to log p(x)
     (:mod:`rungs.evaluation.remaining_gap`).
+    ``test_lk_se`` is the standard error over images and, where some of them took fewer than k samples, that
+    of their completion (:mod:`rungs.evaluation.two_phase`).
     ``epochs`` are those of schedule and continuation; ``converged`` is empty without a continuation.
     """
     rows = []
@@ -49,7 +52,7 @@ def make(files: Files) -> pd.DataFrame:
                 "test_elbo": evaluation["test/elbo"].mean(),
                 "k": int(evaluation["test/nested_k"][-1]),
                 "test_lk": lk.mean(),
-                "test_lk_se": lk.std(ddof=1) / math.sqrt(len(lk)),
+                "test_lk_se": lk_standard_error(evaluation.arrays),
                 "test_lk_gap": float(evaluation[GAP]) if GAP in evaluation.arrays else math.nan,
                 "test_images": len(lk),
                 "ess_median": np.median(evaluation["test/ess"]),

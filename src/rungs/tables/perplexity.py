@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 
+from rungs.evaluation.lk_error import lk_standard_error
 from rungs.storage import result_file
 from rungs.storage.result_file import Stored
 from rungs.study.layout import Files
@@ -16,7 +17,14 @@ from rungs.tables.families import family_columns
 #: A unimodal posterior is not Gaussian if it is further than this from the Gaussian of its moments,
 #: ``KL(q || N(mean, covariance))`` in nats.
 NOT_GAUSSIAN = 0.01
-ARRAYS = ["test/lk", "test/nested_k", "frechet/distance", "posterior/", "pictures/originals"]
+ARRAYS = [
+    "test/lk",
+    "test/lk_error",
+    "test/nested_k",
+    "frechet/distance",
+    "posterior/",
+    "pictures/originals",
+]
 
 
 def make(files: Files) -> pd.DataFrame:
@@ -33,14 +41,13 @@ def make(files: Files) -> pd.DataFrame:
     for path in files["evaluation"]:
         evaluation = result_file.read(path, only=ARRAYS)
         settings = settings_of(evaluation)
-        bound = evaluation.arrays.get("test/lk")
         distance = evaluation.arrays.get("frechet/distance")
         rows.append(
             {
                 **{name: settings[name] for name in ("run", "dataset", "variant", "seed")},
                 **family_columns(settings),
                 "importance_samples": settings["training"]["importance_samples"],
-                **likelihood_columns(evaluation, bound),
+                **likelihood_columns(evaluation),
                 "frechet": None if distance is None else float(distance),
                 **shape_columns(evaluation),
             }
@@ -52,13 +59,13 @@ def make(files: Files) -> pd.DataFrame:
     return table
 
 
-def likelihood_columns(evaluation: Stored, bound: np.ndarray | None) -> dict[str, float | None]:
+def likelihood_columns(evaluation: Stored) -> dict[str, float | None]:
     """L_k a dimension; empty without a likelihood."""
     names = ("k", "test_lk", "test_lk_se", "bits_per_dim", "bits_per_dim_se", "perplexity")
-    if bound is None:
+    if "test/lk" not in evaluation.arrays:
         return dict.fromkeys(names)
     dimensions = evaluation["pictures/originals"].shape[1]
-    mean, error = float(bound.mean()), float(bound.std(ddof=1)) / math.sqrt(len(bound))
+    mean, error = float(evaluation["test/lk"].mean()), lk_standard_error(evaluation.arrays)
     bits = 1 / (dimensions * math.log(2))
     with np.errstate(over="ignore"):  # infinite for a model that has hardly been trained
         perplexity = float(np.exp(-mean / dimensions))

@@ -9,6 +9,7 @@ import numpy as np
 
 from rungs.data.image_shape import ImageShape
 from rungs.evaluation.convergence import CRITERIA, converged
+from rungs.evaluation.lk_error import lk_standard_error
 from rungs.storage import result_file
 from rungs.study.layout import Files
 from rungs.study.settings import RunSettings, settings_of
@@ -67,7 +68,7 @@ def _row(settings: RunSettings, evaluation: result_file.Stored) -> dict[str, obj
         "swapped_nats": (reconstruction - evaluation["test/swapped"]).mean(dtype=np.float64),
         "bits_per_dim": to_bits * bound.mean(),
         "bits_per_dim_elbo": to_bits * evaluation["test/elbo"].mean(),
-        "bits_per_dim_se": -to_bits * bound.std(ddof=1) / math.sqrt(len(bound)),
+        "bits_per_dim_se": -to_bits * lk_standard_error(evaluation.arrays),
     }
     if settings["axis"] != "codes":
         kl = evaluation["test/kl"].mean(dtype=np.float64)
