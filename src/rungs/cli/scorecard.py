@@ -1,4 +1,4 @@
-"""The verbs that tell what came out, claims first."""
+"""The verbs that tell what came out, claims first, and of which protocols."""
 
 from __future__ import annotations
 
@@ -36,6 +36,30 @@ def explorer(profiles: tuple[Path, ...]) -> None:
     from rungs.report.explorer import write
 
     click.echo(write(load_config(profiles)))
+
+
+@cli.command(
+    examples=(
+        "rungs protocol --config config/reference.yaml",
+        "rungs protocol --json | jq '.[] | select(.document == \"ladder\")'",
+    ),
+)
+@with_config
+@with_json
+def protocol(profiles: tuple[Path, ...], as_json: bool) -> None:
+    """Show what differs from the published protocols, run by run.
+
+    The page is Markdown. It compares the settings of every run with those that its document states, and
+    says where these were read.
+    """
+    from rungs.report.protocol import as_json as differences
+    from rungs.report.protocol import page
+
+    config = load_config(profiles)
+    if as_json:
+        print_json(differences(config))
+    else:
+        click.echo(page(config), nl=False)
 
 
 def _numbers(
