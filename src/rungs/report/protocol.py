@@ -33,6 +33,8 @@ module and name. An arrow leads from the published value to the one here.
 - With `training.continuation` a run trains on after its schedule, by this share of its epochs. The weights at
   the end of the schedule are evaluated as well ([drift](claims.md#drift)).
 - `training.annealing` is the last share of the schedule, over which the learning rate falls to 0.
+- With `evaluation.refine_every` one block of test images in so many takes all k samples of L_k
+  ([L_k from fewer samples](trust.md#l_k-from-fewer-samples)); published protocols take all of all images.
 - With `precision` bfloat16, matrix products are rounded to it on processors that have it. A run says which
   arithmetic it had.
 - *Not stated* means that what was read does not say it. A *recalled* value is quoted from memory of the paper
