@@ -157,6 +157,24 @@ def test_the_networks_of_a_probe_are_counted(smoke_config: dict[str, Any]) -> No
     assert work < seconds(128 * 128 * 3) < 2 * work
 
 
+def test_every_draw_is_counted(paper: dict[str, Any]) -> None:
+    """Its products, forward and backward, and what it takes besides them."""
+    one, ten = (Run("mnist", name, 3, 0) for name in ("vae-bn-wu", "vae-bn-wu-iw10"))
+    less, more = (cost.estimate(paper, run).training_seconds for run in (one, ten))
+    _, each = dense.multiply_adds(resolve(paper, ten), 784)
+    seconds = 3 * each / dense.RATE + 784 * dense.DRAW_SECONDS
+    assert more - less == pytest.approx(9 * 60000 * 2400 * seconds)
+
+
+def test_likelihoods_are_estimated_as_measured(paper: dict[str, Any]) -> None:
+    """L_5000 of the VAE, an image, in docs/speed.md."""
+    more = {**paper, "evaluation": paper["evaluation"] | {"samples": 10000}}
+    run = Run("mnist", "vae", 1, 0)
+    less, found = (cost.estimate(c, run).evaluation_seconds for c in (paper, more))
+    # 10,000 images, before the continuation and after it
+    assert 1e3 * (found - less) / 20000 == pytest.approx(108.4, rel=0.2)
+
+
 def test_estimated_costs_are_near_the_measured(
     smoke_config: dict[str, Any], digits: Path, tmp_path: Path
 ) -> None:

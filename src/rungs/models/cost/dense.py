@@ -8,10 +8,18 @@ from typing import Any
 
 from rungs.models.cost import BASE_MEMORY_MB, CLASSES, Cost, Request
 
-#: multiply-adds a second of one core in fp32, all operations of large networks included
+#: multiply-adds a second of one core in float32, in large products
 RATE = 33e9
+#: seconds besides multiply-adds that a draw in an evaluation costs a pixel, from L_5000 of the VAE in
+#: docs/speed.md
+PIXEL_SECONDS = 1.5e-9
+#: pixels that cost as much as a latent unit in a draw: its noise, and two densities
+UNIT_PIXELS = 15
 #: seconds a training step costs besides its multiply-adds: at least so much, and more a layer
 STEP_SECONDS, LAYER_SECONDS = 1.5e-3, 1.1e-3
+#: seconds a pixel that a step costs besides its multiply-adds for each draw after the first: measured in
+#: float32, of ``iwae-k50`` and of ``gauss-iw10``
+DRAW_SECONDS = 5e-9
 #: seconds of a probe with one number of labels at least; the steps and images a step of the networks that it
 #: trains, and how many networks, of the smallest number of labels and of another, at most
 #: (:mod:`rungs.evaluation.fine_tuning`, :mod:`rungs.evaluation.probe`)
@@ -114,17 +122,20 @@ def _training_seconds(request: Request, once: int, each: int, draws: int) -> flo
     # a step makes three times the multiply-adds of a forward pass
     seconds = 3 * images * (once + draws * each) / RATE
     seconds += steps * (STEP_SECONDS + settings["depth"] * LAYER_SECONDS)
+    seconds += images * (draws - 1) * request.pixels * DRAW_SECONDS
     if network.get("prior") == "vamp":  # pseudo-inputs are encoded at every step
         seconds += 3 * steps * network["prior_components"] * once / RATE
     return float(seconds)
 
 
 def _evaluation_seconds(request: Request, once: int, each: int) -> float:
-    evaluation = request.evaluation
+    settings, evaluation = request.settings, request.evaluation
     test = request.evaluated_images
     draws = evaluation["samples"] + evaluation["unit_samples"] if request.sampled else 1
-    seconds = (test * draws * each + (test + evaluation["train_images"]) * once) / RATE
-    seconds *= 1.4  # log-likelihoods and densities, which are no multiply-adds
+    # log-likelihoods and densities, which are no multiply-adds
+    units = sum(settings["network"]["latent_sizes"])
+    draw = each / RATE + PIXEL_SECONDS * (request.pixels + UNIT_PIXELS * units)
+    seconds = test * draws * draw + (test + evaluation["train_images"]) * once / RATE
     if request.probed:
         seconds += sum(_probe_seconds(evaluation["probe_labels"], once))
     if evaluation.get("rescale"):  # two continuations
