@@ -15,6 +15,7 @@ from convolutional_models import (
 )
 from rungs.jobs import cost
 from rungs.models import build
+from rungs.models.arithmetic import DECODERS
 from rungs.models.convolutional import (
     Convolution,
     DoublingConvolution,
@@ -89,3 +90,6 @@ def test_counted_multiply_adds_are_the_weights(model: str, depth: int) -> None:
     weights = sum(p.numel() for p in built.parameters() if p.dim() == 2)
     count = dense.ladder_multiply_adds if model == "lvae" else dense.multiply_adds
     assert sum(count(settings, 784)) == weights
+    decoding = [module for name in DECODERS if (module := getattr(built, name, None)) is not None]
+    weights = sum(p.numel() for module in decoding for p in module.parameters() if p.dim() == 2)
+    assert dense.decoder_multiply_adds(settings, 784) == weights

@@ -31,6 +31,7 @@ from rungs.study.layout import Layout
 def cost(profiles: tuple[Path, ...], as_json: bool) -> None:
     """Estimate what a profile will cost, before anything runs."""
     from rungs.jobs.cost import summarise
+    from rungs.models.cost import CORES
 
     config = load_config(profiles)
     totals = summarise(config)
@@ -45,6 +46,8 @@ def cost(profiles: tuple[Path, ...], as_json: bool) -> None:
         )
     for name, value in totals.items():
         click.echo(f"  {name.replace('_', ' '):<22}{_short(value):>12}")
+    click.echo(f"The core has {CORES['float32']}.")
+    click.echo(f"That of compute.precision: bfloat16 has {CORES['bfloat16']}.")
 
 
 def _short(value: float) -> str:

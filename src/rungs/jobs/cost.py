@@ -1,14 +1,15 @@
 """The cost of runs before they run: time, memory and disk, for one job and for a whole profile.
 
-Each family of models estimates its own (:mod:`rungs.models.cost`). No GPU has been measured yet: with
-``compute.device: cuda`` the hours are those of a CPU core, an upper bound. A processor at half the speed
-of those that were measured takes twice the time, which :data:`MARGIN` allows for.
+Each family of models estimates its own (:mod:`rungs.models.cost`), for a core of 66 GFLOP/s in float32. A
+processor at half that speed takes twice the time, which :data:`MARGIN` allows for. What jobs request is the
+cost in float32 in any case: whether a node multiplies bfloat16 is not known before. No GPU has been measured
+yet: with ``compute.device: cuda`` the hours are those of a CPU core, an upper bound.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rungs.data import DatasetEntry, catalogue
 from rungs.evaluation.definitions import CONVOLUTIONAL_PICTURES
@@ -55,8 +56,13 @@ def of_job(config: Config, members: Sequence[Run]) -> Cost:
     return together([estimate(config, run) for run in members], side_by_side(config, members))
 
 
-def estimate(config: Config, run: Run) -> Cost:
-    """The cost of one run, as the registry's entry of its model estimates it."""
+def estimate(config: Config, run: Run, arithmetic: str = "float32") -> Cost:
+    """The cost of one run, as the registry's entry of its model estimates it.
+
+    Args:
+        arithmetic: of products, and with it the core, whatever ``compute.precision`` is
+            (:data:`rungs.models.cost.CORES`).
+    """
     settings, data = resolve(config, run), catalogue(config)[run.dataset]
     model, prior = entry(settings["model"]), code_prior_settings(config, run)
     request = Request(
@@ -71,6 +77,7 @@ def estimate(config: Config, run: Run) -> Cost:
         math.prod(data.shape),
         model.sampled,
         CONVOLUTIONAL_PICTURES,
+        arithmetic,
     )
     found: Cost = load_object(model.cost)(request)
     return found
@@ -117,7 +124,10 @@ def runtime_minutes(seconds: float, attempt: int) -> int:
 
 
 def summarise(config: Config) -> dict[str, float]:
-    """Sum up a configuration: runs, jobs, core-hours, GPU-hours, disk."""
+    """Sum up a configuration: runs, jobs, core-hours, GPU-hours, disk.
+
+    All hours are those of float32 but ``core_hours_bfloat16``, which has ``compute.precision: bfloat16``.
+    """
     everything = all_runs(config)
     known = {run: estimate(config, run) for run in everything}
     costs = [*known.values()]
@@ -128,23 +138,29 @@ def summarise(config: Config) -> dict[str, float]:
     jobs = 2 * len(packed) if packed else len(everything) + len(asked)
     jobs += len(asked) * shards if shards > 1 else 0
     jobs += sum(1 for cost in costs if cost.prior_seconds) if pack == 1 else 0
-    # the rate is one core's, whatever the number of threads
-    train = sum(cost.training_seconds + cost.prior_seconds for cost in costs) / 3600
-    evaluate = sum(known[run].evaluation_seconds for run in everything if run in asked)
     layout, datasets = Layout(config["profile"]), catalogue(config)
     names = {run.dataset for run in asked if layout.classifier_of(config, run)}
     compared = [datasets[name] for name in sorted(names)]
-    evaluate += sum(map(classifier_seconds, compared))
-    evaluate /= 3600
+    classifiers = sum(map(classifier_seconds, compared))
+
+    # the rate is one core's, whatever the number of threads
+    def hours(costs: Mapping[Run, Cost]) -> tuple[float, float]:
+        """Of training and of evaluating."""
+        train = sum(cost.training_seconds + cost.prior_seconds for cost in costs.values())
+        evaluate = sum(costs[run].evaluation_seconds for run in everything if run in asked)
+        return train / 3600, (evaluate + classifiers) / 3600
+
+    train, evaluate = hours(known)
+    rounded = hours({run: estimate(config, run, "bfloat16") for run in everything})
     starts = jobs * START_SECONDS / 3600
-    total = train + evaluate + starts
     on_gpu = config["compute"]["device"] == "cuda"
     return {
         "runs": len(everything),
         "submitted_jobs": jobs,
         "training_core_hours": 0.0 if on_gpu else train,
         "evaluation_core_hours": evaluate,
-        "core_hours": starts + evaluate if on_gpu else total,
+        "core_hours": starts + evaluate + (0.0 if on_gpu else train),
+        "core_hours_bfloat16": starts + rounded[1] + (0.0 if on_gpu else rounded[0]),
         "gpu_hours": train if on_gpu else 0.0,
         "longest_run_hours": max((c.training_seconds for c in costs), default=0.0) / 3600,
         "peak_memory_mb": max(

@@ -2,9 +2,9 @@
 
 The registry's entry of a model names its function, from a :class:`Request` to a :class:`Cost`. Time is
 counted, not guessed: multiply-adds over the rate that one core reaches, besides an overhead a step for the
-many small operations. The rates are those of the table ``compute`` of the quick and gallery profiles
-(docs/cluster.md has the comparison). Nothing here imports torch, for rules estimate the cost of thousands
-of runs.
+many small operations. The cores are those of :data:`CORES`, measured by ``make bench`` (docs/speed.md;
+docs/cluster.md compares estimates with measurements). Nothing here imports torch, for rules estimate the
+cost of thousands of runs.
 """
 
 from __future__ import annotations
@@ -13,6 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+#: arithmetic of products (``compute.precision``) -> the core for which its estimate holds
+CORES = {
+    "float32": "66 GFLOP/s in float32 (AVX2)",
+    "bfloat16": "109 GFLOP/s in float32, 462 in bfloat16 (AVX-512)",
+}
 #: memory that torch and its libraries take
 BASE_MEMORY_MB = 500
 #: bytes for each value of the images: of all training images in training and, while they are read, in an
@@ -38,6 +43,8 @@ class Request:
         pixels: of an image, all channels.
         sampled: whether the likelihood is estimated by sampling.
         drawn: the pictures that the evaluation of a model draws pixel by pixel.
+        arithmetic: of products, a key of :data:`CORES`. A family whose products are not rounded does not
+            look at it: its cost is that of float32.
     """
 
     settings: Mapping[str, Any]
@@ -51,6 +58,7 @@ class Request:
     pixels: int
     sampled: bool
     drawn: int
+    arithmetic: str = "float32"
 
     @property
     def evaluations(self) -> int:

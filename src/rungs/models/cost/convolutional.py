@@ -1,4 +1,7 @@
-"""The cost of models of convolutional networks, and of the prior of their codes."""
+"""The cost of models of convolutional networks, and of the prior of their codes.
+
+Convolutions stay in float32 whatever ``compute.precision`` says, and so does their cost.
+"""
 
 from __future__ import annotations
 

@@ -1,21 +1,44 @@
-"""The cost of models of dense networks, with two hidden layers a level."""
+"""The cost of models of dense networks, with two hidden layers a level.
+
+In bfloat16 the products of all dense layers are rounded in training, and those of p(x | z_1) in an
+evaluation (:mod:`rungs.models.arithmetic`). What stays in float32 has terms of its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rungs.models.cost import BASE_MEMORY_MB, CLASSES, Cost, Request
 
 #: multiply-adds a second of one core in float32, in large products
 RATE = 33e9
-#: seconds besides multiply-adds that a draw in an evaluation costs a pixel, from L_5000 of the VAE in
-#: docs/speed.md
-PIXEL_SECONDS = 1.5e-9
+
+
+@dataclass(frozen=True)
+class Core:
+    """The speed of a core.
+
+    Attributes:
+        products: multiply-adds a second in the products that ``compute.precision`` may round.
+        rest: the same in those that stay in float32.
+        pixel: seconds besides products that a draw in an evaluation costs a pixel.
+    """
+
+    products: float
+    rest: float
+    pixel: float
+
+
+#: arithmetic -> the core of :data:`rungs.models.cost.CORES`. Products are as fast as those of the VAE and of
+#: the ladder alone (docs/speed.md); ``pixel`` is what L_5000 takes besides them, of the VAE there and of the
+#: ladders in resources/evidence.
+SPEEDS = {"float32": Core(RATE, RATE, 1.5e-9), "bfloat16": Core(200e9, 54e9, 0.9e-9)}
 #: pixels that cost as much as a latent unit in a draw: its noise, and two densities
 UNIT_PIXELS = 15
-#: seconds a training step costs besides its multiply-adds: at least so much, and more a layer
+#: seconds a training step costs besides its multiply-adds: at least so much, and more a layer. Measured in
+#: either arithmetic: what the faster core saves in bfloat16 it spends on conversions.
 STEP_SECONDS, LAYER_SECONDS = 1.5e-3, 1.1e-3
 #: seconds a pixel that a step costs besides its multiply-adds for each draw after the first: measured in
 #: float32, of ``iwae-k50`` and of ``gauss-iw10``
@@ -65,25 +88,38 @@ def _levels(settings: Mapping[str, Any], pixels: int) -> tuple[list[int], int]:
     """Multiply-adds of the encoder of each level, and those of the top-down networks, decoder and prior."""
     network = settings["network"]
     latents, hidden = network["latent_sizes"], network["hidden_sizes"]
-    # a gated unit has two affine maps
-    maps = 2 if network.get("activation") == "gated" else 1
-
-    def layers(inputs: int, width: int, outputs: int) -> int:
-        return maps * (inputs * width + width * width) + width * outputs
-
     encoders = [
-        layers(size, width, 2 * units)
+        _layers(network, size, width, 2 * units)
         for size, width, units in zip([pixels, *latents], hidden, latents, strict=False)
     ]
     top_down = sum(
-        layers(above, width, 2 * below)
+        _layers(network, above, width, 2 * below)
         for below, above, width in zip(latents, latents[1:], hidden[1:], strict=False)
     )
-    decoder = layers(latents[0], hidden[0], pixels)
-    if network.get("prior", "gaussian") != "gaussian":
-        # the mixture's density at a draw; a multiply-add and an exponential a component
-        decoder += network["prior_components"] * (2 * latents[0] + 8)
-    return encoders, top_down + decoder
+    rest = decoder_multiply_adds(settings, pixels) + density_multiply_adds(settings)
+    return encoders, top_down + rest
+
+
+def _layers(network: Mapping[str, Any], inputs: int, width: int, outputs: int) -> int:
+    """Multiply-adds of two hidden layers and the outputs after them."""
+    # a gated unit has two affine maps
+    maps = 2 if network.get("activation") == "gated" else 1
+    return maps * (inputs * width + width * width) + width * outputs
+
+
+def decoder_multiply_adds(settings: Mapping[str, Any], pixels: int) -> int:
+    """Multiply-adds of p(x | z_1) at one draw."""
+    network = settings["network"]
+    return _layers(network, network["latent_sizes"][0], network["hidden_sizes"][0], pixels)
+
+
+def density_multiply_adds(settings: Mapping[str, Any]) -> int:
+    """Multiply-adds of a mixture prior's density at one draw, which are no products of a dense layer."""
+    network = settings["network"]
+    if network.get("prior", "gaussian") == "gaussian":
+        return 0
+    # a multiply-add and an exponential a component
+    return int(network["prior_components"] * (2 * network["latent_sizes"][0] + 8))
 
 
 def _estimate(request: Request, once: int, each: int) -> Cost:
@@ -115,41 +151,45 @@ def _estimate(request: Request, once: int, each: int) -> Cost:
 
 
 def _training_seconds(request: Request, once: int, each: int, draws: int) -> float:
-    settings = request.settings
+    settings, speed = request.settings, SPEEDS[request.arithmetic]
     training, network = settings["training"], settings["network"]
     images = request.train_images * request.epochs
     steps = images / training["batch_size"]
+    density = draws * density_multiply_adds(settings)
+    products = once + draws * each - density
     # a step makes three times the multiply-adds of a forward pass
-    seconds = 3 * images * (once + draws * each) / RATE
+    seconds = 3 * images * (products / speed.products + density / speed.rest)
     seconds += steps * (STEP_SECONDS + settings["depth"] * LAYER_SECONDS)
     seconds += images * (draws - 1) * request.pixels * DRAW_SECONDS
     if network.get("prior") == "vamp":  # pseudo-inputs are encoded at every step
-        seconds += 3 * steps * network["prior_components"] * once / RATE
+        seconds += 3 * steps * network["prior_components"] * once / speed.products
     return float(seconds)
 
 
 def _evaluation_seconds(request: Request, once: int, each: int) -> float:
     settings, evaluation = request.settings, request.evaluation
-    test = request.evaluated_images
+    speed, test = SPEEDS[request.arithmetic], request.evaluated_images
     draws = evaluation["samples"] + evaluation["unit_samples"] if request.sampled else 1
+    decoder = decoder_multiply_adds(settings, request.pixels)
+    draw = decoder / speed.products + (each - decoder) / speed.rest
     # log-likelihoods and densities, which are no multiply-adds
     units = sum(settings["network"]["latent_sizes"])
-    draw = each / RATE + PIXEL_SECONDS * (request.pixels + UNIT_PIXELS * units)
-    seconds = test * draws * draw + (test + evaluation["train_images"]) * once / RATE
+    draw += speed.pixel * (request.pixels + UNIT_PIXELS * units)
+    seconds = test * draws * draw + (test + evaluation["train_images"]) * once / speed.rest
     if request.probed:
-        seconds += sum(_probe_seconds(evaluation["probe_labels"], once))
+        seconds += sum(_probe_seconds(evaluation["probe_labels"], once, speed.rest))
     if evaluation.get("rescale"):  # two continuations
         share = request.continuation_epochs / request.epochs
         seconds += 2 * share * _training_seconds(request, once, each, 1)
     return float(request.evaluations * seconds)
 
 
-def _probe_seconds(labels: Sequence[int], once: int) -> list[float]:
+def _probe_seconds(labels: Sequence[int], once: int, rate: float) -> list[float]:
     """The time of a probe for each number of labels a class: most of it trains copies of the encoder."""
     found = []
     for each in labels:
         images = min(PROBE_BATCH, each * CLASSES)
-        step = 3 * images * once / RATE + ADAM_SECONDS * once
+        step = 3 * images * once / rate + ADAM_SECONDS * once
         networks = PROBE_NETWORKS[each != min(labels)]
         found.append(max(PROBE_SECONDS, networks * PROBE_STEPS * step))
     return found
