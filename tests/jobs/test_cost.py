@@ -73,6 +73,10 @@ def test_costs_grow_with_what_is_asked(paper: dict[str, Any]) -> None:
     more = copy.deepcopy(paper)
     more["evaluation"]["samples"] *= 2
     assert cost.estimate(more, run).evaluation_seconds > 1.9 * base.evaluation_seconds
+    few = copy.deepcopy(paper)
+    few["evaluation"]["refine_every"] = 10  # 5,000 samples of an image in ten, 1,000 of the others
+    share = cost.estimate(few, run).evaluation_seconds / base.evaluation_seconds
+    assert share == pytest.approx(0.28, abs=0.01)
     assert cost.mem_mb(1000, 2) == 2 * cost.mem_mb(1000, 1)
     assert cost.runtime_minutes(600, 2) == 2 * cost.runtime_minutes(600, 1)
     totals = cost.summarise(paper)

@@ -9,6 +9,7 @@ cost of thousands of runs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -69,6 +70,14 @@ class Request:
     def evaluated_images(self) -> int:
         """The number of test images that the evaluation takes."""
         return min(int(self.evaluation["images"]), self.test_images)
+
+    @property
+    def samples(self) -> float:
+        """Samples of L_k that a test image takes on average (:mod:`rungs.evaluation.two_phase`)."""
+        k, every = int(self.evaluation["samples"]), int(self.evaluation.get("refine_every", 1))
+        # the last nested bound but one, where powers of ten divide k
+        fewer = 10 ** math.floor(math.log10(max(k - 1, 1)))
+        return (k + (every - 1) * fewer) / every
 
     @property
     def probed(self) -> bool:

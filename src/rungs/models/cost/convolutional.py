@@ -18,11 +18,11 @@ RATE = 6.5e9
 
 def estimate(request: Request) -> Cost:
     """The cost of a run, of its evaluation and of its prior."""
-    settings, evaluation = request.settings, request.evaluation
+    settings = request.settings
     once, each = multiply_adds(settings)
     training = settings["training"]
     train = 3 * request.train_images * request.epochs * (once + each) / RATE
-    draws = evaluation["samples"] if request.sampled else 2
+    draws = request.samples if request.sampled else 2
     evaluate = request.evaluations * request.evaluated_images * (once + draws * each) / RATE
     evaluate += request.drawn * sampling_multiply_adds(settings) / RATE
     learning = 0.0

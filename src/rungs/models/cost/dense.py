@@ -169,7 +169,7 @@ def _training_seconds(request: Request, once: int, each: int, draws: int) -> flo
 def _evaluation_seconds(request: Request, once: int, each: int) -> float:
     settings, evaluation = request.settings, request.evaluation
     speed, test = SPEEDS[request.arithmetic], request.evaluated_images
-    draws = evaluation["samples"] + evaluation["unit_samples"] if request.sampled else 1
+    draws = request.samples + evaluation["unit_samples"] if request.sampled else 1
     decoder = decoder_multiply_adds(settings, request.pixels)
     draw = decoder / speed.products + (each - decoder) / speed.rest
     # log-likelihoods and densities, which are no multiply-adds
