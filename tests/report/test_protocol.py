@@ -115,7 +115,7 @@ def exact(monkeypatch: pytest.MonkeyPatch) -> Config:
 
 def test_a_run_as_published_shows_no_difference(exact: Config) -> None:
     assert [each.differences for each in compare(exact)] == [(), ()]
-    assert "`mnist/lvae-bn-wu` depth 3, 5 (seed 0) | nothing |" in page(exact)
+    assert "`mnist/lvae-bn-wu` depth 3, 5 (seed 0) | nothing that is stated |" in page(exact)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +131,7 @@ def test_a_run_as_published_shows_no_difference(exact: Config) -> None:
         ("variants.lvae-bn-wu.network.batch_norm", False, "`network.batch_norm` yes → no"),
         ("variants.lvae-bn-wu.training.warm_up", False, "`training.warm_up` yes → no"),
         ("evaluation.images", 1000, "`evaluation.images` 10,000 → 1,000"),
+        ("evaluation.refine_every", 10, "`evaluation.refine_every` 1 → 10"),
         ("compute.precision", "bfloat16", "`precision` float32 → bfloat16"),
     ],
 )

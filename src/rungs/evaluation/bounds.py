@@ -5,8 +5,8 @@ array                       content; n is the number of test images
 ==========================  =======================================================================
 ``test/lk``                 L_k, ``[n]`` float64, nats
 ``test/elbo``               L_1, ``[n]`` float64, nats
-``test/lk_error``           standard error of the mean of ``test/lk`` that comes from images with fewer
-                            samples, ``[]``, nats; absent where all images took all samples
+``test/lk_error``           standard error of the mean of ``test/lk`` beside that with all samples of all
+                            images, ``[]``, nats; absent where all images took all samples
                             (:mod:`rungs.evaluation.two_phase`)
 ``test/ess``                effective sample size of L_k, of the images that took all samples
 ``test/nested_k``           the ks of the nested bounds
@@ -19,7 +19,7 @@ array                       content; n is the number of test images
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,9 @@ from rungs.storage import result_file
 from rungs.study.layout import BEFORE
 from rungs.study.settings import EvaluationSettings, RunSettings
 
+#: in the parts of a likelihood of which some images took fewer samples: the variance of the bound with fewer
+FEWER_VARIANCE = "test/fewer_variance"
+
 
 def bound_arrays(
     model: LatentVariableModel, settings: RunSettings, materials: Materials, chunk_rows: int
@@ -53,29 +56,29 @@ def bound_arrays(
         if materials.shards
         else likelihood_arrays(model, settings, materials.test.x, materials.evaluation)
     )
-    found |= completed_arrays(np.asarray(found["test/nested_lk"]), np.asarray(found["test/ess"]))
+    if FEWER_VARIANCE in found:
+        found |= completed_arrays({name: np.asarray(array) for name, array in found.items()})
+        del found[FEWER_VARIANCE]
     found |= gap_arrays(found["test/nested_k"], np.asarray(found["test/nested_lk"]))
     if materials.brief:
         return found
     return {"train/elbo": elbo(model, materials.train.x, settings["seed"], chunk_rows), **found}
 
 
-def completed_arrays(nested_lk: np.ndarray, ess: np.ndarray) -> dict[str, np.ndarray]:
-    """Return L_k of the images that took fewer samples, completed by those that took all; nothing if all did.
+def completed_arrays(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the arrays in which images that took fewer samples are completed by those that took all.
 
     Args:
-        nested_lk: the nested bounds of all test images, ``[ks, n]``, NaN in the last row where there were
-            fewer samples.
-        ess: ``[n]``, NaN likewise.
+        found: the arrays of :func:`likelihood_arrays` of all test images, NaN where there is no number.
     """
-    if not np.isnan(nested_lk[-1]).any():
-        return {}
-    last, error = two_phase.completed(*nested_lk[-2:])
+    nested = found["test/nested_lk"]
+    lk, error = two_phase.completed(nested[-2], nested[-1], found[FEWER_VARIANCE])
+    ess = found["test/ess"]
     return {
-        "test/lk": last,
+        "test/lk": lk,
         "test/lk_error": np.array(error),
         "test/ess": ess[~np.isnan(ess)],
-        "test/nested_lk": np.concatenate([nested_lk[:-1], last[None]]),
+        "test/nested_lk": np.concatenate([nested[:-1], lk[None]]),
     }
 
 
@@ -95,7 +98,7 @@ def likelihood_arrays(
     """Return the bounds of the test images ``x [n, pixels]``, or of a part of them, as they were estimated.
 
     L_k is NaN for images that took fewer samples; :func:`completed_arrays` completes it once all parts are
-    there.
+    there, by the array :data:`FEWER_VARIANCE` among others, which other estimates lack.
 
     Args:
         evaluation: the configuration's ``evaluation`` section as the run sees it.
@@ -104,6 +107,7 @@ def likelihood_arrays(
     Raises:
         StoreError: if a bound is not finite.
     """
+    every = evaluation.get("refine_every", 1)
     found = estimate(
         model,
         x,
@@ -111,7 +115,7 @@ def likelihood_arrays(
         settings["seed"],
         evaluation["chunk_rows"],
         shard,
-        evaluation.get("refine_every", 1),
+        every,
     )
     # a NaN says that an image took fewer samples only where its other bounds are finite
     if not bool(torch.isfinite(found.elbo).all()) or bool(torch.isinf(found.lk).any()):
@@ -125,6 +129,7 @@ def likelihood_arrays(
         "test/ess": found.ess,
         "test/nested_k": np.array(found.nested_k),
         "test/nested_lk": found.nested_lk,
+        **({FEWER_VARIANCE: found.fewer_variance} if every > 1 else {}),
     }
 
 

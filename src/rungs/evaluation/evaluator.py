@@ -61,20 +61,18 @@ class Evaluator(ABC):
             evaluation: the configuration's ``evaluation`` section as the run sees it.
 
         Returns:
-            The arrays that the registry's entry names as ``verified``; without L_k where only some images
-            took all samples, as that of the others rests on images that are not among these.
+            The arrays that the registry's entry names as ``verified``. L_k is NaN for images that took fewer
+            samples (:func:`rungs.evaluation.two_phase.refined_images`): it was completed by others.
         """
-        rows, every = evaluation["chunk_rows"], evaluation.get("refine_every", 1)
         found = estimate(
             self.model,
             x,
             evaluation["samples"],
             self.settings["seed"],
-            rows,
-            refine_every=every,
+            evaluation["chunk_rows"],
+            refine_every=evaluation.get("refine_every", 1),
         )
-        elbo = {"test/elbo": found.elbo.numpy()}
-        return elbo if every > 1 else {"test/lk": found.lk.numpy(), **elbo}
+        return {"test/lk": found.lk.numpy(), "test/elbo": found.elbo.numpy()}
 
     def draw(self, count: int, random: torch.Generator) -> Tensor:
         """Return draws from the prior of the bottom layer's latents, ``[count, units]``."""

@@ -28,6 +28,8 @@ class LikelihoodEstimate:
         nested_k: the ks of the nested bounds, the last being all samples.
         nested_lk: L_k averaged over disjoint blocks of the same samples, ``[ks, images]``; the last row has
             the NaNs of ``lk``.
+        fewer_variance: variance of the last nested bound but one between these blocks, ``[images]``, nats
+            squared; NaN likewise, and where there is no such bound.
     """
 
     lk: Tensor
@@ -35,6 +37,7 @@ class LikelihoodEstimate:
     ess: Tensor
     nested_k: list[int]
     nested_lk: Tensor
+    fewer_variance: Tensor
 
 
 @torch.no_grad()
@@ -93,11 +96,14 @@ def nested_bounds(weights: Tensor, ks: list[int]) -> Tensor:
     Where each k divides the next this does not decrease with k: the logarithm of a mean is
     at least the mean of logarithms.
     """
-    bounds = []
-    for k in ks:
-        blocks = weights[: len(weights) // k * k].reshape(-1, k, *weights.shape[1:])
-        bounds.append((blocks.logsumexp(1) - math.log(k)).mean(0))
-    return torch.stack(bounds)
+    return torch.stack([block_bounds(weights, k).mean(0) for k in ks])
+
+
+def block_bounds(weights: Tensor, k: int) -> Tensor:
+    """Return L_k of every disjoint block of k samples, ``[blocks, ...]``, from log-weights
+    ``[samples, ...]``."""
+    blocks = weights[: len(weights) // k * k].reshape(-1, k, *weights.shape[1:])
+    return blocks.logsumexp(1) - math.log(k)
 
 
 def estimate(
@@ -129,14 +135,17 @@ def estimate(
         refined = len(ks) == 1 or is_refined(number, refine_every, seed)
         own = ks if refined else ks[:-1]
         weights = sample_log_weights(model, block, own[-1], random, chunk_rows)
-        bound, nested = importance_bound(weights), nested_bounds(weights, own)
-        ess = effective_sample_size(weights)
-        if not refined:
-            bound, ess = torch.full_like(bound, math.nan), torch.full_like(ess, math.nan)
+        nested, elbo = nested_bounds(weights, own), weights.mean(0)
+        bound = ess = variance = torch.full_like(elbo, math.nan)
+        if refined:
+            bound, ess = importance_bound(weights), effective_sample_size(weights)
+            if len(ks) > 1:
+                variance = block_bounds(weights, ks[-2]).var(0)
+        else:
             nested = torch.cat([nested, bound[None]])
-        parts.append((bound, weights.mean(0), ess, nested))
-    lk, elbo, ess, nested = (torch.cat(part, -1) for part in zip(*parts, strict=True))
-    return LikelihoodEstimate(lk, elbo, ess, ks, nested)
+        parts.append((bound, elbo, ess, nested, variance))
+    lk, elbo, ess, nested, variance = (torch.cat(part, -1) for part in zip(*parts, strict=True))
+    return LikelihoodEstimate(lk, elbo, ess, ks, nested, variance)
 
 
 T = TypeVar("T")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rungs.errors import RungsError, StoreError
+from rungs.evaluation import two_phase
 from rungs.models import Tolerance, entry
 from rungs.numerics.seeds import LIKELIHOOD_BLOCK
 from rungs.numerics.torch_setup import prepare_process
@@ -95,8 +96,20 @@ def _compared(folder: Path, data: Path, images: int) -> list[Comparison]:
         stored = evaluation[name][: len(again)]
         if stored.shape != again.shape:
             raise StoreError(f"{evaluation.path}: {name} has the shape {evaluation[name].shape}")
-        found.append(_compare(name, tolerances[name], stored, again, exact))
+        known = _comparable(name, len(again), evaluator, settings)
+        found.append(_compare(name, tolerances[name], stored[known], again[known], exact))
     return found
+
+
+def _comparable(
+    name: str, count: int, evaluator: Evaluator, settings: Mapping[str, Any]
+) -> np.ndarray:
+    """Return of which of the first images an array can be compared, ``[count]``: L_k of those that took all
+    samples."""
+    if name != "test/lk":
+        return np.full(count, True)
+    every, seed = settings.get("refine_every", 1), evaluator.settings["seed"]
+    return two_phase.refined_images(count, every, seed)
 
 
 def _reopened(
@@ -119,7 +132,9 @@ def _reopened(
             "prepare the data set again, name the right file (--data) or, if an earlier version of rungs "
             "evaluated it, evaluate the run again."
         )
-    whole = -(-images // LIKELIHOOD_BLOCK) * LIKELIHOOD_BLOCK
+    # so many that some of them took all samples
+    first = evaluator.settings["seed"] % settings.get("refine_every", 1)
+    whole = max(-(-images // LIKELIHOOD_BLOCK), first + 1) * LIKELIHOOD_BLOCK
     return evaluator, evaluator.recomputed_images(test, whole)
 
 
@@ -164,6 +179,7 @@ def rounding_change(
     after = evaluator.recomputed(x, settings)
     name = next(iter(before))
     change = after[name].astype(float) - before[name].astype(float)
+    change = change[_comparable(name, len(change), evaluator, settings)]
     return {
         "quantity": name,
         "images": len(change),

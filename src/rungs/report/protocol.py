@@ -33,8 +33,10 @@ module and name. An arrow leads from the published value to the one here.
 - With `training.continuation` a run trains on after its schedule, by this share of its epochs. The weights at
   the end of the schedule are evaluated as well ([drift](claims.md#drift)).
 - `training.annealing` is the last share of the schedule, over which the learning rate falls to 0.
-- With `evaluation.refine_every` one block of test images in so many takes all k samples of L_k
-  ([L_k from fewer samples](trust.md#l_k-from-fewer-samples)); published protocols take all of all images.
+- With `evaluation.refine_every` above 1, every n-th block of test images takes all k samples of L_k, and the
+  others fewer ([L_k from fewer samples](trust.md#l_k-from-fewer-samples)).
+- Where a paper and its release disagree, the arrow starts at the paper's value, and the other stands under
+  *elsewhere*.
 - With `precision` bfloat16, matrix products are rounded to it on processors that have it. A run says which
   arithmetic it had.
 - *Not stated* means that what was read does not say it. A *recalled* value is quoted from memory of the paper
@@ -107,9 +109,12 @@ def facts(config: Config, run: Run) -> Config:
     evaluation: Config = dict(evaluation_settings(config, run))
     family = entry(settings["model"]).family
     likelihood = settings["network"].get("likelihood", family.likelihood)
+    evaluation["images"] = min(evaluation["images"], data.test)
+    if entry(settings["model"]).sampled:
+        evaluation.setdefault("refine_every", 1)
     return settings | {
         "training": training,
-        "evaluation": evaluation | {"images": min(evaluation["images"], data.test)},
+        "evaluation": evaluation,
         "data": {"train": data.train, "test": data.test},
         "binarisation": "every epoch" if likelihood == "bernoulli" else "none",
         "optimiser": "Adam",
@@ -211,7 +216,7 @@ def _differing(found: list[Comparison]) -> Iterable[str]:
         yield f"In all runs: {'; '.join(common)}.\n\n"
     yield f"| runs | what {'else ' * bool(common)}differs |\n| --- | --- |\n"
     for rest, members in groups.items():
-        yield f"| {named(members)} | {rest or 'nothing' + ' else' * bool(common)} |\n"
+        yield f"| {named(members)} | {rest or 'nothing' + (' else' if common else ' that is stated')} |\n"
 
 
 def _stated(protocol: Config, found: list[Comparison], known: dict[str, Config]) -> Iterable[str]:
@@ -245,8 +250,10 @@ def _not_stated(setting: str, found: list[Comparison]) -> str:
     if " " in setting:
         return setting
     values = [look_up(each.facts, setting) for each in found]
-    here = dict.fromkeys(shown(value) for value in values if value is not ABSENT)
-    return f"`{setting}` (here {' or '.join(here)})"
+    known = [value for value in values if value is not ABSENT]
+    if all(isinstance(value, int | float) for value in known):
+        known.sort()
+    return f"`{setting}` (here {' or '.join(dict.fromkeys(map(shown, known)))})"
 
 
 def named(members: Iterable[Run]) -> str:

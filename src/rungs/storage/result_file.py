@@ -14,7 +14,8 @@ training            ``elbo, reconstruction, kl_weight, learning_rate`` ``[epochs
                     ``layers/<i>/kl, layers/<i>/mean_variance`` ``[epochs, units]``;
                     ``scheduled/<name>``, float32, the weights at the end of the schedule by
                     their names in the model's state dict, if a continuation followed
-evaluation          ``test/lk, test/elbo, test/ess, test/labels`` ``[images]``; ``test/nested_k``
+evaluation          ``test/lk, test/elbo, test/labels`` ``[images]``; ``test/ess`` of the images that
+                    took all samples, ``test/lk_error`` ``[]`` if others took fewer; ``test/nested_k``
                     ``[ks]`` and ``test/nested_lk`` ``[ks, images]``; ``train/elbo``
                     ``[train images]``; ``layers/<i>/kl, layers/<i>/active_variance`` ``[units]``,
                     ``layers/<i>/image_kl, layers/<i>/sample`` ``[images, units]``,

@@ -18,7 +18,7 @@ from rungs.study.layers import Config, merge
 from rungs.study.runs import PRIOR_FOLDER, Run, parent_of
 
 #: blocks of test images from which the error of a mean over them is known well enough
-LEAST_REFINED = 10
+LEAST_REFINED = 20
 
 
 class NetworkSettings(TypedDict, total=False):
