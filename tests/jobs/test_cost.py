@@ -163,6 +163,26 @@ def test_the_networks_of_a_probe_are_counted(smoke_config: dict[str, Any]) -> No
     assert work < seconds(128 * 128 * 3) < 2 * work
 
 
+def test_the_slopes_of_the_reconstruction_are_counted(smoke_config: dict[str, Any]) -> None:
+    """Two draws of every training image are decoded and differentiated, for each pair and evaluation."""
+    run, none = Run("mnist", "gauss", 10, 0, axis="latent"), copy.deepcopy(smoke_config)
+    given = {"stationarity_latents": [10], "stationarity_pairs": 40, "probe_latents": []}
+    none["evaluation"] |= given | {"stationarity_latents": []}
+    none["variants"]["gauss"].pop("evaluation", None)
+    some = copy.deepcopy(none)
+    some["evaluation"] |= given
+    added = (
+        cost.estimate(some, run).evaluation_seconds - cost.estimate(none, run).evaluation_seconds
+    )
+    settings = resolve(some, run)
+    decoder = dense.decoder_multiply_adds(settings, 784)
+    encoder = sum(dense.multiply_adds(settings, 784)) - decoder
+    evaluations = 2 if settings["training"]["continuation"] else 1
+    assert added == pytest.approx(evaluations * 40 * 60_000 * (encoder + 4 * decoder) / dense.RATE)
+    mixture = Run("mnist", "mog", 10, 0, axis="latent")
+    assert cost.estimate(some, mixture) == cost.estimate(none, mixture)
+
+
 @pytest.mark.parametrize(
     ("arithmetic", "variant", "depth", "images_per_second"),
     [

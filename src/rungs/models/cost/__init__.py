@@ -88,6 +88,14 @@ class Request:
         )
 
     @property
+    def slopes(self) -> bool:
+        """Whether the evaluation estimates the slope of the reconstruction in the scale of the latents."""
+        settings, network = self.settings, self.settings["network"]
+        gaussian = (network.get("prior"), network.get("posterior")) == ("gaussian", "diagonal")
+        sizes = self.evaluation.get("stationarity_latents", ())
+        return bool(settings["axis"] == "latent" and settings["size"] in sizes and gaussian)
+
+    @property
     def image_bytes(self) -> float:
         """Bytes of memory for the images at the peak of training or evaluation, whichever is higher."""
         kept = min(int(self.evaluation["train_images"]), self.train_images)

@@ -178,6 +178,9 @@ def _evaluation_seconds(request: Request, once: int, each: int) -> float:
     seconds = test * draws * draw + (test + evaluation["train_images"]) * once / speed.rest
     if request.probed:
         seconds += sum(_probe_seconds(evaluation["probe_labels"], once, speed.rest))
+    if request.slopes:  # each pair of draws is decoded and differentiated at the decoder's input
+        pairs = request.train_images * evaluation["stationarity_pairs"]
+        seconds += pairs * (once / speed.rest + 4 * decoder / speed.products)
     if evaluation.get("rescale"):  # two continuations
         share = request.continuation_epochs / request.epochs
         seconds += 2 * share * _training_seconds(request, once, each, 1)
