@@ -62,6 +62,7 @@ DRAWN: dict[str, tuple[str, ...]] = {
     "components/pictures": ("mixture_components",),
     "components/classes": ("mixture_components",),
     "kl/*": ("mixture_kl",),
+    "rescale/reconstruction": (),
     "rescale/*": ("kl_fixed_ratio",),
     "posterior/scale": ("latent_scatter",),
     "layers/*/sample": ("ladder_pca",),
