@@ -14,6 +14,7 @@ from torch import Tensor
 
 from rungs.evaluation.two_phase import is_refined
 from rungs.models.protocol import LatentVariableModel, draw_noise, log_weights, noise_sizes
+from rungs.numerics.nested_ks import nested_ks
 from rungs.numerics.seeds import LIKELIHOOD_BLOCK, generator
 
 
@@ -74,20 +75,6 @@ def importance_bound(weights: Tensor) -> Tensor:
 def effective_sample_size(weights: Tensor) -> Tensor:
     """Return ``(sum w)^2 / sum w^2`` from log-weights ``[k, ...]``; 1 if one sample has all the weight."""
     return (2 * weights.logsumexp(0) - (2 * weights).logsumexp(0)).exp()
-
-
-def nested_ks(samples: int) -> list[int]:
-    """Return 1, 10, 100, ... as far as they divide the number of samples, and that number.
-
-    >>> nested_ks(5000)
-    [1, 10, 100, 1000, 5000]
-    """
-    ks = []
-    k = 1
-    while k < samples and samples % k == 0:
-        ks.append(k)
-        k *= 10
-    return [*ks, samples]
 
 
 def nested_bounds(weights: Tensor, ks: list[int]) -> Tensor:

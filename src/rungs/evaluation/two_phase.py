@@ -22,13 +22,18 @@ import numpy as np
 from rungs.numerics.seeds import LIKELIHOOD_BLOCK
 
 
+def first_refined(every: int, seed: int) -> int:
+    """Return the number of the first block whose images take all samples."""
+    return seed % every
+
+
 def is_refined(block: int, every: int, seed: int) -> bool:
     """Return whether the images of a block take all samples.
 
     >>> [block for block in range(10) if is_refined(block, 4, seed=1)]
     [1, 5, 9]
     """
-    return block % every == seed % every
+    return block % every == first_refined(every, seed)
 
 
 def refined_images(count: int, every: int, seed: int) -> np.ndarray:

@@ -133,7 +133,7 @@ def _reopened(
             "evaluated it, evaluate the run again."
         )
     # so many that some of them took all samples
-    first = evaluator.settings["seed"] % settings.get("refine_every", 1)
+    first = two_phase.first_refined(settings.get("refine_every", 1), evaluator.settings["seed"])
     whole = max(-(-images // LIKELIHOOD_BLOCK), first + 1) * LIKELIHOOD_BLOCK
     return evaluator, evaluator.recomputed_images(test, whole)
 

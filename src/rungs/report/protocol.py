@@ -190,16 +190,16 @@ def shown(value: Any) -> str:
 
 def page(config: Config) -> str:
     """Return the page of a profile, as Markdown."""
-    found, known = compare(config), protocols()
+    found, known, sources = compare(config), protocols(), read_file(FILE)["sources"]
     parts = [HEAD.format(count=len(runs(config)), profile=config["profile"])]
     for name, protocol in known.items():
         if own := [each for each in found if each.protocol == name]:
             parts.append(f"\n## {protocol['title']}\n\n")
-            parts += [*_differing(own), *_stated(protocol, own, known)]
+            parts += [*_differing(own), *_stated(protocol, own, known, sources)]
     if unknown := [each.run for each in found if not each.protocol]:
         parts.append(f"\n## Without a published protocol\n\n{named(unknown)}\n")
     parts.append("\n## What was read\n\n| source | read in | checked |\n| --- | --- | --- |\n")
-    for source in read_file(FILE)["sources"].values():
+    for source in sources.values():
         parts.append(f"| {source['cites']} | {source['how']} | {source['checked']} |\n")
     return "".join(parts)
 
@@ -219,9 +219,10 @@ def _differing(found: list[Comparison]) -> Iterable[str]:
         yield f"| {named(members)} | {rest or 'nothing' + (' else' if common else ' that is stated')} |\n"
 
 
-def _stated(protocol: Config, found: list[Comparison], known: dict[str, Config]) -> Iterable[str]:
+def _stated(
+    protocol: Config, found: list[Comparison], known: dict[str, Config], sources: Config
+) -> Iterable[str]:
     """Yield the published settings by source, what is not stated, and what no setting shows."""
-    sources = read_file(FILE)["sources"]
     by_source: dict[str, list[str]] = {}
     for setting, (value, source) in protocol["own"].items():
         by_source.setdefault(source, []).append(f"`{setting}` {shown(value)}")

@@ -9,10 +9,11 @@ cost of thousands of runs.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from rungs.numerics.nested_ks import nested_ks
 
 #: arithmetic of products (``compute.precision``) -> the core for which its estimate holds
 CORES = {
@@ -75,8 +76,7 @@ class Request:
     def samples(self) -> float:
         """Samples of L_k that a test image takes on average (:mod:`rungs.evaluation.two_phase`)."""
         k, every = int(self.evaluation["samples"]), int(self.evaluation.get("refine_every", 1))
-        # the last nested bound but one, where powers of ten divide k
-        fewer = 10 ** math.floor(math.log10(max(k - 1, 1)))
+        fewer = [k, *nested_ks(k)][-2]
         return (k + (every - 1) * fewer) / every
 
     @property
