@@ -88,11 +88,21 @@ def test_emulated_products_are_those_of_bfloat16(inner: bool, biased: bool) -> N
         assert (emulated != native).float().mean() < 0.01
 
 
-def test_bfloat16_is_used_only_where_it_is_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("avx512", "amx", "name", "expected"),
+    [
+        (True, True, "Intel(R) Xeon(R) Platinum 8481C", "bfloat16"),
+        (True, False, "Intel(R) Xeon(R) Processor", "float32"),
+        (True, False, "AMD EPYC 9B45", "bfloat16"),
+        (False, False, "AMD EPYC 7551", "float32"),
+    ],
+)
+def test_bfloat16_is_used_only_where_it_is_faster(
+    avx512: bool, amx: bool, name: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings: dict[str, Any] = settings_of("vae", 1) | {"precision": "bfloat16"}
-    for there, expected in ((True, "bfloat16"), (False, "float32")):
-        monkeypatch.setattr(
-            "rungs.models.arithmetic.bfloat16_in_hardware", lambda device, t=there: t
-        )
-        assert arithmetic(settings) == expected
-        assert arithmetic(settings | {"precision": "float32"}) == "float32"
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: avx512)
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr("rungs.models.arithmetic.processor_name", lambda: name)
+    assert arithmetic(settings) == expected
+    assert arithmetic(settings | {"precision": "float32"}) == "float32"

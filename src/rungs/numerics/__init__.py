@@ -1,4 +1,4 @@
-"""Seeds, the set-up of torch, and custom operators.
+"""Seeds, the set-up of torch, custom operators, and the name of the processor.
 
 Nothing here knows what a model or a file is. The room imports no other room; every other room may
 import it.
