@@ -14,7 +14,7 @@ FOLDER = click.argument("folder", type=click.Path(path_type=Path))
 @cli.group(
     "evidence",
     section="archives",
-    examples=("rungs evidence check evidence/reference",),
+    examples=("rungs evidence check resources/evidence/reference",),
 )
 def evidence() -> None:
     """Keep a profile's results in a small folder, and make its numbers again without training."""
@@ -22,7 +22,7 @@ def evidence() -> None:
 
 @evidence.command(
     section="archives",
-    examples=("rungs evidence collect --config config/reference.yaml evidence/reference",),
+    examples=("rungs evidence collect --config config/reference.yaml resources/evidence/reference",),
 )
 @with_config
 @FOLDER
@@ -44,7 +44,7 @@ def collect(profiles: tuple[Path, ...], folder: Path) -> None:
     )
 
 
-@evidence.command("open", section="archives", examples=("rungs evidence open evidence/reference",))
+@evidence.command("open", section="archives", examples=("rungs evidence open resources/evidence/reference",))
 @FOLDER
 def open_(folder: Path) -> None:
     """Check FOLDER, and put its files into results/PROFILE/.
@@ -62,7 +62,7 @@ def open_(folder: Path) -> None:
     )
 
 
-@evidence.command(section="archives", examples=("rungs evidence check evidence/reference",))
+@evidence.command(section="archives", examples=("rungs evidence check resources/evidence/reference",))
 @FOLDER
 def check(folder: Path) -> None:
     """Make the tables of FOLDER again, and compare them byte by byte.

@@ -91,7 +91,7 @@ def summary(profiles: tuple[Path, ...]) -> None:
 @cli.command(
     examples=(
         "rungs gallery --config config/gallery.yaml --command 'make all' docs/gallery",
-        "rungs gallery --evidence evidence/reference docs/gallery",
+        "rungs gallery --evidence resources/evidence/reference page",
     )
 )
 @with_config
