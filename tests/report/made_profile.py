@@ -26,7 +26,7 @@ from rungs.study.settings import resolve
 from rungs.tables import TABLES, save
 from rungs.tables.claims import COLUMNS
 
-ORIGIN = {"commit": "abc<1>", "machine": "one & two"}
+ORIGIN = {"commit": "abc<1>", "machine": "one & two", "packages": {"torch": "2.13.0"}}
 #: what the figures that are not blank show
 DRAWN = ("ladder_loglik", "ladder_pca", "ladder_samples", "vae_manifold")
 CLAIM = {

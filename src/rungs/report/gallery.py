@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 
@@ -12,13 +12,13 @@ from rungs.errors import StoreError
 from rungs.exchange.export import export_run
 from rungs.exchange.ro_crate import origins
 from rungs.figures import BLANK, FIGURES, FigureEntry, figure_settings
-from rungs.report.claims import Row, claim_rows, count, read_claims
+from rungs.report.claims import claim_rows, count, read_claims
 from rungs.report.rounding import core_time
 from rungs.report.scorecard import claims_in_markdown
-from rungs.report.shown_runs import describe
+from rungs.report.shown_runs import describe, documents_of
 from rungs.storage import result_file
 from rungs.storage.atomic import replacing, write_text
-from rungs.study.documents import DOCUMENTS, document_name
+from rungs.study.documents import document_name
 from rungs.study.layers import Config
 from rungs.study.layout import EVALUATION, HISTORY, RUN_FILES, Layout, inputs
 from rungs.study.runs import Run, runs, shown_runs
@@ -111,10 +111,17 @@ def write_gallery(
         for old in output.glob(f"*.{kind}"):
             old.unlink()
     rows = read_claims(config)
-    documents = documents_of(config, rows)
+    absent: dict[str, str] = dict(missing or {})
+    for name in FIGURES:
+        if name not in absent and (reason := _picture(config, name, output)):
+            absent[name] = reason
+    documents = documents_of(
+        config,
+        (row["document"] for row in claim_rows(rows)),
+        (entry.document for name, entry in FIGURES.items() if name not in absent),
+    )
     lines = [f"# Gallery of the profile `{config['profile']}`", "", *_origin(config, command), ""]
     lines += [f"Claims: {count(rows)}.", ""]
-    absent: dict[str, str] = dict(missing or {})
     for document in (*documents, None):
         lines += [f"## {document_name(document)}", ""]
         if document is not None:
@@ -126,10 +133,7 @@ def write_gallery(
             lines += _bounds(layout, {run.path for run in own})
         for name, entry in FIGURES.items():
             if entry.document == document and name not in absent:
-                if reason := _picture(config, name, output):
-                    absent[name] = reason
-                else:
-                    lines += _figure(name, entry)
+                lines += _figure(name, entry)
     lines += _runs(config)
     lines += ["## Tables", ""]
     for name, table in TABLES.items():
@@ -145,16 +149,6 @@ def write_gallery(
         lines += ["", "## Weights", "", _weights(config, weights, output, half)]
     write_text(output / "configuration.json", json.dumps(config, indent=1, sort_keys=True) + "\n")
     write_text(output / "README.md", "\n".join(lines) + "\n")
-
-
-def documents_of(config: Config, rows: Sequence[Row]) -> list[str]:
-    """Return the documents of a page: those with runs, and those whose claims rest on runs of others.
-
-    Args:
-        rows: of the table of claims.
-    """
-    claimed = {row["document"] for row in claim_rows(rows)}
-    return [name for name in DOCUMENTS if name in claimed or runs(config, name)]
 
 
 def _figure(name: str, entry: FigureEntry) -> list[str]:

@@ -36,7 +36,7 @@ from rungs.report.plots import Plot, plot
 from rungs.report.rounding import core_time, rounded
 from rungs.report.scorecard import Origin, read_origin
 from rungs.report.sheets import Sheet, sheet
-from rungs.report.shown_runs import describe
+from rungs.report.shown_runs import describe, documents_of
 from rungs.storage.atomic import write_text
 from rungs.study.documents import COMMON, DOCUMENTS
 from rungs.study.layers import Config
@@ -260,15 +260,17 @@ def _sections(
 ) -> list[Section]:
     """Return what there is of each document.
 
-    Claims and figures also take the runs that stand under another document in ``experiments``, so a
-    document without runs of its own may have some.
+    Figures and tables of documents that have no section stand in the last one.
     """
     sections = []
-    for name in DOCUMENTS:
+    documents = documents_of(
+        config,
+        (claim.row["document"] for claim in found),
+        (figure.entry.document for figure in figures),
+    )
+    for name in documents:
         own_claims = [claim for claim in found if claim.row["document"] == name]
         own_figures = [figure for figure in figures if figure.entry.document == name]
-        if not (runs(config, name) or own_claims or own_figures):
-            continue
         sections.append(
             Section(
                 name,
@@ -280,7 +282,6 @@ def _sections(
                 [each for each in sheets if each.document == name],
             )
         )
-    documents = [section.address for section in sections]
     rest = Section(
         "all-documents",
         COMMON,

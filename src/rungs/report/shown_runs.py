@@ -1,13 +1,27 @@
-"""Runs in words."""
+"""The documents that a page shows, and runs in words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rungs.study.runs import SIZES, Run
+from rungs.study.documents import DOCUMENTS
+from rungs.study.layers import Config
+from rungs.study.runs import SIZES, Run, runs
 
 #: names longer than so many words are counted instead
 LISTED = 8
+
+
+def documents_of(config: Config, claimed: Iterable[str], pictured: Iterable[str | None]) -> list[str]:
+    """Return the documents of a page: those with runs, and those with claims or figures from runs that
+    stand under another document in ``experiments``.
+
+    Args:
+        claimed: the documents of the claims of which there are runs.
+        pictured: the documents of the figures that are drawn.
+    """
+    shown = {*claimed, *pictured}
+    return [name for name in DOCUMENTS if name in shown or runs(config, name)]
 
 
 def describe(shown: Iterable[Run]) -> str:
