@@ -22,7 +22,9 @@ def evidence() -> None:
 
 @evidence.command(
     section="archives",
-    examples=("rungs evidence collect --config config/reference.yaml resources/evidence/reference",),
+    examples=(
+        "rungs evidence collect --config config/reference.yaml resources/evidence/reference",
+    ),
 )
 @with_config
 @FOLDER
@@ -44,7 +46,9 @@ def collect(profiles: tuple[Path, ...], folder: Path) -> None:
     )
 
 
-@evidence.command("open", section="archives", examples=("rungs evidence open resources/evidence/reference",))
+@evidence.command(
+    "open", section="archives", examples=("rungs evidence open resources/evidence/reference",)
+)
 @FOLDER
 def open_(folder: Path) -> None:
     """Check FOLDER, and put its files into results/PROFILE/.
@@ -62,7 +66,9 @@ def open_(folder: Path) -> None:
     )
 
 
-@evidence.command(section="archives", examples=("rungs evidence check resources/evidence/reference",))
+@evidence.command(
+    section="archives", examples=("rungs evidence check resources/evidence/reference",)
+)
 @FOLDER
 def check(folder: Path) -> None:
     """Make the tables of FOLDER again, and compare them byte by byte.

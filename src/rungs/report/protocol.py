@@ -37,8 +37,8 @@ module and name. An arrow leads from the published value to the one here.
   others fewer ([L_k from fewer samples](trust.md#l_k-from-fewer-samples)).
 - Where a paper and its release disagree, the arrow starts at the paper's value, and the other stands under
   *elsewhere*.
-- With `precision` bfloat16, matrix products are rounded to it on processors where that is faster. A run says which
-  arithmetic it had.
+- With `precision` bfloat16, matrix products are rounded to it on processors where that is faster. A run says
+  which arithmetic it had.
 - *Not stated* means that what was read does not say it. A *recalled* value is quoted from memory of the paper
   and still has to be compared with it. [What was read](#what-was-read) is listed at the end.
 """

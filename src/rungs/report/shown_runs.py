@@ -12,7 +12,9 @@ from rungs.study.runs import SIZES, Run, runs
 LISTED = 8
 
 
-def documents_of(config: Config, claimed: Iterable[str], pictured: Iterable[str | None]) -> list[str]:
+def documents_of(
+    config: Config, claimed: Iterable[str], pictured: Iterable[str | None]
+) -> list[str]:
     """Return the documents of a page: those with runs, and those with claims or figures from runs that
     stand under another document in ``experiments``.
 
