@@ -13,6 +13,8 @@ CLAIMS = ROOT / "resources/evidence/reference/tables/claims.csv"
 PAGE = ROOT / "docs/results.md"
 #: what decides needs so many seeds
 SEEDS = 3
+#: claims that compare other sizes than they say, as long as the runs of z = 2 are not collected
+OF_OTHER_SIZES = {"vae.1"}
 
 
 def cell(row: Row, parts: Sequence[Row]) -> str:
@@ -31,11 +33,15 @@ def expected() -> dict[str, str]:
     cells = {}
     for row in claim_rows(rows):
         parts = part_rows(rows, row) or [row]
-        if all(part["measured"] and int(part["seeds"]) >= SEEDS for part in parts):
+        if row["claim"] not in OF_OTHER_SIZES and all(
+            part["measured"] and int(part["seeds"]) >= SEEDS for part in parts
+        ):
             cells[row["claim"]] = cell(row, parts)
     return cells
 
 
 def test_the_page_has_the_verdicts_of_the_evidence() -> None:
-    found = dict(re.findall(r"^\| `(\w+\.\d+)`: .* \| (\*\*.*) \|$", PAGE.read_text(), re.MULTILINE))
+    found = dict(
+        re.findall(r"^\| `(\w+\.\d+)`: .* \| (\*\*.*) \|$", PAGE.read_text(), re.MULTILINE)
+    )
     assert found == expected()

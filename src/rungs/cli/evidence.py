@@ -22,9 +22,7 @@ def evidence() -> None:
 
 @evidence.command(
     section="archives",
-    examples=(
-        "rungs evidence collect --config config/reference.yaml resources/evidence/reference",
-    ),
+    examples=("rungs evidence collect --config config/reference.yaml my-evidence",),
 )
 @with_config
 @FOLDER
