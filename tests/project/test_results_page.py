@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from rungs.claims.intervals import MIN_SEEDS
 from rungs.paths import ROOT
 from rungs.report.claims import Row, claim_rows, number, part_rows
 from rungs.tables import read_rows
 
 CLAIMS = ROOT / "resources/evidence/reference/tables/claims.csv"
 PAGE = ROOT / "docs/results.md"
-#: what decides needs so many seeds
-SEEDS = 3
 #: claims that compare other sizes than they say, as long as the runs of z = 2 are not collected
 OF_OTHER_SIZES = {"vae.1"}
 
@@ -34,7 +33,7 @@ def expected() -> dict[str, str]:
     for row in claim_rows(rows):
         parts = part_rows(rows, row) or [row]
         if row["claim"] not in OF_OTHER_SIZES and all(
-            part["measured"] and int(part["seeds"]) >= SEEDS for part in parts
+            part["measured"] and int(part["seeds"]) >= MIN_SEEDS for part in parts
         ):
             cells[row["claim"]] = cell(row, parts)
     return cells

@@ -111,10 +111,7 @@ def write_gallery(
         for old in output.glob(f"*.{kind}"):
             old.unlink()
     rows = read_claims(config)
-    absent: dict[str, str] = dict(missing or {})
-    for name in FIGURES:
-        if name not in absent and (reason := _picture(config, name, output)):
-            absent[name] = reason
+    absent = _pictures(config, output, missing or {})
     documents = documents_of(
         config,
         (row["document"] for row in claim_rows(rows)),
@@ -153,6 +150,15 @@ def write_gallery(
 
 def _figure(name: str, entry: FigureEntry) -> list[str]:
     return [f"### {name}", "", f"{entry.title}.", "", f"![{entry.title}]({name}.png)", ""]
+
+
+def _pictures(config: Config, output: Path, missing: Missing) -> dict[str, str]:
+    """Copy the figures of a page; those that it does not have, with the reason."""
+    absent = dict(missing)
+    for name in FIGURES:
+        if name not in absent and (reason := _picture(config, name, output)):
+            absent[name] = reason
+    return absent
 
 
 def _picture(config: Config, name: str, output: Path) -> str:
